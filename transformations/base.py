@@ -1,0 +1,91 @@
+"""What a transformation is, and what running one gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Literal, Protocol
+
+__all__ = ["Failed", "Item", "Library", "Outputs", "Ran", "Runner", "Script"]
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Code that scripts import by `name`; `file` is how errors name it."""
+
+    name: str
+    source: str
+    file: str = ""
+    language: str = "python"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One transformation as it is to be run. Never compiled outside a worker process.
+
+    `timeout` in seconds per batch, `memory` in bytes of the worker's address space.
+    """
+
+    name: str
+    source: str
+    file: str = ""
+    language: str = "python"
+    libraries: tuple[Library, ...] = ()
+    timeout: float = 4.0
+    memory: int = 256 << 20
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def version(self) -> str:
+        """Content hash of the script and all its libraries (12 hex digits)."""
+        digest = sha256(self.source.encode())
+        for library in sorted(self.libraries, key=lambda x: x.name):
+            digest.update(f"\0{library.name}\0{library.source}".encode())
+        return digest.hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event for a script: the event and its metadata, each a JSON object as bytes."""
+
+    event: bytes
+    metadata: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the script made of one event: JSON objects; none means it was dropped."""
+
+    events: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The script did not survive one event. `reason` is for people: script, line, message."""
+
+    reason: str
+    kind: Literal["error", "timeout", "memory", "crash"] = "error"
+
+
+Ran = Outputs | Failed
+
+
+class Runner(Protocol):
+    """Runs scripts over batches, in workers that reach nothing else."""
+
+    async def start(self) -> None:
+        """Start the workers."""
+        ...
+
+    async def stop(self) -> None:
+        """Kill the workers."""
+        ...
+
+    async def check(self, script: Script) -> None:
+        """Compile in a worker; raises `turnout.errors.ScriptError` with file and line."""
+        ...
+
+    async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
+        """Run over a batch: one result per item, in input order. Never raises for what a script does."""
+        ...

@@ -1,0 +1,93 @@
+"""Time as the adapters and protocols see it: handed in, never read."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+__all__ = ["Clock", "SystemClock", "corrected", "from_millis", "iso", "parse", "retry_after"]
+
+
+class Clock(Protocol):
+    """Where the engine reads time; tests hand in a fake one (`turnout.testing`)."""
+
+    def now(self) -> datetime:
+        """Wall clock, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    __slots__ = ()
+
+    def now(self) -> datetime:
+        """Wall clock, UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+        return time.monotonic()
+
+
+def iso(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds: `2026-11-23T09:36:56.779Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def from_millis(millis: int) -> datetime:
+    """A moment from Unix milliseconds."""
+    return datetime.fromtimestamp(millis / 1000, UTC)
+
+
+def parse(value: Any) -> datetime | None:
+    """Parse a timestamp of an SDK; None where it is not one. A time without a zone is UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def corrected(
+    received: datetime, sent: datetime | None, original: datetime | None
+) -> datetime:
+    """When an event happened by the server's clock: `received - (sent - original)`.
+
+    A client's clock may be years off; only the distance between its own two stamps is trusted.
+    Where either stamp is missing, or the distance leaves the calendar, it is `received`.
+    Source: rudder-server processor, `receivedAt - (sentAt - originalTimestamp)`.
+    """
+    if sent is None or original is None:
+        return received
+    try:
+        return received - (sent - original)
+    except OverflowError:
+        return received
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds a `Retry-After` header asks for: a number or an HTTP date (RFC 9110 §10.2.3)."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    try:
+        return max(0.0, (moment - now) / timedelta(seconds=1))
+    except OverflowError:
+        return None

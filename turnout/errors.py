@@ -1,0 +1,89 @@
+"""The one tree of errors. Outcomes of events are values (`Verdict`), never exceptions.
+
+TurnoutError
+├── Fixable             a person can mend it: the message says what to change
+│   ├── ConfigError     config.yaml, with every diagnostic
+│   └── ScriptError     a transformation or library, with file and line
+├── Transient           trying again later may help
+│   ├── LogFull         no room for more events (the gateway answers 503)
+│   └── Unavailable     a role, worker or engine does not answer
+└── Permanent           trying again cannot help
+    ├── LogClosed       an fsync failed: nothing is acknowledged any more
+    ├── FormatError     bytes on disk that are damaged or of a newer version
+    └── Refused         bytes from outside that are not an event; carries a code
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "Fixable",
+    "FormatError",
+    "LogClosed",
+    "LogFull",
+    "Permanent",
+    "Refused",
+    "ScriptError",
+    "Transient",
+    "TurnoutError",
+    "Unavailable",
+]
+
+
+class TurnoutError(Exception):
+    """Root of everything Turnout raises on purpose."""
+
+
+class Fixable(TurnoutError):
+    """A person can mend the cause; the message says what to change."""
+
+
+class ConfigError(Fixable):
+    """config.yaml cannot be used; one line per finding, `file:line:column: path: what`."""
+
+
+class ScriptError(Fixable):
+    """A transformation or library does not compile; `file:line` and the message."""
+
+    def __init__(self, message: str, *, file: str = "", line: int = 0) -> None:
+        super().__init__(f"{file}:{line}: {message}" if file else message)
+        self.message = message
+        self.file = file
+        self.line = line
+
+
+class Transient(TurnoutError):
+    """Trying again later may help."""
+
+
+class LogFull(Transient):
+    """There is no room to store another event; nothing was written."""
+
+
+class Unavailable(Transient):
+    """A role, worker or engine does not answer."""
+
+
+class Permanent(TurnoutError):
+    """Trying again cannot help."""
+
+
+class LogClosed(Permanent):
+    """The log was closed by a failed sync; it takes nothing until a restart."""
+
+
+class FormatError(Permanent):
+    """Bytes on disk are damaged, or of a version this Turnout does not know."""
+
+
+class Refused(Permanent):
+    """Bytes from outside that are not an event.
+
+    `code` is stable and machine-readable (`invalid_json`); `message` is for people and never
+    quotes the payload, which may hold personal data.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

@@ -1,0 +1,98 @@
+"""An event on its way to a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from turnout import codec, paths
+from turnout.errors import Refused
+
+__all__ = ["Event", "Kind"]
+
+
+class Kind(StrEnum):
+    """Types of the common SDK vocabulary; `record` is a warehouse row."""
+
+    IDENTIFY = "identify"
+    TRACK = "track"
+    PAGE = "page"
+    SCREEN = "screen"
+    GROUP = "group"
+    ALIAS = "alias"
+    RECORD = "record"
+
+
+class Event:
+    """One event: its JSON as bytes, decoded at most once, on first use.
+
+    `number` is the position that *sequence* gave it, `child` its place among the outputs of a
+    transformation. `key` is the 64-bit hash of the order key: events of equal keys keep their
+    order. `options` is what the integrations object says to this destination. `source` is the
+    id of the source in config.yaml. Adapters must not change `message`.
+    """
+
+    __slots__ = ("_message", "_raw", "child", "key", "number", "options", "source")
+
+    def __init__(
+        self,
+        raw: bytes | None = None,
+        message: Mapping[str, Any] | None = None,
+        *,
+        key: int = 0,
+        number: int = 0,
+        child: int = 0,
+        source: str = "",
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if raw is None and message is None:
+            raise TypeError("an Event needs raw or message")
+        self._raw = raw
+        self._message = message
+        self.key = key
+        self.number = number
+        self.child = child
+        self.source = source
+        self.options: Mapping[str, Any] = options or {}
+
+    @property
+    def raw(self) -> bytes:
+        """The event as UTF-8 JSON."""
+        if self._raw is None:
+            self._raw = codec.dumps(self._message)
+        return self._raw
+
+    @property
+    def message(self) -> Mapping[str, Any]:
+        """The decoded event; raises `Refused` where the bytes are no JSON object."""
+        if self._message is None:
+            assert self._raw is not None
+            decoded = codec.loads(self._raw)
+            if not isinstance(decoded, dict):
+                raise Refused("not_an_object", "the event is not a JSON object")
+            self._message = decoded
+        return self._message
+
+    @property
+    def kind(self) -> str:
+        """The event's `type`, lower-cased; "" where it has none."""
+        value = self.message.get("type")
+        return value.lower() if isinstance(value, str) else ""
+
+    @property
+    def message_id(self) -> str:
+        """The event's `messageId` as text."""
+        value = self.message.get("messageId")
+        return "" if value is None else str(value)
+
+    def get(self, path: str, default: Any = None) -> Any:
+        """The value at `path` (see `turnout.paths`), or `default`."""
+        return paths.get(self.message, path, default)
+
+    def first(self, *choices: str, default: Any = None) -> Any:
+        """The first value among paths that is present, not null and not empty."""
+        return paths.first(self.message, *choices, default=default)
+
+    def __repr__(self) -> str:
+        return f"<Event {self.number}.{self.child} from {self.source!r}>"

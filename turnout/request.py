@@ -1,0 +1,130 @@
+"""What an adapter asks the engine to send, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from turnout import codec
+from turnout.errors import Refused
+
+__all__ = [
+    "Body", "Checkpoint", "Form", "Json", "JsonArray", "Raw", "Record", "Request", "Response", "Xml",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """A JSON document as body."""
+
+    value: Any
+
+    def encode(self) -> tuple[bytes, str]:
+        """Bytes and Content-Type."""
+        return codec.dumps(self.value), "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class JsonArray:
+    """A JSON array as body, one item per event or part."""
+
+    values: Sequence[Any]
+
+    def encode(self) -> tuple[bytes, str]:
+        """Bytes and Content-Type."""
+        return codec.dumps(list(self.values)), "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An urlencoded form; a list gives its key several times."""
+
+    fields: Mapping[str, str | Sequence[str]]
+
+    def encode(self) -> tuple[bytes, str]:
+        """Bytes and Content-Type."""
+        return urlencode(self.fields, doseq=True).encode(), "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Xml:
+    """An XML document, as text."""
+
+    text: str
+
+    def encode(self) -> tuple[bytes, str]:
+        """Bytes and Content-Type."""
+        return self.text.encode(), "application/xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Bytes that are sent as they are."""
+
+    data: bytes
+    content_type: str = "application/octet-stream"
+
+    def encode(self) -> tuple[bytes, str]:
+        """Bytes and Content-Type."""
+        return self.data, self.content_type
+
+
+Body = Json | JsonArray | Form | Xml | Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. Header names are compared without case.
+
+    `secret` names headers and params whose values are never shown or stored.
+    `events` are the indices, in the exchange's input, of the events it carries; the default
+    exchange fills it.
+    """
+
+    method: str
+    url: str
+    body: Body | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    secret: frozenset[str] = frozenset()
+    events: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a Request. `error` is set, and `status` 0, where none came (network, timeout)."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    error: str = ""
+
+    def header(self, name: str) -> str | None:
+        """A header by name, without case."""
+        wanted = name.lower()
+        return next((v for k, v in self.headers.items() if k.lower() == wanted), None)
+
+    def json(self) -> Any:
+        """The body as JSON, or None where it is not."""
+        try:
+            return codec.loads(self.body)
+        except Refused:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record for a tool that is not HTTP; `target` is its topic, key, bucket or file."""
+
+    target: str
+    key: bytes | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """State of a long exchange that must be durable before its next request; plain JSON."""
+
+    state: Any
