@@ -1,1 +1,1 @@
-"""TBD."""
+"""From routed events to verdicts: lanes, cursors, retries, dead letters."""

@@ -1,1 +1,1 @@
-"""TBD."""
+"""From stored requests to routed events: sequence, enrich, transform, route."""

@@ -1,0 +1,153 @@
+"""Events put aside at one destination, and who waits behind them.
+
+Pure. A chain holds a user's exceptions in order: the head was tried (or has its turn now), the rest
+are references. `aside` rows left their chain because they held it back too long; they are retried
+on their own. Memory is bounded by the caps; payloads are not kept here.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from itertools import count
+
+from dataplane.deliver.state import ExceptionRow
+
+__all__ = ["CAP", "CAP_USER", "Chains"]
+
+CAP = 20_000
+CAP_USER = 1_000
+
+
+class Chains:
+    """All exceptions of a destination. `ordered` False (order: none) makes every row stand alone."""
+
+    def __init__(self, rows: Iterable[ExceptionRow] = (), *, ordered: bool = True) -> None:
+        self.ordered = ordered
+        self._rows: dict[tuple[int, int], ExceptionRow] = {}
+        self._chains: dict[int, deque[ExceptionRow]] = {}
+        self._heap: list[tuple[float, int, ExceptionRow]] = []
+        self._flying: set[tuple[int, int]] = set()
+        self._serial = count()
+        for row in rows:
+            self.add(row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, row: ExceptionRow) -> bool:
+        return (row.number, row.child) in self._rows
+
+    @property
+    def waiting(self) -> int:
+        """How many are references behind another."""
+        return sum(row.kind == "waiting" for row in self._rows.values())
+
+    def blocked(self, key: int) -> bool | None:
+        """Whether an event of this user must wait; None where there is no room for another."""
+        if not self.ordered:
+            return None if len(self._rows) >= CAP else False
+        chain = self._chains.get(key)
+        if not chain:
+            return None if len(self._rows) >= CAP else False
+        return None if len(chain) >= CAP_USER or len(self._rows) >= CAP else True
+
+    def add(self, row: ExceptionRow) -> None:
+        """Put a row at the end of its user's chain (or on its own)."""
+        self._rows[row.number, row.child] = row
+        if self._alone(row):
+            self._schedule(row)
+            return
+        chain = self._chains.setdefault(row.key, deque())
+        chain.append(row)
+        if len(chain) == 1:
+            self._schedule(row)
+
+    def _alone(self, row: ExceptionRow) -> bool:
+        return not self.ordered or row.kind == "aside"
+
+    def _schedule(self, row: ExceptionRow) -> None:
+        heapq.heappush(self._heap, (row.next_at, next(self._serial), row))
+
+    def next_at(self) -> float | None:
+        """When the next row is due; None where none is."""
+        while self._heap and self._stale(*self._heap[0]):
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def _stale(self, at: float, _: int, row: ExceptionRow) -> bool:
+        ident = (row.number, row.child)
+        return self._rows.get(ident) is not row or row.next_at != at or ident in self._flying
+
+    def due(self, now: float, limit: int) -> list[ExceptionRow]:
+        """Up to `limit` rows whose time has come, one per user; they are in flight until settled."""
+        found: list[ExceptionRow] = []
+        while len(found) < limit:
+            at = self.next_at()
+            if at is None or at > now:
+                break
+            row = heapq.heappop(self._heap)[2]
+            self._flying.add((row.number, row.child))
+            found.append(row)
+        return found
+
+    def again(self, row: ExceptionRow) -> None:
+        """A row was tried and stays; `row.next_at` says when it is due."""
+        self._flying.discard((row.number, row.child))
+        self._schedule(row)
+
+    def stand_aside(self, row: ExceptionRow) -> None:
+        """A row held its user back too long: it leaves the chain and is retried on its own."""
+        row.kind = "aside"
+        self._leave(row)
+        self.again(row)
+
+    def remove(self, row: ExceptionRow) -> None:
+        """A row has its verdict."""
+        ident = (row.number, row.child)
+        self._flying.discard(ident)
+        self._rows.pop(ident, None)
+        self._leave(row)
+
+    def replace(self, row: ExceptionRow, rows: list[ExceptionRow]) -> None:
+        """A reference had its turn: the outputs that must be retried take its place."""
+        ident = (row.number, row.child)
+        self._flying.discard(ident)
+        self._rows.pop(ident, None)
+        chain = self._chains.get(row.key)
+        if chain and chain[0] is row:
+            chain.popleft()
+            chain.extendleft(reversed(rows))
+            for new in rows:
+                self._rows[new.number, new.child] = new
+            self._head(row.key, chain)
+            return
+        for new in rows:
+            self.add(new)
+
+    def _leave(self, row: ExceptionRow) -> None:
+        chain = self._chains.get(row.key)
+        if chain is None:
+            return
+        was_head = bool(chain) and chain[0] is row
+        if was_head:
+            chain.popleft()
+        elif row in chain:
+            chain.remove(row)
+        if was_head or not chain:
+            self._head(row.key, chain)
+
+    def _head(self, key: int, chain: deque[ExceptionRow]) -> None:
+        if not chain:
+            self._chains.pop(key, None)
+        else:
+            self._schedule(chain[0])
+
+    def rows(self) -> Iterable[ExceptionRow]:
+        """Every row, in no order."""
+        return self._rows.values()
+
+    def lowest(self) -> int | None:
+        """The lowest event number a reference still needs from the log."""
+        return min((r.number for r in self._rows.values() if r.kind == "waiting"), default=None)

@@ -1,0 +1,102 @@
+"""Runs an adapter over some events: sends what it yields and hands it the answers."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+
+from turnout.destination import Context, Destination
+from turnout.event import Event
+from turnout.request import Checkpoint, Record, Request, Response
+from turnout.verdict import Verdict, dead, retry
+
+__all__ = ["Client", "Sent", "run"]
+
+log = structlog.get_logger()
+
+
+class Client(Protocol):
+    """`client.py` of a tool that is not HTTP."""
+
+    async def write(self, records: Sequence[Record]) -> Sequence[Verdict]:
+        """Write records; one verdict each."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and files."""
+        ...
+
+
+class Sent(NamedTuple):
+    """One event's verdict, with the last request it was in and the answer to that."""
+
+    verdict: Verdict
+    request: Request | None = None
+    response: Response | None = None
+
+
+Send = Callable[[Request], Awaitable[Response]]
+
+
+async def run(
+    adapter: Destination[Any], events: Sequence[Event], at: Context, send: Send, client: Client | None
+) -> list[Sent]:
+    """One `Sent` per event, in order. An adapter that raises kills only the event it raises on."""
+    try:
+        if client is not None:
+            return await _records(adapter, events, at, client)
+        return await _requests(adapter, events, at, send)
+    except Exception as error:  # noqa: BLE001 -- an adapter may be a third party's; the fault is kept and shown
+        if len(events) > 1:
+            alone = [await run(adapter, [event], at, send, client) for event in events]
+            return [one for row in alone for one in row]
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"adapter error: {type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+        log.error("deliver.adapter_error", destination=adapter.slug, error=reason)
+        return [Sent(dead(reason))]
+
+
+async def _requests(
+    adapter: Destination[Any], events: Sequence[Event], at: Context, send: Send
+) -> list[Sent]:
+    last: dict[int, tuple[Request, Response]] = {}
+    steps = adapter.exchange(events, at)
+    answer: Response | None = None
+    while True:
+        try:
+            asked = steps.send(answer)
+        except StopIteration as stop:
+            verdicts: Sequence[Verdict] = stop.value
+            break
+        if isinstance(asked, Checkpoint):
+            answer = None
+            continue
+        answer = await send(asked)
+        for index in asked.events:
+            last[index] = (asked, answer)
+    if len(verdicts) != len(events):
+        raise RuntimeError(f"{adapter.slug} gave {len(verdicts)} verdicts for {len(events)} events")
+    return [Sent(verdict, *last.get(i, (None, None))) for i, verdict in enumerate(verdicts)]
+
+
+async def _records(
+    adapter: Destination[Any], events: Sequence[Event], at: Context, client: Client
+) -> list[Sent]:
+    found: list[Verdict | None] = []
+    records: list[Record] = []
+    for event in events:
+        made = adapter.verdict(event, at)
+        if isinstance(made, Record):
+            records.append(made)
+            found.append(None)
+        elif isinstance(made, Verdict):
+            found.append(made)
+        else:
+            raise TypeError(f"{adapter.slug} has a client, so it must return records")
+    written = iter(await client.write(records) if records else ())
+    lost = retry("the client gave no verdict")
+    return [Sent(next(written, lost) if verdict is None else verdict) for verdict in found]

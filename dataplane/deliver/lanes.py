@@ -1,0 +1,171 @@
+"""A destination's queue: 256 lanes by order key, each with at most one request in flight.
+
+Pure: it decides what may be sent next and where the cursors stand; it sends and stores nothing.
+Events of one user are always in the same lane and leave it in order. A lane's cursor is the number
+of its first event that has no verdict yet: what a restart reads again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from turnout.verdict import Verdict
+
+__all__ = ["LANES", "Entry", "Lanes", "Part"]
+
+LANES = 256
+_MASK = LANES - 1
+
+Part = tuple[bytes, Mapping[str, Any], Verdict | None]
+"""One output of an event: its JSON, the options of its integrations object, or its verdict already."""
+
+
+class Entry:
+    """One event at one destination, with all its outputs. `at` is when it was received, in ms."""
+
+    __slots__ = ("at", "decided", "key", "number", "parts", "size", "source")
+
+    def __init__(self, number: int, key: int, source: str, at: int, parts: Sequence[Part]) -> None:
+        self.number = number
+        self.key = key
+        self.source = source
+        self.at = at
+        self.parts = parts
+        self.size = sum(len(raw) for raw, _, _ in parts)
+        self.decided = all(verdict is not None for _, _, verdict in parts)
+
+
+class Lanes:
+    """The queue. `offer` in number order; `take`, then `settle` or `put_back` what was taken."""
+
+    def __init__(self, position: int, cursors: Sequence[int] | None = None) -> None:
+        self.position = position
+        self._cursors = list(cursors) if cursors is not None else [position] * LANES
+        self._queues: list[deque[Entry]] = [deque() for _ in range(LANES)]
+        self._flying: list[int] = [0] * LANES
+        self._ready: deque[int] = deque()
+        self._waits = bytearray(LANES)  # 1 where the lane is in _ready
+        self.stalled: set[int] = set()
+        self.count = 0
+        self.bytes = 0
+        self.flying = 0
+
+    def wanted(self, number: int, key: int) -> bool:
+        """False for an event that had its verdict before a restart."""
+        return number >= self._cursors[key & _MASK]
+
+    def offer(self, entry: Entry) -> bool:
+        """Queue an event; True where it is decided and its lane is idle, so the caller settles it now."""
+        lane = entry.key & _MASK
+        queue = self._queues[lane]
+        if entry.decided and not queue and not self._flying[lane]:
+            return True
+        queue.append(entry)
+        self.count += 1
+        self.bytes += entry.size
+        if not self._flying[lane]:
+            self._wake(lane)
+        return False
+
+    def _wake(self, lane: int) -> None:
+        if not self._waits[lane] and lane not in self.stalled:
+            self._waits[lane] = 1
+            self._ready.append(lane)
+
+    def take(
+        self, events: int, size: int, blocked: Callable[[int], bool | None]
+    ) -> tuple[list[Entry], list[Entry]]:
+        """What to send in one request, and what is settled without sending (decided or held back).
+
+        `blocked(key)` says whether an earlier event of this user waits: True holds the event back
+        (the caller keeps a reference), None means there is no room for more of them, and the lane
+        stalls until `unstall`. At least one event is taken where one may be, whatever its size.
+        """
+        send: list[Entry] = []
+        settled: list[Entry] = []
+        used = room = 0
+        for _ in range(len(self._ready)):
+            if used >= events:
+                break
+            lane = self._ready.popleft()
+            self._waits[lane] = 0
+            queue = self._queues[lane]
+            first = 0
+            while queue:
+                entry = queue[0]
+                hold = False if entry.decided else blocked(entry.key)
+                if hold is None:
+                    self.stalled.add(lane)
+                    break
+                if entry.decided or hold:
+                    if first:
+                        break
+                    settled.append(entry)
+                elif used and (used + len(entry.parts) > events or room + entry.size > size):
+                    break
+                else:
+                    send.append(entry)
+                    used += len(entry.parts)
+                    room += entry.size
+                    first = first or entry.number
+                queue.popleft()
+                self.count -= 1
+                self.bytes -= entry.size
+                if used >= events:
+                    break
+            if first:
+                self._flying[lane] = first
+            elif queue:
+                self._wake(lane)
+        self.flying += len(send)
+        return send, settled
+
+    def settle(self, entries: Sequence[Entry]) -> None:
+        """What was taken to be sent has its verdicts (or is kept elsewhere): its lanes go on."""
+        self.flying -= len(entries)
+        for entry in entries:
+            lane = entry.key & _MASK
+            self._flying[lane] = 0
+            if self._queues[lane]:
+                self._wake(lane)
+
+    def put_back(self, entries: Sequence[Entry]) -> None:
+        """What was taken was not delivered and goes back to the heads of its lanes."""
+        for entry in reversed(entries):
+            self._queues[entry.key & _MASK].appendleft(entry)
+            self.count += 1
+            self.bytes += entry.size
+        self.settle(entries)
+
+    def unstall(self) -> None:
+        """There may be room again for events that are held back."""
+        lanes, self.stalled = self.stalled, set()
+        for lane in lanes:
+            if self._queues[lane] and not self._flying[lane]:
+                self._wake(lane)
+
+    @property
+    def ready(self) -> bool:
+        """True where `take` may find something."""
+        return bool(self._ready)
+
+    @property
+    def oldest(self) -> int | None:
+        """When the oldest queued event was received, in ms; None where nothing is queued."""
+        return min((queue[0].at for queue in self._queues if queue), default=None)
+
+    def cursors(self) -> array[int]:
+        """The cursor of every lane, to be stored together with what was settled."""
+        position = self.position
+        found = array("Q", bytes(8 * LANES))
+        for lane in range(LANES):
+            if self._flying[lane]:
+                found[lane] = self._flying[lane]
+            elif self._queues[lane]:
+                found[lane] = self._queues[lane][0].number
+            else:
+                found[lane] = max(position, self._cursors[lane])
+        return found

@@ -1,0 +1,266 @@
+"""Facts about events, in one SQLite file per pipeline process: cursors, exceptions, dead letters, counts.
+
+Everything that changes together is written in one transaction by one thread. Cursors refer to the
+sequence's sidecar, which is synced before. SQLite runs in WAL mode with synchronous=NORMAL: a
+killed process loses at most the last commit interval, a power cut may lose a little more, and both
+lose cursors, exceptions and counts *together*, so that the log is simply read again from there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from turnout.errors import FormatError
+
+__all__ = ["Changes", "DestinationRow", "ExceptionRow", "State"]
+
+VERSION = 1
+_SCHEMA = """
+CREATE TABLE destination (
+    id TEXT PRIMARY KEY, position INTEGER NOT NULL, cursors BLOB NOT NULL, paused REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE exception (
+    destination TEXT NOT NULL, number INTEGER NOT NULL, child INTEGER NOT NULL, key BLOB NOT NULL,
+    kind TEXT NOT NULL, source TEXT NOT NULL, attempts INTEGER NOT NULL, first_at REAL NOT NULL,
+    next_at REAL NOT NULL, paused REAL NOT NULL, reason TEXT NOT NULL, payload BLOB, options BLOB,
+    PRIMARY KEY (destination, number, child)
+) WITHOUT ROWID;
+CREATE TABLE dead (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, destination TEXT NOT NULL, source TEXT NOT NULL,
+    number INTEGER NOT NULL, child INTEGER NOT NULL, key BLOB NOT NULL, at REAL NOT NULL,
+    status INTEGER, reason TEXT NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
+    length INTEGER NOT NULL
+);
+CREATE INDEX dead_by_destination ON dead (destination, id);
+CREATE TABLE refused (
+    number INTEGER PRIMARY KEY, source TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
+    at INTEGER NOT NULL, position INTEGER NOT NULL, place INTEGER NOT NULL
+);
+CREATE TABLE count (
+    scope TEXT NOT NULL, id TEXT NOT NULL, what TEXT NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (scope, id, what)
+) WITHOUT ROWID;
+CREATE TABLE fact (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+REFUSED_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationRow:
+    """Where a destination stands: reader position, one cursor per lane, seconds paused so far."""
+
+    id: str
+    position: int
+    cursors: array[int]
+    paused: float
+
+
+@dataclass(slots=True)
+class ExceptionRow:
+    """An event put aside. `kind`: tried (has a payload), waiting (behind one), aside (held too long).
+
+    `child` is -1 for a waiting reference: it is transformed when its turn comes. Times are Unix
+    seconds; `paused` is what the destination's pauses summed up to when it was first tried.
+    """
+
+    destination: str
+    number: int
+    child: int
+    key: int
+    kind: str
+    source: str
+    attempts: int = 0
+    first_at: float = 0.0
+    next_at: float = 0.0
+    paused: float = 0.0
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one commit writes. `dead` are `(row, payload)` pairs whose payload goes to a segment."""
+
+    destinations: list[DestinationRow] = field(default_factory=list)
+    statements: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
+    dead: list[tuple[tuple[Any, ...], bytes]] = field(default_factory=list)
+    refused: Sequence[tuple[Any, ...]] = ()
+    counts: list[tuple[str, str, str, int]] = field(default_factory=list)
+    counted: int = 0
+
+    def put(self, row: ExceptionRow, payload: bytes | None, options: bytes | None) -> None:
+        """Store an exception whole."""
+        self.statements.append((
+            "INSERT OR REPLACE INTO exception VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                row.destination, row.number, row.child, row.key.to_bytes(8, "little"), row.kind,
+                row.source, row.attempts, row.first_at, row.next_at, row.paused, row.reason,
+                payload, options,
+            ),
+        ))  # fmt: skip
+
+    def touch(self, row: ExceptionRow) -> None:
+        """Store that an exception was tried again; its payload stays."""
+        self.statements.append((
+            "UPDATE exception SET kind=?, attempts=?, first_at=?, next_at=?, reason=?"
+            " WHERE destination=? AND number=? AND child=?",
+            (
+                row.kind, row.attempts, row.first_at, row.next_at, row.reason,
+                row.destination, row.number, row.child,
+            ),
+        ))  # fmt: skip
+
+    def drop(self, row: ExceptionRow) -> None:
+        """Remove an exception that has its verdict."""
+        self.statements.append((
+            "DELETE FROM exception WHERE destination=? AND number=? AND child=?",
+            (row.destination, row.number, row.child),
+        ))
+
+
+class State:
+    """The file. Reads come from any thread with `read_*`; `commit` from one."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = not path.exists()
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        path.chmod(0o600)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        if fresh or self._version() == 0:
+            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={VERSION};COMMIT")
+        elif self._version() > VERSION:
+            raise FormatError(f"{path.name} was written by a newer Turnout; this one knows version {VERSION}")
+        self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._reader.execute("PRAGMA query_only=ON")
+
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def commit(self, changes: Changes, dead: Sequence[tuple[int, int, int]]) -> None:
+        """Write everything in one transaction; `dead` says where each dead letter's payload stands."""
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for sql, values in changes.statements:
+                db.execute(sql, values)
+            db.executemany(
+                "INSERT OR REPLACE INTO destination VALUES (?,?,?,?)",
+                [(r.id, r.position, r.cursors.tobytes(), r.paused) for r in changes.destinations],
+            )
+            db.executemany(
+                "INSERT INTO dead (destination, source, number, child, key, at, status, reason,"
+                " segment, offset, length) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                [(*row, *where) for (row, _), where in zip(changes.dead, dead, strict=True)],
+            )
+            if changes.refused:
+                db.executemany("INSERT OR REPLACE INTO refused VALUES (?,?,?,?,?,?,?)", changes.refused)
+                db.execute(
+                    "DELETE FROM refused WHERE number <="
+                    " (SELECT number FROM refused ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                    (REFUSED_KEPT,),
+                )
+            db.executemany("INSERT OR REPLACE INTO count VALUES (?,?,?,?)", changes.counts)
+            if changes.counted:
+                db.execute("INSERT OR REPLACE INTO fact VALUES ('counted', ?)", (changes.counted,))
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+
+    def destinations(self) -> dict[str, DestinationRow]:
+        """Every destination that has a place in the log, also those no longer in the config."""
+        rows = self._db.execute("SELECT id, position, cursors, paused FROM destination").fetchall()
+        return {r[0]: DestinationRow(r[0], r[1], array("Q", r[2]), r[3]) for r in rows}
+
+    def exceptions(self, destination: str) -> Iterable[ExceptionRow]:
+        """A destination's exceptions by number, without payloads."""
+        rows = self._db.execute(
+            "SELECT destination, number, child, key, kind, source, attempts, first_at, next_at, paused, reason"
+            " FROM exception WHERE destination=? ORDER BY number, child",
+            (destination,),
+        )
+        for row in rows.fetchall():
+            yield ExceptionRow(*row[:3], int.from_bytes(row[3], "little"), *row[4:])
+
+    def payload(self, destination: str, number: int, child: int) -> tuple[bytes, bytes | None] | None:
+        """What an exception is to be sent as: the event, and its options."""
+        row = self._reader.execute(
+            "SELECT payload, options FROM exception WHERE destination=? AND number=? AND child=?",
+            (destination, number, child),
+        ).fetchone()
+        return None if row is None or row[0] is None else (row[0], row[1])
+
+    def counts(self) -> dict[tuple[str, str, str], int]:
+        """All counts as stored: `(scope, id, what) → n`."""
+        return {(r[0], r[1], r[2]): r[3] for r in self._db.execute("SELECT scope, id, what, n FROM count")}
+
+    def counted(self) -> int:
+        """The last event number that the source counts include."""
+        row = self._db.execute("SELECT value FROM fact WHERE name='counted'").fetchone()
+        return int(row[0]) if row else 0
+
+    def dead(self, destination: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
+        """Dead letters, newest first, without payload; `before` is the last id of the page before."""
+        where, values = ["1"], []
+        if destination:
+            where.append("destination=?")
+            values.append(destination)
+        if before:
+            where.append("id<?")
+            values.append(str(before))
+        cursor = self._reader.execute(
+            "SELECT id, destination, source, number, child, at, status, reason FROM dead"
+            f" WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?",  # noqa: S608 -- fixed words only
+            (*values, limit),
+        )
+        names = [c[0] for c in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def dead_row(self, ident: int) -> dict[str, Any] | None:
+        """One dead letter's index row, with where its payload stands."""
+        cursor = self._reader.execute("SELECT * FROM dead WHERE id=?", (ident,))
+        row = cursor.fetchone()
+        return None if row is None else dict(zip([c[0] for c in cursor.description], row, strict=True))
+
+    def refused(self, source: str | None, limit: int) -> list[dict[str, Any]]:
+        """Refused events, newest first."""
+        cursor = self._reader.execute(
+            "SELECT number, source, code, message, at, position, place FROM refused"
+            " WHERE (?1 IS NULL OR source=?1) ORDER BY number DESC LIMIT ?2",
+            (source, limit),
+        )
+        names = [c[0] for c in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def rename(self, old: str, new: str) -> None:
+        """A destination has another id now: its place, exceptions, dead letters and counts go with it."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for table in ("destination", "exception", "dead"):
+                column = "id" if table == "destination" else "destination"
+                self._db.execute(
+                    f"UPDATE {table} SET {column}=? WHERE {column}=?",  # noqa: S608 -- fixed words only
+                    (new, old),
+                )
+            self._db.execute(
+                "UPDATE count SET id=? WHERE scope='destination' AND id=?", (new, old)
+            )
+
+    def forget(self, destination: str) -> None:
+        """Give up a removed destination: its place and exceptions; dead letters stay until discarded."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM destination WHERE id=?", (destination,))
+            self._db.execute("DELETE FROM exception WHERE destination=?", (destination,))
+            self._db.execute("DELETE FROM count WHERE scope='destination' AND id=?", (destination,))
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._reader.close()
+        self._db.close()

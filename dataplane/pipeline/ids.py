@@ -1,0 +1,230 @@
+"""Which message ids were seen before, and at which event: exact, bounded, kept across restarts.
+
+A table is an open-addressing hash in a memory-mapped file: 16 bytes of keyed hash and 8 of event
+number per slot, 21 slots to a 512-byte sector so that no slot is torn by a power cut. Tables come
+in generations of growing size; a look-up asks the newest first. What is mapped is the kernel's to
+write, so a killed process loses nothing; after a power cut the ids since the last checkpoint are
+entered again from the sequence's sidecar (entering twice does no harm).
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from turnout.errors import FormatError
+
+__all__ = ["MessageIds", "Table"]
+
+MAGIC = b"TOIDS\x01"
+VERSION = 1
+_HEADER = struct.Struct("<6sHQQQ")  # magic, version, slots, created (Unix seconds), first number
+_SECTOR = 512
+_PER_SECTOR = 21
+_SLOT = 24
+SMALLEST = 1 << 16
+LARGEST = 1 << 22
+LOAD = 0.6
+EMPTY = bytes(16)
+
+
+class Table:
+    """One generation: a fixed number of slots, filled up to `LOAD`."""
+
+    def __init__(self, path: Path, *, slots: int = 0, created: int = 0, first: int = 0) -> None:
+        self.path = path
+        fresh = not path.exists()
+        if fresh:
+            self._create(slots, created, first)
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 0)
+        magic, version, self.slots, self.created, self.first = _HEADER.unpack_from(self._map, 0)
+        if magic != MAGIC or version > VERSION:
+            self._map.close()
+            raise FormatError(f"{path.name} is not a table of message ids of version {VERSION} or older")
+        self.used = 0 if fresh else self._count()
+        self._mask = self.slots - 1
+
+    def _create(self, slots: int, created: int, first: int) -> None:
+        sectors = -(-slots // _PER_SECTOR)
+        draft = self.path.with_suffix(".new")
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.ftruncate(descriptor, _SECTOR * (sectors + 1))
+            os.pwrite(descriptor, _HEADER.pack(MAGIC, VERSION, slots, created, first), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        draft.rename(self.path)
+
+    def _count(self) -> int:
+        used = 0
+        for start in range(_SECTOR, len(self._map), _SECTOR):
+            sector = self._map[start : start + _PER_SECTOR * _SLOT]
+            if sector.count(0) == len(sector):
+                continue
+            used += sum(sector[i : i + 16] != EMPTY for i in range(0, len(sector), _SLOT))
+        return used
+
+    def find(self, digest: bytes) -> tuple[int, int]:
+        """The number stored for an id, or -1, and the slot where it is or would be."""
+        slots, mask = self._map, self._mask
+        index = int.from_bytes(digest[:8], "little") & mask
+        while True:
+            at = _SECTOR + (index // _PER_SECTOR) * _SECTOR + (index % _PER_SECTOR) * _SLOT
+            found = slots[at : at + 16]
+            if found == digest:
+                return int.from_bytes(slots[at + 16 : at + 24], "little"), at
+            if found == EMPTY:
+                return -1, at
+            index = (index + 1) & mask
+
+    def put(self, digest: bytes, number: int, at: int) -> None:
+        """Store an id in a slot that `find` named."""
+        if self._map[at : at + 16] == EMPTY:
+            self.used += 1
+        self._map[at : at + 24] = digest + number.to_bytes(8, "little")
+
+    @property
+    def full(self) -> bool:
+        """True where another generation must begin."""
+        return bool(self.used >= self.slots * LOAD)
+
+    def flush(self) -> None:
+        """Write dirty pages to disk; may take long."""
+        self._map.flush()
+
+    def close(self, *, delete: bool = False) -> None:
+        """Unmap, and delete the file where it is no longer needed."""
+        self._map.close()
+        if delete:
+            self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many ids, and for how many seconds, at least."""
+
+    window: float
+    max_ids: int
+
+
+class MessageIds:
+    """All generations. `seen` both asks and remembers."""
+
+    def __init__(self, folder: Path, *, window: float, max_ids: int) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        self.bounds = Bounds(window, max_ids)
+        self._checkpoint = folder / "ids.json"
+        for stale in folder.glob("*.new"):
+            stale.unlink()
+        names = sorted(folder.glob("*.ids"), reverse=True)
+        self._tables = [Table(path) for path in names]
+
+    def checkpoint(self) -> int:
+        """The event number up to which every id is surely on disk: the rest is entered again."""
+        try:
+            saved = json.loads(self._checkpoint.read_text())
+        except (OSError, ValueError):
+            return 0
+        if not self._tables or not isinstance(saved, dict):
+            return 0
+        if saved.get("boot") == boot_id() or saved.get("clean"):
+            return int(saved.get("memory") or 0)
+        return int(saved.get("disk") or 0)
+
+    def seen(self, digest: bytes, number: int, now: float) -> int:
+        """The earlier event of this id, or -1; then it is remembered at `number`.
+
+        An id found at `number` itself, or at a later one, is a re-read after a crash, not a
+        duplicate.
+        """
+        tables = self._tables
+        if not tables or tables[0].full or now - tables[0].created > self.bounds.window / 4:
+            self._rotate(number, now)
+        newest = tables[0]
+        found, slot = newest.find(digest)
+        if found < 0:
+            for table in tables[1:]:
+                found, at = table.find(digest)
+                if found >= 0:
+                    newest, slot = table, at
+                    break
+        if 0 <= found < number:
+            return found
+        if found != number:
+            newest.put(digest, number, slot)
+        return -1
+
+    def find(self, digest: bytes) -> int:
+        """The event of an id, or -1; remembers nothing."""
+        return next((n for n, _ in (t.find(digest) for t in self._tables) if n >= 0), -1)
+
+    def _rotate(self, number: int, now: float) -> None:
+        tables = self._tables
+        size = SMALLEST
+        if tables and tables[0].full:
+            size = min(LARGEST, tables[0].slots * 2)
+        elif tables and tables[0].used == 0:
+            tables[0].created = int(now)
+            return
+        name = f"{number:020d}.ids"
+        self._tables.insert(0, Table(self._folder / name, slots=size, created=int(now), first=number))
+        self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        """Drop generations whose ids are all older than the window, or beyond the bound."""
+        tables = self._tables
+        total = sum(t.used for t in tables)
+        while len(tables) > 1:
+            successor = tables[-2].created
+            if now - successor <= self.bounds.window and total <= self.bounds.max_ids:
+                return
+            oldest = tables.pop()
+            total -= oldest.used
+            oldest.close(delete=True)
+
+    def __len__(self) -> int:
+        return sum(t.used for t in self._tables)
+
+    def save(self, number: int, *, disk: bool, clean: bool = False) -> None:
+        """Note that ids of events up to `number` are remembered; with `disk`, flush them first."""
+        if disk:
+            for table in list(self._tables):
+                table.flush()
+        try:
+            saved = json.loads(self._checkpoint.read_text())
+        except (OSError, ValueError):
+            saved = {}
+        note = {
+            "version": VERSION,
+            "boot": boot_id(),
+            "memory": number,
+            "disk": number if disk else saved.get("disk", 0),
+            "clean": clean,
+        }
+        draft = self._checkpoint.with_suffix(".json.new")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(note, file)
+        draft.rename(self._checkpoint)
+
+    def close(self, number: int) -> None:
+        """Flush, note that all is on disk, and unmap."""
+        self.save(number, disk=True, clean=True)
+        for table in self._tables:
+            table.close()
+        self._tables = []
+
+
+def boot_id() -> str:
+    """Which boot of the machine this is; "" where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

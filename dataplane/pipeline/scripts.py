@@ -1,0 +1,47 @@
+"""Transformations and libraries of a config, read from their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dataplane.config.model import Config
+from transformations.base import Library, Script
+from turnout.errors import ScriptError
+
+__all__ = ["read_scripts"]
+
+
+def _source(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ScriptError(f"cannot be read: {error.strerror}", file=str(path)) from None
+    except UnicodeDecodeError:
+        raise ScriptError("is not UTF-8", file=str(path)) from None
+
+
+def _shown(path: Path) -> str:
+    """How errors name a file: relative to the working folder where it is below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def read_scripts(config: Config) -> dict[str, Script]:
+    """Every transformation by its id; raises `ScriptError` where a file cannot be read."""
+    libraries = tuple(
+        Library(name, _source(library.file), _shown(library.file))
+        for name, library in sorted(config.libraries.items())
+    )
+    return {
+        name: Script(
+            name=name,
+            source=_source(item.file),
+            file=_shown(item.file),
+            libraries=libraries,
+            timeout=item.timeout.total_seconds(),
+            memory=item.memory,
+        )
+        for name, item in config.transformations.items()
+    }

@@ -1,0 +1,258 @@
+"""Gives every stored event its number once, and decides which are duplicates.
+
+One place per machine. Numbers are dense and grow with the log; what was decided is in the sidecar,
+so that a reader far behind finds the same events under the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from dataplane.log.base import MARK, LogReader, Record
+from dataplane.log.base import REFUSED as MARKED_REFUSED
+from dataplane.pipeline import head as heads
+from dataplane.pipeline.enrich import Stamp, enrich, generated_id
+from dataplane.pipeline.head import EventHead
+from dataplane.pipeline.ids import MessageIds
+from dataplane.pipeline.sidecar import DUPLICATE, ENTRY, REFUSED, Block, Sidecar
+from dataplane.protocols import PROTOCOLS
+from turnout import clock
+from turnout.errors import Refused
+from turnout.protocol import Envelope, Unit
+
+__all__ = ["RefusedEvent", "Sequenced", "Sequencer"]
+
+log = structlog.get_logger()
+_envelope = msgspec.msgpack.Decoder(Envelope).decode
+READ_BYTES = 512 << 10
+
+
+class RefusedEvent(NamedTuple):
+    """An event the gateway took in a request but refused; its bytes stay in the log."""
+
+    number: int
+    source: str
+    code: str
+    message: str
+    received_at: int
+    position: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    envelope: Envelope
+    stamp: Stamp
+
+
+class Sequenced:
+    """One unique event: where it stands, its head, and (made on first use) its enriched bytes."""
+
+    __slots__ = ("_enriched", "_message_id", "broken", "head", "key", "number", "raw", "received", "secret")
+
+    def __init__(
+        self, number: int, key: int, raw: bytes, received: _Received, secret: bytes
+    ) -> None:
+        self.number = number
+        self.key = key
+        self.raw = raw
+        self.broken = ""
+        try:
+            self.head = heads.read(raw)
+        except Refused as error:  # it dies with this reason, for every destination
+            self.head = EventHead()
+            self.broken = error.message
+        self.received = received
+        self.secret = secret
+        self._enriched: bytes | None = None
+        self._message_id: str | None = None
+
+    @property
+    def source(self) -> str:
+        """Id of its source in config.yaml."""
+        return self.received.envelope.source
+
+    @property
+    def received_at(self) -> int:
+        """When the server took it, Unix milliseconds."""
+        return self.received.envelope.received_at
+
+    @property
+    def kind(self) -> str:
+        """Its type: fixed by the path, else its own, in lower case."""
+        return self.received.stamp.kind or (self.head.type or "").lower()
+
+    @property
+    def message_id(self) -> str:
+        """Its messageId, or the one derived from its number where it came without."""
+        if self._message_id is None:
+            sent = heads.text(self.head.messageId).strip()
+            self._message_id = sent or generated_id(self.secret, self.number)
+        return self._message_id
+
+    @property
+    def enriched(self) -> bytes:
+        """The event with what the server adds, as JSON bytes."""
+        if self._enriched is None:
+            self._enriched = enrich(self.raw, self.head, self.received.stamp, self.message_id)
+        return self._enriched
+
+
+class Sequencer:
+    """Reads the log in order; the only writer of the sidecar and the message ids."""
+
+    def __init__(self, reader: LogReader, folder: Path, *, dedup: bool, window: float, max_ids: int) -> None:
+        self._reader = reader
+        self.sidecar = Sidecar(folder)
+        self._secret = _secret(folder)
+        self._dedup = dedup
+        self.ids = MessageIds(folder / "ids", window=window, max_ids=max_ids)
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.refused: list[RefusedEvent] = []
+        self.behind_head: float = 0.0
+        self._reenter()
+
+    @property
+    def next_number(self) -> int:
+        """The number the next event will get."""
+        return self.sidecar.next_number
+
+    @property
+    def position(self) -> int:
+        """Position in the log behind the last sequenced record."""
+        return self.sidecar.next_position
+
+    def _reenter(self) -> None:
+        """Enter ids that a power cut may have taken from the tables again."""
+        for block in self.sidecar.blocks(self.ids.checkpoint() + 1):
+            for index, (flags, digest, _, _, _) in enumerate(block):
+                if not flags:
+                    self.ids.seen(digest, block.first + index, 0.0)
+
+    def next(self) -> list[Sequenced]:
+        """Sequence what the log has beyond the last call, a batch at a time; [] at the head."""
+        records = self._reader.read(self.sidecar.next_position, READ_BYTES)
+        if not records:
+            return []
+        number = self.sidecar.next_number
+        found: list[Sequenced] = []
+        blocks: list[Block] = []
+        for record in records:
+            block = self._record(record, number, found)
+            number += block.count
+            blocks.append(block)
+        self.sidecar.append(blocks)
+        return found
+
+    def _record(self, record: Record, first: int, found: list[Sequenced]) -> Block:
+        received, units = self._open(record)
+        envelope = received.envelope
+        source = envelope.source
+        prefix = source.encode() + b"\0"
+        seconds = envelope.received_at / 1000
+        secret, marks = self._secret, record.marks
+        entries: list[bytes] = []
+        unique = 0
+        for index in range(record.count):
+            number = first + index
+            mark = index * MARK
+            key = int.from_bytes(marks[mark + 1 : mark + MARK], "little")
+            unit = units[index] if index < len(units) else None
+            if marks[mark] & MARKED_REFUSED or unit is None:
+                entries.append(ENTRY.pack(REFUSED, bytes(16), key, 0, 0))
+                self._refuse(envelope, record.position, number, index)
+                continue
+            event = Sequenced(number, key, unit.raw, received, secret)
+            digest = blake2b(prefix + event.message_id.encode("utf-8", "replace"), key=secret, digest_size=16)
+            identity = digest.digest()
+            if self._dedup and self.ids.seen(identity, number, seconds) >= 0:
+                entries.append(ENTRY.pack(DUPLICATE, identity, key, unit.offset, unit.length))
+                self.counts[source, "duplicate"] += 1
+                continue
+            entries.append(ENTRY.pack(0, identity, key, unit.offset, unit.length))
+            unique += 1
+            found.append(event)
+        self.counts[source, "unique"] += unique
+        return Block(first, record.position, record.end, record.count, b"".join(entries))
+
+    def _refuse(self, envelope: Envelope, position: int, number: int, index: int) -> None:
+        code, message = envelope.refused.get(index, ("unreadable", "the stored event cannot be read"))
+        self.counts[envelope.source, "refused"] += 1
+        self.refused.append(
+            RefusedEvent(number, envelope.source, code, message, envelope.received_at, position, index)
+        )
+
+    def _open(self, record: Record) -> tuple[_Received, list[Unit]]:
+        envelope = _envelope(record.envelope)
+        moment = clock.from_millis(envelope.received_at)
+        stamp = Stamp(
+            moment, clock.iso(moment), envelope.ip, envelope.sent_at, envelope.kind, envelope.trusted
+        )
+        try:
+            units = PROTOCOLS[envelope.protocol].split(envelope, record.body)
+        except Refused:
+            units = []  # wholly refused requests are kept as they came, often as no JSON at all
+        return _Received(envelope, stamp), units
+
+    def load(self, number: int, most: int) -> tuple[list[Sequenced], int]:
+        """Up to about `most` unique events from `number` on, and the number to go on with.
+
+        For readers behind the head: decisions come from the sidecar, bytes from the log.
+        """
+        found: list[Sequenced] = []
+        upto = number
+        for block, record in self._records(number):
+            received, units = self._open(record)
+            for index, (flags, _, key, offset, length) in enumerate(block):
+                at = block.first + index
+                if at < number or flags:
+                    continue
+                raw = record.body[offset : offset + length] if length else units[index].raw
+                found.append(Sequenced(at, key, raw, received, self._secret))
+            upto = block.first + block.count
+            if len(found) >= most:
+                break
+        else:
+            upto = max(upto, self.sidecar.next_number)
+        return found, upto
+
+    def _records(self, number: int) -> Iterator[tuple[Block, Record]]:
+        """Blocks from `number` on beside their records; a record lost to damage is passed over."""
+        held: list[Record] = []
+        for block in self.sidecar.blocks(number):
+            while held and held[0].position < block.position:
+                held.pop(0)
+            if not held:
+                held = list(self._reader.read(block.position, READ_BYTES))
+            if held and held[0].position == block.position:
+                yield block, held.pop(0)
+            else:
+                log.error("sequence.damaged", first=block.first, events=block.count)
+                self.counts["", "damaged"] += block.count
+
+    def close(self) -> None:
+        """Write everything out."""
+        self.sidecar.close()
+        self.ids.close(self.sidecar.next_number - 1)
+
+
+def _secret(folder: Path) -> bytes:
+    """The key of the id hashes and generated ids, made once."""
+    path = folder / "key"
+    if not path.exists():
+        descriptor = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(32))
+            file.flush()
+            os.fsync(file.fileno())
+        path.with_suffix(".new").rename(path)
+    return path.read_bytes()

@@ -1,0 +1,67 @@
+"""Runs a destination's chain of transformations over a batch of events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dataplane.pipeline.sequence import Sequenced
+from transformations.base import Item, Outputs, Runner, Script
+from turnout import codec
+from turnout.verdict import Verdict, dead, filtered
+
+__all__ = ["Part", "metadata", "run_chain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One output of a chain, or what became of the event instead."""
+
+    raw: bytes
+    verdict: Verdict | None = None
+
+
+def metadata(event: Sequenced, extra: Mapping[str, Any]) -> bytes:
+    """What a script may know about an event beside the event itself, as JSON."""
+    known: dict[str, Any] = {
+        "messageId": event.message_id,
+        "sourceId": event.source,
+        "receivedAt": event.received.stamp.received_text,
+        "eventType": event.kind,
+    }
+    if event.head.event:
+        known["eventName"] = event.head.event
+    known.update(extra)
+    return codec.dumps(known)
+
+
+async def run_chain(
+    runner: Runner, chain: Sequence[Script], events: Sequence[Sequenced], extra: Mapping[str, Any]
+) -> list[list[Part]]:
+    """One list of parts per event, in order; an event that a script dropped has one filtered part."""
+    parts = [[Part(event.enriched)] for event in events]
+    notes = [metadata(event, extra) for event in events]
+    for script in chain:
+        where = [
+            (i, j) for i, row in enumerate(parts) for j, part in enumerate(row) if part.verdict is None
+        ]
+        if not where:
+            break
+        items = [Item(parts[i][j].raw, notes[i]) for i, j in where]
+        ran = await runner.run(script, items)
+        made: list[list[Part]] = [[] for _ in parts]
+        results = dict(zip(where, ran, strict=True))
+        for i, row in enumerate(parts):
+            for j, part in enumerate(row):
+                result = results.get((i, j))
+                if result is None:
+                    made[i].append(part)
+                elif isinstance(result, Outputs):
+                    made[i].extend(Part(raw) for raw in result.events)
+                else:
+                    made[i].append(Part(part.raw, dead(result.reason)))
+            if not made[i]:
+                made[i].append(Part(b"", filtered(f"dropped by {script.name}")))
+        parts = made
+    return parts
