@@ -9,25 +9,25 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from turnout.destination import Context, Destination
+from turnout.destination import Client, Context, Destination
 from turnout.event import Event
 from turnout.request import Checkpoint, Record, Request, Response
 from turnout.verdict import Verdict, dead, retry
 
-__all__ = ["Client", "Sent", "run"]
+__all__ = ["Client", "Sender", "Sent", "run"]
 
 log = structlog.get_logger()
 
 
-class Client(Protocol):
-    """`client.py` of a tool that is not HTTP."""
+class Sender(Protocol):
+    """What sends HTTP for a destination; `dataplane.deliver.http.Sender` in production."""
 
-    async def write(self, records: Sequence[Record]) -> Sequence[Verdict]:
-        """Write records; one verdict each."""
+    async def send(self, request: Request, timeout: float) -> Response:
+        """Send once, `timeout` in seconds; never raises for trouble on the network."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections and files."""
+        """Close connections."""
         ...
 
 
@@ -73,8 +73,7 @@ async def _requests(
             verdicts: Sequence[Verdict] = stop.value
             break
         if isinstance(asked, Checkpoint):
-            answer = None
-            continue
+            raise RuntimeError("exchanges with checkpoints are not in this version")
         answer = await send(asked)
         for index in asked.events:
             last[index] = (asked, answer)

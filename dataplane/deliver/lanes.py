@@ -43,7 +43,7 @@ class Lanes:
 
     def __init__(self, position: int, cursors: Sequence[int] | None = None) -> None:
         self.position = position
-        self._cursors = list(cursors) if cursors is not None else [position] * LANES
+        self._offered = list(cursors) if cursors is not None else [position] * LANES
         self._queues: list[deque[Entry]] = [deque() for _ in range(LANES)]
         self._flying: list[int] = [0] * LANES
         self._ready: deque[int] = deque()
@@ -54,13 +54,14 @@ class Lanes:
         self.flying = 0
 
     def wanted(self, number: int, key: int) -> bool:
-        """False for an event that had its verdict before a restart."""
-        return number >= self._cursors[key & _MASK]
+        """False for an event that was offered already, or had its verdict before a restart."""
+        return number >= self._offered[key & _MASK]
 
     def offer(self, entry: Entry) -> bool:
         """Queue an event; True where it is decided and its lane is idle, so the caller settles it now."""
         lane = entry.key & _MASK
         queue = self._queues[lane]
+        self._offered[lane] = entry.number + 1
         if entry.decided and not queue and not self._flying[lane]:
             return True
         queue.append(entry)
@@ -167,5 +168,5 @@ class Lanes:
             elif self._queues[lane]:
                 found[lane] = self._queues[lane][0].number
             else:
-                found[lane] = max(position, self._cursors[lane])
+                found[lane] = max(position, self._offered[lane])
         return found

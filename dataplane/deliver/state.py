@@ -122,6 +122,26 @@ class Changes:
         ))
 
 
+    def rename(self, old: str, new: str) -> None:
+        """A destination has another id now: its place, exceptions, dead letters and counts go with it."""
+        for sql in (
+            "UPDATE destination SET id=? WHERE id=?",
+            "UPDATE exception SET destination=? WHERE destination=?",
+            "UPDATE dead SET destination=? WHERE destination=?",
+            "UPDATE count SET id=? WHERE scope='destination' AND id=?",
+        ):
+            self.statements.append((sql, (new, old)))
+
+    def forget(self, destination: str) -> None:
+        """A destination is removed: its place, exceptions and counts; its dead letters stay."""
+        for sql in (
+            "DELETE FROM destination WHERE id=?",
+            "DELETE FROM exception WHERE destination=?",
+            "DELETE FROM count WHERE scope='destination' AND id=?",
+        ):
+            self.statements.append((sql, (destination,)))
+
+
 class State:
     """The file. Reads come from any thread with `read_*`; `commit` from one."""
 
@@ -181,12 +201,13 @@ class State:
     def exceptions(self, destination: str) -> Iterable[ExceptionRow]:
         """A destination's exceptions by number, without payloads."""
         rows = self._db.execute(
-            "SELECT destination, number, child, key, kind, source, attempts, first_at, next_at, paused, reason"
-            " FROM exception WHERE destination=? ORDER BY number, child",
+            "SELECT destination, number, child, key, kind, source, attempts, first_at, next_at, paused,"
+            " reason FROM exception WHERE destination=? ORDER BY number, child",
             (destination,),
         )
         for row in rows.fetchall():
-            yield ExceptionRow(*row[:3], int.from_bytes(row[3], "little"), *row[4:])
+            ident, number, child, key, *rest = row
+            yield ExceptionRow(ident, number, child, int.from_bytes(key, "little"), *rest)
 
     def payload(self, destination: str, number: int, child: int) -> tuple[bytes, bytes | None] | None:
         """What an exception is to be sent as: the event, and its options."""
@@ -207,17 +228,10 @@ class State:
 
     def dead(self, destination: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
         """Dead letters, newest first, without payload; `before` is the last id of the page before."""
-        where, values = ["1"], []
-        if destination:
-            where.append("destination=?")
-            values.append(destination)
-        if before:
-            where.append("id<?")
-            values.append(str(before))
         cursor = self._reader.execute(
             "SELECT id, destination, source, number, child, at, status, reason FROM dead"
-            f" WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ?",  # noqa: S608 -- fixed words only
-            (*values, limit),
+            " WHERE (?1 IS NULL OR destination=?1) AND (?2 IS NULL OR id<?2) ORDER BY id DESC LIMIT ?3",
+            (destination, before, limit),
         )
         names = [c[0] for c in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -237,28 +251,6 @@ class State:
         )
         names = [c[0] for c in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    def rename(self, old: str, new: str) -> None:
-        """A destination has another id now: its place, exceptions, dead letters and counts go with it."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            for table in ("destination", "exception", "dead"):
-                column = "id" if table == "destination" else "destination"
-                self._db.execute(
-                    f"UPDATE {table} SET {column}=? WHERE {column}=?",  # noqa: S608 -- fixed words only
-                    (new, old),
-                )
-            self._db.execute(
-                "UPDATE count SET id=? WHERE scope='destination' AND id=?", (new, old)
-            )
-
-    def forget(self, destination: str) -> None:
-        """Give up a removed destination: its place and exceptions; dead letters stay until discarded."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("DELETE FROM destination WHERE id=?", (destination,))
-            self._db.execute("DELETE FROM exception WHERE destination=?", (destination,))
-            self._db.execute("DELETE FROM count WHERE scope='destination' AND id=?", (destination,))
 
     def close(self) -> None:
         """Close both connections."""

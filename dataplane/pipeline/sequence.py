@@ -34,6 +34,7 @@ __all__ = ["RefusedEvent", "Sequenced", "Sequencer"]
 log = structlog.get_logger()
 _envelope = msgspec.msgpack.Decoder(Envelope).decode
 READ_BYTES = 512 << 10
+_RESULT = {0: "unique", DUPLICATE: "duplicate", REFUSED: "refused"}
 
 
 class RefusedEvent(NamedTuple):
@@ -238,6 +239,16 @@ class Sequencer:
             else:
                 log.error("sequence.damaged", first=block.first, events=block.count)
                 self.counts["", "damaged"] += block.count
+
+    def recount(self, number: int) -> Counter[tuple[str, str]]:
+        """Counts per source of the events from `number` on, from the sidecar."""
+        found: Counter[tuple[str, str]] = Counter()
+        for block, record in self._records(number):
+            source = _envelope(record.envelope).source
+            for index, (flags, *_) in enumerate(block):
+                if block.first + index >= number:
+                    found[source, _RESULT[flags]] += 1
+        return found
 
     def close(self) -> None:
         """Write everything out."""

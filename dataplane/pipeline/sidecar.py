@@ -197,9 +197,13 @@ class Sidecar:
             return self.next_position
         return next((block.position for block in self.blocks(number)), self.next_position)
 
-    def trim(self, number: int) -> None:
-        """Delete files all of whose events are before `number`."""
+    def trim(self, position: int, number: int) -> None:
+        """Delete files whose records the log has let go of (before `position`) and whose events are
+        all before `number`."""
         while len(self._firsts) > 1 and self._firsts[1] <= number:
+            second = next(self.blocks(self._firsts[1]), None)
+            if second is None or second.position > position:
+                return
             first = self._firsts.pop(0)
             self._index.pop(first, None)
             self._path(first).unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+"""From sequenced events to entries in lanes: route, transform once per chain, route each copy again."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from dataplane.deliver.courier import Courier, Plan
+from dataplane.deliver.lanes import Entry, Part
+from dataplane.pipeline import head as heads
+from dataplane.pipeline import transform
+from dataplane.pipeline.route import Filtered, Route, Send, route
+from dataplane.pipeline.sequence import Sequenced
+from transformations.base import Runner
+from turnout import codec
+from turnout.errors import Refused, Transient
+from turnout.verdict import dead, filtered
+
+__all__ = ["dispatch", "entry_of", "groups"]
+
+log = structlog.get_logger()
+ROUTES = 4_096
+
+
+@functools.lru_cache(maxsize=4_096)
+def _integrations(raw: bytes) -> Any:
+    try:
+        return codec.loads(raw)
+    except Refused:
+        return None  # not an object: filtered with that reason
+
+
+def routed(courier: Courier, integrations: bytes, kind: str, source: str) -> Route:
+    """The decision for one event at one destination; decisions repeat, so they are remembered."""
+    known = courier.routes
+    key = (integrations, kind, source)
+    found = known.get(key)
+    if found is None:
+        if len(known) >= ROUTES:
+            known.clear()
+        decoded = _integrations(integrations) if integrations else None
+        found = known[key] = route(decoded, kind, source, courier.plan.gate, present=bool(integrations))
+    return found
+
+
+def groups(couriers: Sequence[Courier]) -> list[list[Courier]]:
+    """Couriers that share a chain of transformations, so that it runs once for all of them."""
+    found: dict[tuple[tuple[str, str], ...], list[Courier]] = {}
+    for courier in couriers:
+        found.setdefault(tuple((s.name, s.version) for s in courier.plan.chain), []).append(courier)
+    return list(found.values())
+
+
+def _extra(couriers: Sequence[Courier]) -> dict[str, Any]:
+    """Metadata of the destination, where a run is for one only."""
+    if len(couriers) != 1:
+        return {}
+    plan: Plan = couriers[0].plan
+    names = plan.adapter.names
+    return {"destinationId": plan.id, "destinationType": plan.adapter.slug,
+            "destinationName": names[0] if names else plan.id}  # fmt: skip
+
+
+async def dispatch(runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier]) -> None:
+    """Offer a batch to couriers of one chain, in number order."""
+    chain = couriers[0].plan.chain
+    decisions = [_decide(courier, events) for courier in couriers]
+    outputs: dict[int, list[transform.Part]] = {}
+    if chain:
+        wanted = [
+            event
+            for i, event in enumerate(events)
+            if any(isinstance(row[i], Send) for row in decisions)
+        ]
+        if wanted:
+            made = await _run(runner, wanted, couriers)
+            outputs = {event.number: parts for event, parts in zip(wanted, made, strict=True)}
+    for courier, row in zip(couriers, decisions, strict=True):
+        for event, decision in zip(events, row, strict=True):
+            if decision is not None:
+                parts = _parts(courier, event, decision, outputs.get(event.number))
+                courier.offer(Entry(event.number, event.key, event.source, event.received_at, parts))
+
+
+async def _run(
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier]
+) -> list[list[transform.Part]]:
+    """Run the chain; while no worker answers, wait: nothing passes untransformed."""
+    while True:
+        try:
+            return await transform.run_chain(runner, couriers[0].plan.chain, events, _extra(couriers))
+        except Transient as error:
+            log.warning("transform.unavailable", error=str(error))
+            await asyncio.sleep(1.0)
+
+
+def _decide(courier: Courier, events: Sequence[Sequenced]) -> list[Route | None]:
+    """One decision per event; None where the event had its verdict before a restart."""
+    wanted = courier.lanes.wanted
+    return [
+        routed(courier, bytes(event.head.integrations), event.kind, event.source)
+        if wanted(event.number, event.key)
+        else None
+        for event in events
+    ]
+
+
+def _parts(
+    courier: Courier, event: Sequenced, decision: Route, outputs: list[transform.Part] | None
+) -> list[Part]:
+    if event.broken:
+        return [(event.raw, {}, dead(event.broken))]
+    if isinstance(decision, Filtered):
+        return [(b"", {}, filtered(decision.reason))]
+    if outputs is None:
+        return [(event.enriched, decision.options, None)]
+    return [_again(courier, event, part) for part in outputs]
+
+
+def _again(courier: Courier, event: Sequenced, part: transform.Part) -> Part:
+    """Route an output of a transformation: a script may change its integrations and type."""
+    if part.verdict is not None:
+        return (part.raw, {}, part.verdict)
+    try:
+        head = heads.read(part.raw)
+    except Refused as error:
+        return (part.raw, {}, dead(error.message))
+    decision = routed(courier, bytes(head.integrations), (head.type or "").lower(), event.source)
+    if isinstance(decision, Filtered):
+        return (b"", {}, filtered(decision.reason))
+    return (part.raw, decision.options, None)
+
+
+async def entry_of(runner: Runner, event: Sequenced, courier: Courier) -> Entry:
+    """One event made ready for one destination, by the config in force now."""
+    decision = routed(courier, bytes(event.head.integrations), event.kind, event.source)
+    outputs = None
+    if courier.plan.chain and isinstance(decision, Send) and not event.broken:
+        outputs = (await _run(runner, [event], [courier]))[0]
+    parts = _parts(courier, event, decision, outputs)
+    return Entry(event.number, event.key, event.source, event.received_at, parts)

@@ -1,0 +1,174 @@
+"""Requests onto the wire, and what came back, as values."""
+
+from __future__ import annotations
+
+import io
+import ssl
+from collections.abc import Mapping
+
+import aiohttp
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from dataplane.deliver.guard import Blocked, GuardedResolver, guarded_socket
+from turnout import Request, Response, __version__
+from turnout.errors import Refused
+
+__all__ = ["KEPT", "Sender"]
+
+KEPT = 64 << 10
+"""Bytes of an answer that are kept; a longer one costs its connection."""
+KEEPALIVE = 4.0
+"""Seconds a connection idles: below the five after which common servers (Node) close one."""
+CONNECT = 10.0
+_LARGE = 1 << 20
+
+
+class Sender:
+    """Sends the requests of one destination: one pool of kept-alive connections.
+
+    Redirects are not followed, cookies not kept, proxies of the environment not used, TLS is
+    verified. Unless `allow_private`, an address that is not public is refused on connect.
+    `connections` bounds those open at once; `tls` replaces the system's trust (a private CA).
+    """
+
+    def __init__(
+        self, *, allow_private: bool = False, connections: int = 8, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._private = allow_private
+        self._connections = connections
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+
+    async def send(self, request: Request, timeout: float) -> Response:
+        """Send and read the answer, within `timeout` seconds in all; never raises for trouble.
+
+        `Response.error` names the kind of trouble and the host, never path, query or payload. It
+        is `permanent` for an address the egress rules refuse and for what cannot be HTTP at all.
+        """
+        try:
+            url = _url(request)
+            body, headers = _body(request)
+        except (Refused, ValueError) as error:
+            return Response(0, error=f"cannot be sent: {_plain(error)}", permanent=True)
+        if self._session is None:
+            self._session = self._open()
+        try:
+            async with self._session.request(
+                request.method, url, data=body, headers=headers, allow_redirects=False,
+                timeout=self._timeout(timeout),
+            ) as response:
+                return await _answer(response)
+        except TimeoutError:
+            return Response(0, error=f"{_host(url)}: no answer within {timeout:g} s")
+        except (aiohttp.ClientError, OSError) as error:
+            return _failed(error, url)
+        except ValueError as error:  # a header or method that is no HTTP; UnicodeError is one too
+            return Response(0, error=f"cannot be sent: {_plain(error)}", permanent=True)
+
+    async def close(self) -> None:
+        """Close the connections; requests in flight fail."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=self._connections,
+            keepalive_timeout=KEEPALIVE,
+            resolver=ThreadedResolver() if self._private else GuardedResolver(),
+            socket_factory=None if self._private else guarded_socket,
+            ssl=self._tls or True,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Answers are small, and a packed one could unfold to anything.
+            headers={"User-Agent": f"Turnout/{__version__}", "Accept-Encoding": "identity"},
+            trust_env=False,
+        )
+
+    def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
+        found = self._timeouts.get(seconds)
+        if found is None:
+            if len(self._timeouts) > 16:
+                self._timeouts.clear()
+            found = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT))
+            self._timeouts[seconds] = found
+        return found
+
+
+def _url(request: Request) -> URL:
+    url = URL(request.url)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise Refused("bad_url", "the address is not http or https")
+    return url.update_query(request.params) if request.params else url
+
+
+def _body(request: Request) -> tuple[bytes | io.BytesIO | None, Mapping[str, str]]:
+    if request.body is None:
+        return None, request.headers
+    data, kind = request.body.encode()
+    headers = request.headers
+    if not any(name.lower() == "content-type" for name in headers):
+        headers = {**headers, "Content-Type": kind}
+    # aiohttp writes a file in pieces, and warns about a large body that is not one.
+    return (data if len(data) < _LARGE else io.BytesIO(data)), headers
+
+
+async def _answer(response: aiohttp.ClientResponse) -> Response:
+    """Status, headers and the first `KEPT` bytes. What is longer, or breaks, loses its connection."""
+    pieces: list[bytes] = []
+    size, error = 0, ""
+    try:
+        while piece := await response.content.readany():
+            pieces.append(piece)
+            size += len(piece)
+            if size > KEPT:
+                response.close()
+                break
+    except (aiohttp.ClientError, OSError):  # a timeout is an OSError
+        error = "the answer's body broke off"
+        response.close()
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return Response(response.status, dict(response.headers), body[:KEPT], error)
+
+
+def _failed(error: Exception, url: URL) -> Response:
+    host = _host(url)
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, Blocked):
+            reason = f"{host}: a private address; egress.allow_private permits it"
+            return Response(0, error=reason, permanent=True)
+        cause = cause.__cause__
+    if isinstance(error, aiohttp.InvalidURL):
+        return Response(0, error=f"cannot be sent: {host} is not an address", permanent=True)
+    return Response(0, error=f"{host}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """What happened, in words that hold nothing of the request."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "the TLS certificate is not trusted"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "TLS failed"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the name does not resolve"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "closed the connection without an answer"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "the answer is not HTTP"
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _plain(error: Exception) -> str:
+    """Our own sentence; of others' errors only the kind, since they quote what they refuse."""
+    return error.message if isinstance(error, Refused) else type(error).__name__
+
+
+def _host(url: URL) -> str:
+    return f"{url.host}:{url.port}" if url.port else str(url.host)

@@ -1,0 +1,182 @@
+"""What must be written down: collects changes on the event loop, commits them in one thread.
+
+Cursors, exceptions, dead letters and counts of one moment are one transaction. Until it is
+committed, payloads of new exceptions are kept here, so that a retry that is due at once finds them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from dataplane.deliver.dead import DeadLetter, DeadLetters, pack
+from dataplane.deliver.exchange import Sent
+from dataplane.deliver.lanes import Entry
+from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
+from turnout import codec, paths
+from turnout.clock import Clock
+from turnout.errors import Refused
+from turnout.preview import describe
+from turnout.request import Response
+
+__all__ = ["Ledger"]
+
+log = structlog.get_logger()
+ANSWER_BYTES = 2_048
+SHOWN_HEADERS = frozenset({"content-type", "retry-after", "x-request-id", "date", "server"})
+
+Payload = tuple[bytes | None, bytes | None]
+
+
+class Ledger:
+    """One per pipeline process."""
+
+    def __init__(self, data: Path, clock: Clock) -> None:
+        self.state = State(data / "state" / "pipeline.db")
+        self.letters = DeadLetters(data / "dead")
+        self.changes = Changes()
+        self.dirty: set[str] = set()
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.reasons: Counter[tuple[str, str]] = Counter()
+        self.stuck = False
+        self.commits = 0
+        self._clock = clock
+        self._fresh: dict[tuple[str, int, int], Payload] = {}
+        self._queue: list[tuple[Changes, dict[tuple[str, int, int], Payload]]] = []
+        self._new: dict[tuple[str, int, int], Payload] = {}
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
+        for (scope, ident, what), n in self.state.counts().items():
+            if scope == "destination":
+                self.counts[ident, what] = n
+
+    def add(self, destination: str, what: str, n: int = 1) -> None:
+        """Count verdicts of a destination."""
+        self.counts[destination, what] += n
+
+    def keep(self, row: ExceptionRow, raw: bytes | None, options: Mapping[str, Any]) -> None:
+        """Store a new exception, and its payload."""
+        packed = orjson.dumps(dict(options)) if options else None
+        self.changes.put(row, raw, packed)
+        if raw is not None:
+            ident = (row.destination, row.number, row.child)
+            self._fresh[ident] = self._new[ident] = (raw, packed)
+
+    def payload(self, row: ExceptionRow) -> tuple[bytes, Mapping[str, Any]] | None:
+        """What a row is to be sent as."""
+        found = self._fresh.get((row.destination, row.number, row.child))
+        if found is None:
+            found = self.state.payload(row.destination, row.number, row.child)
+        if found is None or found[0] is None:
+            return None
+        return found[0], orjson.loads(found[1]) if found[1] else {}
+
+    def bury(
+        self,
+        destination: str,
+        entry: Entry,
+        child: int,
+        raw: bytes,
+        options: Mapping[str, Any],
+        *,
+        one: Sent,
+        attempts: int,
+    ) -> None:
+        """Keep a dead letter: the event as it was to be sent, the request and the answer."""
+        letter = DeadLetter(
+            event=raw,
+            options=orjson.dumps(dict(options)),
+            message_id=_message_id(raw),
+            attempts=attempts,
+            request=describe(one.request) if one.request is not None else None,
+            answer=_answer(one.response),
+        )
+        now = self._clock.now().timestamp()
+        row = (
+            destination, entry.source, entry.number, child, entry.key.to_bytes(8, "little"), now,
+            one.verdict.status, one.verdict.reason,
+        )  # fmt: skip
+        self.changes.dead.append((row, pack(letter)))
+
+    def renamed(self, old: str, new: str) -> None:
+        """Payloads that are not committed yet follow their destination's new id."""
+        for ident in [i for i in self._fresh if i[0] == old]:
+            self._fresh[new, ident[1], ident[2]] = self._fresh.pop(ident)
+
+    @property
+    def due(self) -> bool:
+        """Whether there is anything to commit."""
+        c = self.changes
+        return bool(self.dirty or c.statements or c.dead or c.refused or c.counted or self._queue)
+
+    async def commit(
+        self,
+        rows: Callable[[Iterable[str]], list[DestinationRow]],
+        before: Callable[[], None],
+    ) -> bool:
+        """Write everything collected so far; False where it could not be written (it is kept).
+
+        `rows` gives the rows of the dirty destinations as they are now; `before` runs in the
+        thread ahead of the transaction (the sidecar's sync).
+        """
+        changes, self.changes = self.changes, Changes()
+        dirty, self.dirty = self.dirty, set()
+        changes.destinations = rows(dirty)
+        for ident in dirty:
+            for what in ("delivered", "filtered", "dead", "born", "revived"):
+                if n := self.counts.get((ident, what)):
+                    changes.counts.append(("destination", ident, what, n))
+        fresh, self._new = self._new, {}
+        self._queue.append((changes, fresh))
+        loop = asyncio.get_running_loop()
+        while self._queue:
+            changes, fresh = self._queue[0]
+            try:
+                await loop.run_in_executor(self._thread, self._write, changes, before)
+            except Exception as error:  # noqa: BLE001 -- disk full, I/O error: said, kept, tried again
+                if not self.stuck:
+                    log.error("state.stuck", error=f"{type(error).__name__}: {error}")
+                self.stuck = True
+                return False
+            self._queue.pop(0)
+            self.commits += 1
+            for name, payload in fresh.items():
+                if self._fresh.get(name) is payload:
+                    del self._fresh[name]
+        if self.stuck:
+            log.info("state.recovered")
+        self.stuck = False
+        return True
+
+    def _write(self, changes: Changes, before: Callable[[], None]) -> None:
+        before()
+        places = self.letters.append([payload for _, payload in changes.dead])
+        self.state.commit(changes, places)
+
+    def close(self) -> None:
+        """Stop the thread and close the files."""
+        self._thread.shutdown()
+        self.letters.close()
+        self.state.close()
+
+
+def _message_id(raw: bytes) -> str:
+    try:
+        return str(paths.get(codec.loads(raw), "messageId", ""))[:256]
+    except Refused:
+        return ""
+
+
+def _answer(response: Response | None) -> dict[str, object] | None:
+    """The part of an answer that explains a failure; no cookies, no tokens, the body cut."""
+    if response is None:
+        return None
+    headers = {k: v for k, v in response.headers.items() if k.lower() in SHOWN_HEADERS}
+    body = response.body[:ANSWER_BYTES].decode("utf-8", "replace")
+    return {"status": response.status, "error": response.error, "headers": headers, "body": body}

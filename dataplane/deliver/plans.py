@@ -1,0 +1,74 @@
+"""From config.yaml to plans: every destination's adapter, delivery, gate, scripts and sender."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from dataplane.config.model import Config, DestinationConfig
+from dataplane.deliver.courier import Plan
+from dataplane.deliver.http import Sender
+from dataplane.pipeline.route import Gate
+from dataplane.pipeline.scripts import read_scripts
+from destinations import registry
+from transformations.base import Runner, Script
+from turnout.destination import Delivery, Destination
+
+__all__ = ["build", "delivery_of", "gate_of"]
+
+
+def delivery_of(adapter: Destination[Any], config: DestinationConfig) -> Delivery:
+    """The tool's own delivery with what the config overrides."""
+    chosen = {k: v for k, v in config.delivery if v is not None}
+    return replace(adapter.delivery, **chosen)
+
+
+def gate_of(ident: str, adapter: Destination[Any], config: DestinationConfig) -> Gate:
+    """How events address it."""
+    spellings: Iterable[str] = ((config.name,) if config.name else ()) + adapter.names
+    return Gate(
+        id=ident,
+        keys=tuple(dict.fromkeys(name.lower() for name in spellings)),
+        kinds=frozenset(str(kind) for kind in adapter.kinds),
+        sources=None if config.sources is None else frozenset(config.sources),
+        options=adapter.options,
+    )
+
+
+async def build(config: Config, runner: Runner) -> dict[str, Plan]:
+    """A plan per destination; every script is compiled in a worker first.
+
+    Raises `Fixable`: a script that does not compile, settings that are not valid, a missing extra.
+    """
+    scripts = read_scripts(config)
+    for script in scripts.values():
+        await runner.check(script)
+    return {
+        ident: _plan(ident, item, config, tuple(scripts[name] for name in item.transformations))
+        for ident, item in config.destinations.items()
+    }
+
+
+def _plan(ident: str, item: DestinationConfig, config: Config, chain: tuple[Script, ...]) -> Plan:
+    adapter = registry.build(item.type, item.settings)
+    delivery = delivery_of(adapter, item)
+    return Plan(
+        id=ident,
+        adapter=adapter,
+        delivery=delivery,
+        gate=gate_of(ident, adapter, item),
+        chain=chain,
+        enabled=item.enabled,
+        sender=Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency),
+        client=registry.client(item.type, adapter.settings, base=config.folder),
+        fingerprint=_fingerprint(item, config, chain),
+    )
+
+
+def _fingerprint(item: DestinationConfig, config: Config, chain: tuple[Script, ...]) -> str:
+    told = [item.model_dump(mode="json"), config.egress.allow_private, [s.version for s in chain]]
+    return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,82 @@
+"""What a reload does to destinations that are renamed, removed or replaced."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, MutableMapping
+
+from dataplane.config.model import Config
+from dataplane.deliver.courier import Courier, Plan
+from dataplane.deliver.lanes import LANES
+from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.state import DestinationRow
+from turnout.errors import ConfigError
+
+__all__ = ["check_removed", "fresh_row", "rename_and_remove", "retire"]
+
+
+def fresh_row(ident: str, number: int) -> DestinationRow:
+    """A destination that begins at event `number`."""
+    return DestinationRow(ident, number, array("Q", [number] * LANES), 0.0)
+
+
+def check_removed(config: Config, couriers: Mapping[str, Courier], ledger: Ledger, head: int) -> None:
+    """A removed destination with a backlog is an error until someone says what is to become of it."""
+    taken = {item.was for item in config.destinations.values() if item.was}
+    stored = ledger.state.destinations()
+    for ident in sorted({*stored, *couriers}):
+        if ident in config.destinations or ident in taken or ident in config.discard:
+            continue
+        courier = couriers.get(ident)
+        if courier is not None:
+            cursor, rows = min(courier.snapshot().cursors), len(courier.chains)
+        else:
+            cursor, rows = min(stored[ident].cursors), sum(1 for _ in ledger.state.exceptions(ident))
+        if cursor < head or rows:
+            raise ConfigError(
+                f"destinations.{ident} is gone from the config but still has a backlog "
+                f"(up to {head - cursor} events unread, {rows} put aside): "
+                f"write `was: {ident}` at the destination that takes it over, "
+                f"or give it up with a top-level `discard: [{ident}]`"
+            )
+
+
+def rename_and_remove(
+    config: Config, prepared: Mapping[str, Plan], couriers: MutableMapping[str, Courier], ledger: Ledger
+) -> list[Courier]:
+    """Carry out `was:` and forget what is gone; gives the couriers that must stop."""
+    stored = ledger.state.destinations()
+    for ident, item in config.destinations.items():
+        old = item.was
+        if not old or (old not in stored and old not in couriers) or ident in stored or ident in couriers:
+            continue
+        ledger.changes.rename(old, ident)
+        for what in ("delivered", "filtered", "dead", "born", "revived"):
+            if (old, what) in ledger.counts:
+                ledger.counts[ident, what] = ledger.counts.pop((old, what))
+        ledger.renamed(old, ident)
+        courier = couriers.pop(old, None)
+        if courier is not None:
+            for row in courier.chains.rows():
+                row.destination = ident
+            couriers[ident] = courier
+        ledger.dirty.discard(old)
+        ledger.dirty.add(ident)
+    gone: list[Courier] = []
+    for ident in sorted({*couriers, *stored} - {*prepared}):
+        if any(item.was == ident for item in config.destinations.values()):
+            continue
+        ledger.changes.forget(ident)
+        ledger.dirty.discard(ident)
+        if (removed := couriers.pop(ident, None)) is not None:
+            gone.append(removed)
+    return gone
+
+
+async def retire(plan: Plan, courier: Courier | None = None) -> None:
+    """Close what an old plan held, once the requests that leave through it have landed."""
+    if courier is not None:
+        await courier.landed()
+    await plan.sender.close()
+    if plan.client is not None:
+        await plan.client.close()

@@ -1,0 +1,130 @@
+"""What a verdict changes: counts, exceptions, dead letters. Nothing here sends or waits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+from dataplane.deliver.chains import Chains
+from dataplane.deliver.exchange import Sent
+from dataplane.deliver.lanes import Entry
+from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.pausing import Pause
+from dataplane.deliver.retry import delay
+from dataplane.deliver.state import ExceptionRow
+from turnout.clock import Clock
+from turnout.destination import BEHIND, Delivery
+from turnout.verdict import Outcome, Verdict, dead
+
+__all__ = ["Settler"]
+
+
+class Settler:
+    """The books of one destination. `id` and `delivery` follow its plan at a reload."""
+
+    def __init__(
+        self, ident: str, delivery: Delivery, *, chains: Chains, ledger: Ledger, pause: Pause, clock: Clock
+    ) -> None:
+        self.id = ident
+        self.delivery = delivery
+        self.chains = chains
+        self.ledger = ledger
+        self.pause = pause
+        self._clock = clock
+        self._rng = Random(ident)  # noqa: S311 -- jitter
+
+    def settle(self, entry: Entry, rows: Sequence[Sent]) -> None:
+        """Verdicts of an event from the lanes: count, bury, or put aside."""
+        if len(entry.parts) > 1:
+            self.ledger.add(self.id, "born", len(entry.parts) - 1)
+        answers = iter(rows)
+        for child, (raw, options, decided) in enumerate(entry.parts):
+            one = Sent(decided) if decided is not None else next(answers)
+            if one.verdict.final:
+                self.final(entry, child, raw, options, one, attempts=0 if decided else 1)
+            else:
+                row = self._row(entry, child, one.verdict)
+                self.chains.add(row)
+                self.ledger.keep(row, raw, options)
+
+    def decided(self, entry: Entry) -> None:
+        self.settle(entry, ())
+        self.ledger.dirty.add(self.id)
+
+    def unsent(self, entry: Entry) -> None:
+        """An event left the lanes unsent: decided before, or held back behind one of its user."""
+        if entry.decided:
+            self.decided(entry)
+            return
+        now = self._clock.now().timestamp()
+        row = ExceptionRow(
+            self.id, entry.number, -1, entry.key, "waiting", entry.source,
+            first_at=now, paused=self.pause.total(), reason=BEHIND,
+        )  # fmt: skip
+        self.chains.add(row)
+        self.ledger.keep(row, None, {})
+        self.ledger.dirty.add(self.id)
+
+    def _row(self, entry: Entry, child: int, verdict: Verdict) -> ExceptionRow:
+        now = self._clock.now().timestamp()
+        tried = verdict.reason != BEHIND
+        wait = delay(1, verdict.after, self._rng) if tried else 0.0
+        return ExceptionRow(
+            self.id, entry.number, child, entry.key, "tried", entry.source,
+            attempts=1 if tried else 0, first_at=now, next_at=now + wait, paused=self.pause.total(),
+            reason=verdict.reason,
+        )  # fmt: skip
+
+    def final(
+        self, entry: Entry, child: int, raw: bytes, options: Mapping[str, Any], one: Sent, *, attempts: int
+    ) -> None:
+        verdict = one.verdict
+        self.ledger.add(self.id, verdict.outcome.value)
+        if verdict.outcome is Outcome.FILTERED:
+            self.ledger.reasons[self.id, verdict.reason] += 1
+        elif verdict.outcome is Outcome.DEAD:
+            self.ledger.bury(self.id, entry, child, raw, options, one=one, attempts=attempts)
+
+    def retried(self, row: ExceptionRow, entry: Entry, rows: Sequence[Sent]) -> None:
+        if row.kind == "waiting":
+            self._turn(row, entry, rows)
+            return
+        one = rows[0]
+        raw, options, _ = entry.parts[0]
+        row.attempts += one.verdict.reason != BEHIND
+        now = self._clock.now().timestamp()
+        age = now - row.first_at - (self.pause.total() - row.paused)
+        if not one.verdict.final and age > self.delivery.retry_for.total_seconds():
+            hours = self.delivery.retry_for.total_seconds() / 3600
+            verdict = dead(f"gave up after {hours:g} h: {one.verdict.reason}", one.verdict.status)
+            one = Sent(verdict, one.request, one.response)
+        if one.verdict.final:
+            self.final(entry, row.child, raw, options, one, attempts=row.attempts)
+            self.chains.remove(row)
+            self.ledger.changes.drop(row)
+            return
+        row.next_at = now + delay(row.attempts, one.verdict.after, self._rng)
+        row.reason = one.verdict.reason
+        if row.kind == "tried" and age > self.delivery.hold_for.total_seconds():
+            self.chains.stand_aside(row)
+        else:
+            self.chains.again(row)
+        self.ledger.changes.touch(row)
+
+    def _turn(self, row: ExceptionRow, entry: Entry, rows: Sequence[Sent]) -> None:
+        """A reference had its turn: its outputs get verdicts, or become rows of their own."""
+        if len(entry.parts) > 1:
+            self.ledger.add(self.id, "born", len(entry.parts) - 1)
+        answers = iter(rows)
+        again: list[ExceptionRow] = []
+        self.ledger.changes.drop(row)
+        for child, (raw, options, decided) in enumerate(entry.parts):
+            one = Sent(decided) if decided is not None else next(answers)
+            if one.verdict.final:
+                self.final(entry, child, raw, options, one, attempts=0 if decided else 1)
+                continue
+            new = self._row(entry, child, one.verdict)
+            again.append(new)
+            self.ledger.keep(new, raw, options)
+        self.chains.replace(row, again)

@@ -1,0 +1,88 @@
+"""Exceptions: one row of a user at a time, in order; retries spread and obey Retry-After."""
+
+from __future__ import annotations
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataplane.deliver.chains import CAP_USER, Chains
+from dataplane.deliver.retry import Breaker, delay
+from dataplane.deliver.state import ExceptionRow
+
+
+def row(number: int, key: int, kind: str = "tried", at: float = 0.0) -> ExceptionRow:
+    return ExceptionRow("hook", number, 0 if kind != "waiting" else -1, key, kind, "web", next_at=at)
+
+
+def test_only_the_head_of_a_chain_is_due() -> None:
+    chains = Chains([row(1, 7), row(2, 7, "waiting"), row(3, 8)])
+    due = chains.due(1.0, 10)
+    assert [r.number for r in due] == [1, 3]
+    assert chains.due(1.0, 10) == []
+    chains.remove(due[0])
+    assert [r.number for r in chains.due(1.0, 10)] == [2]
+    assert chains.blocked(7)
+    assert chains.blocked(9) is False
+
+
+def test_a_row_that_holds_too_long_stands_aside_and_the_next_goes_on() -> None:
+    chains = Chains([row(1, 7), row(2, 7, "waiting")])
+    (head,) = chains.due(1.0, 10)
+    head.next_at = 50.0
+    chains.stand_aside(head)
+    assert [r.number for r in chains.due(1.0, 10)] == [2]
+    assert [r.number for r in chains.due(60.0, 10)] == [1]
+
+
+def test_outputs_of_a_reference_take_its_place_in_order() -> None:
+    chains = Chains([row(1, 7, "waiting"), row(5, 7, "waiting")])
+    (head,) = chains.due(1.0, 1)
+    parts = [row(1, 7), ExceptionRow("hook", 1, 1, 7, "tried", "web")]
+    chains.replace(head, parts)
+    order = []
+    while due := chains.due(1.0, 5):
+        assert len(due) == 1
+        order.append((due[0].number, due[0].child))
+        chains.remove(due[0])
+    assert order == [(1, 0), (1, 1), (5, -1)]
+    assert len(chains) == 0
+
+
+def test_the_cap_of_a_user_leaves_no_room() -> None:
+    chains = Chains(row(n, 7, "waiting" if n else "tried") for n in range(CAP_USER))
+    assert chains.blocked(7) is None
+    assert chains.blocked(8) is False
+
+
+def test_without_order_every_row_stands_alone() -> None:
+    chains = Chains([row(1, 7), row(2, 7)], ordered=False)
+    assert [r.number for r in chains.due(1.0, 10)] == [1, 2]
+    assert chains.blocked(7) is False
+
+
+@given(st.integers(1, 10_000), st.one_of(st.none(), st.floats(0, 1e6)), st.integers())
+def test_delay_is_bounded_and_obeys_the_tool(attempts: int, after: float | None, seed: int) -> None:
+    wait = delay(attempts, after, Random(seed))
+    assert wait >= 0.1
+    assert wait <= max(300.0, (after or 0) + 1)
+    if after is not None:
+        assert wait >= after
+
+
+def test_breaker_opens_probes_once_and_closes() -> None:
+    breaker = Breaker(threshold=3)
+    for _ in range(3):
+        assert breaker.allows(0.0)
+        breaker.sent()
+        breaker.failed(0.0)
+    assert breaker.open
+    assert not breaker.allows(0.0)
+    assert breaker.allows(100.0)
+    breaker.sent()
+    assert not breaker.allows(100.0), "one probe at a time"
+    breaker.failed(100.0)
+    assert not breaker.allows(100.5)
+    breaker.succeeded()
+    assert breaker.allows(100.5)

@@ -1,0 +1,132 @@
+"""Lanes: order per user, cursors that never pass an unfinished event, nothing lost or doubled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from dataplane.deliver.lanes import LANES, Entry, Lanes
+from turnout.verdict import filtered
+
+
+def entry(number: int, key: int, *, decided: bool = False, size: int = 10) -> Entry:
+    verdict = filtered("not for it") if decided else None
+    return Entry(number, key, "web", number, [(b"x" * size, {}, verdict)])
+
+
+class LaneModel(RuleBasedStateMachine):
+    """Offers, takes, settles and puts back at random; compared event by event with a plain list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lanes = Lanes(1)
+        self.next = 1
+        self.keys: dict[int, int] = {}
+        self.done: list[int] = []
+        self.flights: list[list[Entry]] = []
+
+    @rule(key=st.integers(0, 700), decided=st.booleans())
+    def offer(self, key: int, decided: bool) -> None:
+        made = entry(self.next, key, decided=decided)
+        assert self.lanes.wanted(made.number, key)
+        if self.lanes.offer(made):
+            self.done.append(made.number)
+        assert not self.lanes.wanted(made.number, key)
+        self.keys[self.next] = key
+        self.next += 1
+
+    @rule()
+    def advance(self) -> None:
+        self.lanes.position = self.next
+
+    @rule(events=st.integers(1, 5))
+    def take(self, events: int) -> None:
+        send, settled = self.lanes.take(events, 1_000, lambda _: False)
+        assert len(send) <= events
+        self.done.extend(e.number for e in settled)
+        if send:
+            self.flights.append(send)
+
+    @rule(which=st.integers(0, 10), ok=st.booleans())
+    def land(self, which: int, ok: bool) -> None:
+        if self.flights:
+            flight = self.flights.pop(which % len(self.flights))
+            if ok:
+                self.done.extend(e.number for e in flight)
+                self.lanes.settle(flight)
+            else:
+                self.lanes.put_back(flight)
+
+    @invariant()
+    def order_and_cursors_hold(self) -> None:
+        seen: dict[int, int] = {}
+        for number in self.done:
+            lane = self.keys[number] % LANES
+            assert seen.get(lane, 0) < number, "a lane went back"
+            seen[lane] = number
+        assert len(self.done) == len(set(self.done))
+        flying = [e.key % LANES for flight in self.flights for e in flight]
+        for one in set(flying):
+            assert sum(any(e.key % LANES == one for e in f) for f in self.flights) == 1
+        cursors = self.lanes.cursors()
+        for number, key in self.keys.items():
+            assert (number < cursors[key % LANES]) == (number in self.done), number
+
+
+LaneModel.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestLanes = LaneModel.TestCase
+
+
+def test_a_blocked_user_is_held_back_and_others_pass() -> None:
+    lanes = Lanes(1)
+    for number, key in ((1, 5), (2, 6), (3, 5)):
+        lanes.offer(entry(number, key))
+    send, held = lanes.take(10, 1_000, lambda key: key == 5)
+    assert [e.number for e in send] == [2]
+    assert [e.number for e in held] == [1, 3]
+
+
+def test_no_room_for_references_stalls_the_lane_until_there_is() -> None:
+    lanes = Lanes(1)
+    lanes.offer(entry(1, 5))
+    assert lanes.take(10, 1_000, lambda _: None) == ([], [])
+    assert not lanes.ready
+    lanes.unstall()
+    send, _ = lanes.take(10, 1_000, lambda _: False)
+    assert [e.number for e in send] == [1]
+
+
+def test_bytes_bound_a_request_but_one_event_always_goes() -> None:
+    lanes = Lanes(1)
+    for number in (1, 2, 3):
+        lanes.offer(entry(number, number, size=600))
+    send, _ = lanes.take(10, 1_000, lambda _: False)
+    assert [e.number for e in send] == [1]
+
+
+@dataclass
+class Restart:
+    sent: list[int] = field(default_factory=list)
+
+
+@given(st.lists(st.integers(0, 500), min_size=1, max_size=60), st.integers(1, 7), st.integers(0, 60))
+@settings(deadline=None)
+def test_a_restart_from_the_cursors_sends_the_rest_and_only_that(
+    keys: list[int], batch: int, rounds: int
+) -> None:
+    lanes = Lanes(1)
+    done: list[int] = []
+    for number, key in enumerate(keys, 1):
+        lanes.offer(entry(number, key))
+    lanes.position = len(keys) + 1
+    for _ in range(rounds):
+        send, _held = lanes.take(batch, 1_000, lambda _: False)
+        done.extend(e.number for e in send)
+        lanes.settle(send)
+    cursors = list(lanes.cursors())
+    again = Lanes(min(cursors), cursors)
+    rest = [n for n, key in enumerate(keys, 1) if n >= min(cursors) and again.wanted(n, key)]
+    assert sorted(done + rest) == list(range(1, len(keys) + 1))
