@@ -1,30 +1,39 @@
 """The vocabulary of Turnout, and its only public Python API.
 
 No I/O, no event loop, no clock: an adapter written against these names runs in production, in
-`turnout preview` and in tests alike.
+`turnout preview` and in tests alike. Names are loaded on first use, so that `import turnout.errors`
+(a command line's `--help`) does not pay for pydantic.
 """
 
-from turnout.destination import Context, Delivery, Destination, judge
-from turnout.event import Event, Kind
-from turnout.request import (
-    Checkpoint,
-    Form,
-    Json,
-    JsonArray,
-    Raw,
-    Record,
-    Request,
-    Response,
-    Xml,
-)
-from turnout.settings import Settings
-from turnout.verdict import Outcome, Verdict, dead, delivered, filtered, pause, retry
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from turnout.destination import Client, Context, Delivery, Destination, judge
+    from turnout.event import Event, Kind
+    from turnout.request import (
+        Checkpoint,
+        Form,
+        Json,
+        JsonArray,
+        Raw,
+        Record,
+        Request,
+        Response,
+        Xml,
+    )
+    from turnout.settings import Duration, SecretUrl, Settings, Size
+    from turnout.verdict import Outcome, Verdict, dead, delivered, filtered, pause, retry
 
 __all__ = [
     "Checkpoint",
+    "Client",
     "Context",
     "Delivery",
     "Destination",
+    "Duration",
     "Event",
     "Form",
     "Json",
@@ -35,7 +44,9 @@ __all__ = [
     "Record",
     "Request",
     "Response",
+    "SecretUrl",
     "Settings",
+    "Size",
     "Verdict",
     "Xml",
     "dead",
@@ -46,3 +57,23 @@ __all__ = [
     "retry",
 ]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "destination": ("Client", "Context", "Delivery", "Destination", "judge"),
+    "event": ("Event", "Kind"),
+    "request": ("Checkpoint", "Form", "Json", "JsonArray", "Raw", "Record", "Request", "Response", "Xml"),
+    "settings": ("Duration", "SecretUrl", "Settings", "Size"),
+    "verdict": ("Outcome", "Verdict", "dead", "delivered", "filtered", "pause", "retry"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'turnout' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"turnout.{_HOME[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

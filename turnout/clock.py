@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 __all__ = ["Clock", "SystemClock", "corrected", "from_millis", "iso", "parse", "retry_after"]
+
+
+_SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
+_YEAR = 365 * 86_400.0
 
 
 class Clock(Protocol):
@@ -41,9 +46,12 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def from_millis(millis: int) -> datetime:
-    """A moment from Unix milliseconds."""
-    return datetime.fromtimestamp(millis / 1000, UTC)
+    """A moment from Unix milliseconds, exactly; raises OverflowError beyond the years 1 to 9999."""
+    return _EPOCH + timedelta(milliseconds=millis)
 
 
 def parse(value: Any) -> datetime | None:
@@ -57,9 +65,7 @@ def parse(value: Any) -> datetime | None:
         return None
 
 
-def corrected(
-    received: datetime, sent: datetime | None, original: datetime | None
-) -> datetime:
+def corrected(received: datetime, sent: datetime | None, original: datetime | None) -> datetime:
     """When an event happened by the server's clock: `received - (sent - original)`.
 
     A client's clock may be years off; only the distance between its own two stamps is trusted.
@@ -75,12 +81,16 @@ def corrected(
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds a `Retry-After` header asks for: a number or an HTTP date (RFC 9110 §10.2.3)."""
+    """Seconds a `Retry-After` header asks for: a number or an HTTP date (RFC 9110 §10.2.3).
+
+    Fractions are taken too (some tools send `0.5`). Never negative, never more than a year; None
+    where the header is missing or says nothing.
+    """
     if value is None:
         return None
     text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
+    if _SECONDS.fullmatch(text):
+        return min(float(text), _YEAR)
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -88,6 +98,6 @@ def retry_after(value: str | None, now: datetime) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     try:
-        return max(0.0, (moment - now) / timedelta(seconds=1))
+        return min(max(0.0, (moment - now) / timedelta(seconds=1)), _YEAR)
     except OverflowError:
         return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from pathlib import PurePath
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from turnout import verdict as verdicts
 from turnout.clock import retry_after
@@ -17,10 +19,11 @@ from turnout.request import Checkpoint, Form, Json, JsonArray, Raw, Record, Requ
 from turnout.settings import Settings
 from turnout.verdict import Outcome, Verdict
 
-__all__ = ["Context", "Delivery", "Destination", "judge"]
+__all__ = ["BEHIND", "Client", "Context", "Delivery", "Destination", "Exchange", "judge", "worst"]
 
 S = TypeVar("S", bound=Settings)
 EVERY_KIND = frozenset(Kind)
+BEHIND = "waits behind an earlier event of its user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What an adapter may know beside the event: the time it is handed, and the batch limits."""
+    """What an adapter may know beside the event: the time it is handed, and how it is to send."""
 
     now: datetime
     delivery: Delivery = Delivery()
@@ -56,8 +59,8 @@ class Context:
         return event.options
 
     def id(self, event: Event, *salt: str) -> str:
-        """A UUID that is the same for the same messageId, child and salt, on every attempt."""
-        seed = "\0".join((event.message_id, str(event.child), *salt))
+        """A UUID that is the same for the same source, messageId, child and salt, on every attempt."""
+        seed = "\0".join((event.source, event.message_id, str(event.child), *salt))
         return str(uuid.UUID(bytes=sha256(seed.encode("utf-8", "replace")).digest()[:16], version=4))
 
 
@@ -65,15 +68,16 @@ def judge(response: Response, now: datetime) -> Verdict:
     """The house's status table, used where a tool has no rules of its own.
 
     2xx delivered; no answer, 408, 425, 429 and 5xx retry, `Retry-After` obeyed; 401 pauses the
-    destination; every other status is dead. (That 403s of several users pause it too is known
-    only to the engine, which sees them.)
+    destination; every other status is dead, and so is what may not or cannot be sent. (That 403s
+    of several users pause it too is known only to the engine, which sees them.)
     """
     status = response.status
     if 200 <= status < 300:
         return verdicts.delivered(status)
-    if response.error:
-        return verdicts.retry(response.error)
-    if status in (408, 425, 429) or status >= 500:
+    if status == 0:
+        reason = response.error or "no answer"
+        return verdicts.dead(reason) if response.permanent else verdicts.retry(reason)
+    if status in (408, 425, 429) or 500 <= status <= 599:
         after = retry_after(response.header("Retry-After"), now)
         return verdicts.retry(f"HTTP {status}", status=status, after=after)
     if status == 401:
@@ -84,13 +88,31 @@ def judge(response: Response, now: datetime) -> Verdict:
 Exchange = Generator[Request | Checkpoint, Response | None, Sequence[Verdict]]
 
 
+class Client(Protocol):
+    """What a tool that is not HTTP has in its `client.py`, as a class `Client(settings, base)`.
+
+    `base` is the folder that relative paths start from. It is the only part of an adapter that may
+    wait; the engine makes one per destination and calls it from its event loop.
+    """
+
+    async def write(self, records: Sequence[Record]) -> Sequence[Verdict]:
+        """Hand over records in order; one verdict per record. Raises nothing the tool can cause."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and files; nothing is written afterwards."""
+        ...
+
+
 class Destination(Generic[S]):
     """One tool. Subclasses are pure: no socket, sleep, clock or randomness.
 
     `slug` is `type:` in config.yaml and the folder's name; `names` the spellings accepted in the
     integrations object; `kinds` the event types it takes; `options` the keys of the integrations
     object that reach it (a write key is public, so never a URL, header, credential or table).
-    A tool that is not HTTP returns `Record` and has a `client.py` beside it.
+    `records` says that the tool is not HTTP: `request` returns a `Record`, and a `client.py` beside
+    the class writes them. `atomic` says that the tool takes a batch as a whole or not at all: a
+    batch it rejects is then halved until the event it objects to is alone.
     """
 
     slug: ClassVar[str]
@@ -99,116 +121,179 @@ class Destination(Generic[S]):
     delivery: ClassVar[Delivery] = Delivery()
     options: ClassVar[frozenset[str]] = frozenset()
     settings_type: ClassVar[type[Settings]] = Settings
+    records: ClassVar[bool] = False
+    atomic: ClassVar[bool] = False
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
 
-    def request(
-        self, event: Event, at: Context
-    ) -> Request | Record | Sequence[Request] | Verdict:
+    def request(self, event: Event, at: Context) -> Request | Record | Sequence[Request] | Verdict:
         """What to send for one event, or why nothing is sent. Pure; most adapters stop here."""
-        raise Refused("unsupported", f"{self.slug} has no requests")  # pragma: no cover
+        raise NotImplementedError(f"{type(self).__name__} needs request() or exchange()")
 
-    def group(self, request: Request) -> Hashable:
-        """Requests of equal groups may travel together."""
+    def group(self, request: Request) -> Hashable | None:
+        """Requests of equal groups may travel together; None travels alone (all but JSON bodies)."""
+        if not isinstance(request.body, Json):
+            return None
+        headers, params = request.headers, request.params
         return (
-            request.method, request.url,
-            tuple(sorted(request.headers.items())), tuple(sorted(request.params.items())),
-            type(request.body),
+            request.method, request.url, request.secret,
+            tuple(sorted(headers.items())) if headers else (),
+            tuple(sorted(params.items())) if params else (),
         )
 
     def merge(self, requests: Sequence[Request]) -> Request:
-        """One request for several of one group: a JSON array of their bodies."""
-        values = [r.body.value for r in requests if isinstance(r.body, Json)]
+        """One request for those of one group: a JSON array of their bodies.
+
+        Called for a single one too wherever `delivery.batch` is above 1, so that a tool sees one
+        shape.
+        """
+        values: list[Any] = []
+        for request in requests:
+            if not isinstance(request.body, Json):
+                raise TypeError(f"{self.slug}: a group of other bodies than Json needs its own merge()")
+            values.append(request.body.value)
         return replace(requests[0], body=JsonArray(values))
 
     def judge(self, response: Response, at: Context) -> Verdict:
         """What an answer means for the events of its request; a tool's own rules go here."""
         return judge(response, at.now)
 
+    def verdicts(self, request: Request, response: Response, at: Context) -> Sequence[Verdict]:
+        """One verdict per item of `request.events`, in order; for tools that answer per item."""
+        return [self.judge(response, at)] * len(request.events)
+
     def verdict(self, event: Event, at: Context) -> list[Request] | Record | Verdict:
-        """`request` with its three shapes made one, and its errors made verdicts."""
+        """`request` with its three shapes made one, and its errors made verdicts.
+
+        An event of a kind that is not in `kinds` is filtered before the adapter sees it. A bug of
+        the adapter makes this one event dead: it must not hurt the others.
+        """
         try:
+            if event.kind not in self.kinds:
+                return verdicts.filtered(f"{self.slug} does not take {_word(event.kind)} events")
             made = self.request(event, at)
         except Refused as error:
             return verdicts.dead(error.message)
+        except Exception as error:  # noqa: BLE001 -- an adapter may come from anyone; see above
+            return verdicts.dead(f"{self.slug}: adapter failed: {_where(error)}")
         if isinstance(made, Request):
             return [made]
         if isinstance(made, Record | Verdict):
             return made
         return list(made) or verdicts.filtered(f"{self.slug}: nothing to send")
 
-    def exchange(
-        self, events: Sequence[Event], at: Context, resume: Any | None = None
-    ) -> Exchange:
+    def exchange(self, events: Sequence[Event], at: Context, resume: Any | None = None) -> Exchange:
         """Group, merge, send, read statuses; one verdict per event, in input order.
 
         A user's events keep their order: an event never joins a request that leaves before one
         of its user's earlier events, and once an event of a user must be retried, the user's
-        later ones in this exchange are not sent.
+        later ones in this exchange are not sent. After a pause or a 429 nothing more is sent.
         """
         found: list[Verdict | None] = [None] * len(events)
+        ordered = at.delivery.order == "user"
+        waiting = deque(self._chunks(events, at, found))
         held: set[int] = set()
-        for chunk in self._chunks(events, at, found):
-            parts = [(i, r) for i, r in chunk if events[i].key not in held and not _spent(found[i])]
+        stop: Verdict | None = None
+        while waiting:
+            chunk = waiting.popleft()
+            parts: list[tuple[int, Request]] = []
+            for i, part in chunk.parts:
+                if _spent(found[i]):
+                    continue
+                if stop is not None:
+                    found[i] = worst(found[i], stop)
+                elif events[i].key in held:
+                    found[i] = worst(found[i], verdicts.retry(BEHIND))
+                else:
+                    parts.append((i, part))
             if not parts:
-                for i, _ in chunk:
-                    if events[i].key in held and found[i] is None:
-                        found[i] = verdicts.retry(BEHIND)
                 continue
-            for i, _ in chunk:
-                if events[i].key in held and found[i] is None:
-                    found[i] = verdicts.retry(BEHIND)
-            requests = [r for _, r in parts]
-            merged = requests[0] if len(requests) == 1 else self.merge(requests)
-            response = yield replace(merged, events=tuple(i for i, _ in parts))
+            merged = self.merge([r for _, r in parts]) if chunk.merged else parts[0][1]
+            request = replace(merged, events=tuple(i for i, _ in parts))
+            response = yield request
             assert response is not None
-            answer = self.judge(response, at)
-            for i, _ in parts:
+            answers = self.verdicts(request, response, at)
+            if self.atomic and len(parts) > 1 and all(a.outcome is Outcome.DEAD for a in answers):
+                half = len(parts) // 2
+                waiting.extendleft((_Chunk(parts[half:], True), _Chunk(parts[:half], True)))
+                continue
+            for (i, _), answer in zip(parts, answers, strict=True):
                 found[i] = worst(found[i], answer)
-                if not answer.final and events[i].key:
+                if not answer.final and ordered and events[i].key:
                     held.add(events[i].key)
+                stop = _stop(stop, answer)
         return [v or verdicts.filtered(f"{self.slug}: nothing to send") for v in found]
 
     def _chunks(
         self, events: Sequence[Event], at: Context, found: list[Verdict | None]
-    ) -> list[list[tuple[int, Request]]]:
+    ) -> list[_Chunk]:
         """Requests in sending order, those of one chunk to be merged; fills verdicts of the rest."""
-        chunks: list[list[tuple[int, Request]]] = []
-        sizes: list[int] = []
-        open_: dict[Hashable, int] = {}
-        last: dict[int, int] = {}
-        limit, room = at.delivery.batch, at.delivery.batch_bytes
+        packing = _Packing(at.delivery)
+        stuck: set[int] = set()
         for i, event in enumerate(events):
+            key = event.key if at.delivery.order == "user" else 0
+            if key and key in stuck:
+                found[i] = verdicts.retry(BEHIND)
+                continue
             made = self.verdict(event, at)
             if isinstance(made, Verdict):
                 found[i] = made
-                continue
-            if isinstance(made, Record):
+                if key and not made.final:
+                    stuck.add(key)
+            elif isinstance(made, Record):
                 raise TypeError(f"{self.slug} returns records: its client.py delivers them")
-            for request in made:
-                name: Hashable = self.group(request) if limit > 1 and len(made) == 1 else None
-                size = _size(request) if limit > 1 else 0
-                at_chunk = open_.get(name, -1) if name is not None else -1
-                if (
-                    at_chunk < 0
-                    or at_chunk < last.get(event.key, 0)
-                    or len(chunks[at_chunk]) >= limit
-                    or sizes[at_chunk] + size > room
-                    or not isinstance(request.body, Json)
-                ):
-                    chunks.append([])
-                    sizes.append(0)
-                    at_chunk = len(chunks) - 1
-                    if name is not None:
-                        open_[name] = at_chunk
-                chunks[at_chunk].append((i, request))
-                sizes[at_chunk] += size + 1
-                last[event.key] = at_chunk
-        return chunks
+            elif packing.limit <= 1:
+                packing.chunks.extend(_Chunk([(i, request)], False) for request in made)
+            else:
+                try:
+                    sizes = [_size(request) for request in made]
+                except Refused as error:
+                    found[i] = verdicts.dead(error.message)
+                    continue
+                packing.add(i, key, [(r, self.group(r), n) for r, n in zip(made, sizes, strict=True)])
+        return packing.chunks
 
 
-BEHIND = "waits behind an earlier event of its user"
+@dataclass(slots=True)
+class _Chunk:
+    """Requests that leave together; `size` is what their merged body has, about."""
+
+    parts: list[tuple[int, Request]]
+    merged: bool
+    size: int = 1
+
+
+class _Packing:
+    """Fills chunks up to the limits; a chunk never overtakes an earlier one of the same user."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self.limit, self.room = delivery.batch, delivery.batch_bytes
+        self.chunks: list[_Chunk] = []
+        self._open: dict[Hashable, int] = {}
+        self._last: dict[int, int] = {}
+
+    def add(self, i: int, key: int, parts: Sequence[tuple[Request, Hashable | None, int]]) -> None:
+        """Place the parts of event `i`, in order; `key` 0 follows no one."""
+        floor = self._last.get(key, 0) if key else 0
+        for request, group, size in parts:
+            place = self._open.get(group, -1) if group is not None else -1
+            full = place >= 0 and (
+                len(self.chunks[place].parts) >= self.limit
+                or self.chunks[place].size + size + 1 > self.room
+            )
+            if place < floor or full:
+                place = len(self.chunks)
+                self.chunks.append(_Chunk([], group is not None))
+                if group is not None:
+                    self._open[group] = place
+            self.chunks[place].parts.append((i, request))
+            self.chunks[place].size += size + 1
+            floor = place
+        if key:
+            self._last[key] = floor
+
+
 _RANK = {Outcome.FILTERED: 0, Outcome.DELIVERED: 1, Outcome.DEAD: 2, Outcome.RETRY: 3, Outcome.PAUSE: 4}
 
 
@@ -224,13 +309,38 @@ def _spent(verdict: Verdict | None) -> bool:
     return verdict is not None and verdict.outcome not in (Outcome.DELIVERED, Outcome.FILTERED)
 
 
+def _stop(stop: Verdict | None, answer: Verdict) -> Verdict | None:
+    """What the rest of an exchange gets once the tool refuses everybody for now."""
+    if stop is not None:
+        return stop
+    if answer.outcome is Outcome.PAUSE:
+        return verdicts.pause(f"not sent: {answer.reason}")
+    if answer.outcome is Outcome.RETRY and answer.status == 429:
+        return verdicts.retry(f"not sent: {answer.reason}", after=answer.after)
+    return None
+
+
+def _word(kind: str) -> str:
+    """A kind for a reason; what is none of ours may hold anything, so it is not repeated."""
+    return kind if kind in EVERY_KIND else "unknown"
+
+
+def _where(error: Exception) -> str:
+    """Type and place of an error, without its message, which may quote the event."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    file = "/".join(PurePath(trace.tb_frame.f_code.co_filename).parts[-2:])
+    return f"{type(error).__name__} at {file}:{trace.tb_lineno}"
+
+
 def _size(request: Request) -> int:
     body = request.body
     if body is None:
         return 0
     if isinstance(body, Raw):
         return len(body.data)
-    if isinstance(body, Xml):
-        return len(body.text)
-    assert isinstance(body, Json | JsonArray | Form)
+    assert isinstance(body, Json | JsonArray | Form | Xml)
     return len(body.encode()[0])

@@ -29,11 +29,13 @@ class Event:
 
     `number` is the position that *sequence* gave it, `child` its place among the outputs of a
     transformation. `key` is the 64-bit hash of the order key: events of equal keys keep their
-    order. `options` is what the integrations object says to this destination. `source` is the
-    id of the source in config.yaml. Adapters must not change `message`.
+    order (0: no order is known). `options` is what the integrations object says to this
+    destination. `source` is the id of the source in config.yaml; `trusted` says that it is marked
+    so: only then may an event name a header or an address (a write key is public). Adapters must
+    not change `message`.
     """
 
-    __slots__ = ("_message", "_raw", "child", "key", "number", "options", "source")
+    __slots__ = ("_message", "_raw", "child", "key", "number", "options", "source", "trusted")
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Event:
         child: int = 0,
         source: str = "",
         options: Mapping[str, Any] | None = None,
+        trusted: bool = False,
     ) -> None:
         if raw is None and message is None:
             raise TypeError("an Event needs raw or message")
@@ -55,6 +58,7 @@ class Event:
         self.child = child
         self.source = source
         self.options: Mapping[str, Any] = options or {}
+        self.trusted = trusted
 
     @property
     def raw(self) -> bytes:
@@ -82,9 +86,11 @@ class Event:
 
     @property
     def message_id(self) -> str:
-        """The event's `messageId` as text."""
+        """The event's `messageId` as text; "" where it has none or it is neither text nor number."""
         value = self.message.get("messageId")
-        return "" if value is None else str(value)
+        if isinstance(value, str):
+            return value
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
 
     def get(self, path: str, default: Any = None) -> Any:
         """The value at `path` (see `turnout.paths`), or `default`."""

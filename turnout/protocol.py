@@ -39,7 +39,9 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     New fields go to the end with a default (format rule: readers of old records see it).
     `received_at` is Unix milliseconds. `slow` says that the fast decoder refused the body.
-    `refused` maps an event's index to `[code, message]`. `version` counts this layout.
+    `refused` maps an event's index to `[code, message]`. `anonymous_id` came in a header and is
+    the anonymousId of the events that have neither id. `unread` says that the body could not be
+    taken apart: it counts as one refused event, the whole of it.
     """
 
     source: str
@@ -52,6 +54,7 @@ class Envelope(msgspec.Struct, array_like=True, frozen=True, gc=False):
     refused: dict[int, tuple[str, str]] = {}
     trusted: bool = False
     anonymous_id: str = ""
+    unread: bool = False
 
 
 class Head(msgspec.Struct, gc=False):
@@ -92,9 +95,18 @@ class Protocol(TypingProtocol):
 
     name: ClassVar[str]
     routes: ClassVar[tuple[Route, ...]]
+    oversize: ClassVar[int]
+    """Status for a body above the limit: 413, or 400 where an SDK repeats a 413 for ever."""
 
-    def parse(self, body: bytes, route: Route, limits: Limits) -> Parsed:
-        """Read the heads of a decompressed body; raises `Refused` where nothing can be taken."""
+    def parse(
+        self, body: bytes, route: Route, limits: Limits, *, trusted: bool = False, anonymous_id: str = ""
+    ) -> Parsed:
+        """Read the heads of a decompressed body.
+
+        Raises `Refused` where the body cannot be taken apart; a body of which every event is
+        refused is returned with its reasons. `anonymous_id` stands in for events with neither id;
+        `trusted` sources may send what a public key may not (records).
+        """
         ...
 
     def split(self, envelope: Envelope, body: bytes) -> list[Unit]:

@@ -45,7 +45,8 @@ class Form:
 
     def encode(self) -> tuple[bytes, str]:
         """Bytes and Content-Type."""
-        return urlencode(self.fields, doseq=True).encode(), "application/x-www-form-urlencoded"
+        text = urlencode(self.fields, doseq=True, errors="replace")
+        return text.encode(), "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Xml:
 
     def encode(self) -> tuple[bytes, str]:
         """Bytes and Content-Type."""
-        return self.text.encode(), "application/xml"
+        return self.text.encode("utf-8", "replace"), "application/xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,10 @@ Body = Json | JsonArray | Form | Xml | Raw
 class Request:
     """One HTTP request. Header names are compared without case.
 
-    `secret` names headers and params whose values are never shown or stored.
-    `events` are the indices, in the exchange's input, of the events it carries; the default
-    exchange fills it.
+    `secret` names headers and params whose values are never shown or stored (case does not
+    matter); values of the settings' secrets are masked wherever they stand, without being named.
+    `events` are the indices, in the exchange's input, of the events it carries, one per item of a
+    merged body; the default exchange fills it.
     """
 
     method: str
@@ -94,12 +96,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer to a Request. `error` is set, and `status` 0, where none came (network, timeout)."""
+    """The answer to a Request.
+
+    Where none came (network, timeout) `status` is 0 and `error` says what happened, without URL or
+    payload. `permanent` then means that trying again cannot help: the address is refused by the
+    egress rules, or the request cannot be written as HTTP. With a status, `error` means that the
+    body was cut short.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     error: str = ""
+    permanent: bool = False
 
     def header(self, name: str) -> str | None:
         """A header by name, without case."""

@@ -1,18 +1,103 @@
-"""The base of every destination's settings."""
+"""The base of every destination's settings, and the types its fields are made of."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["Settings"]
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, Secret, SecretStr
+from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from turnout.preview import mask_url
+
+__all__ = ["Duration", "SecretUrl", "Settings", "Size"]
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SIZES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4,
+          "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str) and (m := re.fullmatch(r"\s*(\d{1,12}(?:\.\d+)?)\s*(ms|s|m|h|d)\s*", value)):
+        return timedelta(seconds=float(m[1]) * _UNITS[m[2]])
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return timedelta(seconds=value)
+    raise ValueError("must be a duration such as 500ms, 10s, 15m, 24h or 7d")
+
+
+def _size(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        m = re.fullmatch(r"\s*(\d{1,15}(?:\.\d+)?)\s*([a-zA-Z]*)\s*", value)
+        if m and m[2].lower() in _SIZES:
+            return int(float(m[1]) * _SIZES[m[2].lower()])
+    raise ValueError("must be a size such as 500kB, 10MB or 2GB")
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+"""Written `500ms`, `10s`, `15m`, `24h`, `7d`, or a number of seconds."""
+Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
+"""Bytes: a number, or `500kB`, `10MB`, `2GiB`."""
+
+
+class SecretUrl(Secret[str]):
+    """An `http` or `https` address that may carry credentials in its userinfo or query.
+
+    Shown with both masked (`https://***@example.com/hook?token=***`); `get_secret_value()` is the
+    address itself. Raises pydantic's `url` errors for what is no such address.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Validated as text with a scheme and a host; the text is kept as it was written."""
+        return core_schema.no_info_plain_validator_function(
+            cls._parse, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: Any) -> dict[str, Any]:
+        """A string in the JSON schema, marked as one not to be echoed."""
+        return {"type": "string", "format": "uri", "writeOnly": True}
+
+    @classmethod
+    def _parse(cls, value: Any) -> SecretUrl:
+        if isinstance(value, SecretUrl):
+            return value
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(text, str):
+            raise PydanticCustomError("url", "must be an address such as https://example.com/hook")
+        try:
+            parts = urlsplit(text)
+            good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            good = False
+        if not good or any(c <= " " or c == "\x7f" for c in text):
+            raise PydanticCustomError("url", "must be an address such as https://example.com/hook")
+        return cls(text)
+
+    def _display(self) -> str:
+        return mask_url(self.get_secret_value())
+
+    def parts(self) -> Iterator[str]:
+        """The pieces that must not be shown: user, password, values of the query."""
+        split = urlsplit(self.get_secret_value())
+        yield from (piece for piece in (split.username, split.password) if piece)
+        yield from (value for _, value in parse_qsl(split.query) if value)
 
 
 class Settings(BaseModel):
     """Frozen, strict settings; every field has a description and an example.
 
     A field `webhook_url` is also read from RudderStack's `webhookUrl`; a peer's spelling that
-    camelCase does not give is an `AliasChoices`. Secrets are `SecretStr`.
+    camelCase does not give is an `AliasChoices`. Secrets are `SecretStr`, addresses that may hold
+    a token `SecretUrl`.
     """
 
     model_config = ConfigDict(
@@ -23,3 +108,25 @@ class Settings(BaseModel):
         loc_by_alias=False,
         hide_input_in_errors=True,
     )
+
+    def secrets(self) -> frozenset[str]:
+        """Every secret value in here, at any depth: what no preview, log or stored request shows."""
+        return frozenset(_secrets(self))
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    if isinstance(value, SecretUrl):
+        yield from value.parts()
+    elif isinstance(value, Secret | SecretStr):
+        inner = value.get_secret_value()
+        if isinstance(inner, str) and inner:
+            yield inner
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _secrets(item)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            yield from _secrets(item)

@@ -1,1 +1,1 @@
-"""TBD."""
+"""The composition root: the app process, its roles, and the channel between them."""

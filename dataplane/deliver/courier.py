@@ -70,7 +70,8 @@ class Courier:
         materialize: Materialize,
     ) -> None:
         self.plan = plan
-        self.lanes = Lanes(row.position, row.cursors)
+        # Not row.position: what was read up to there but had no verdict is read again.
+        self.lanes = Lanes(min(row.cursors), row.cursors)
         self.ledger = ledger
         self.condition = Condition(plan.id, row.paused, clock)
         self.pause = self.condition.pause

@@ -1,0 +1,141 @@
+"""A data plane as its users run it: `turnout run` in a folder of its own, as a process.
+
+Shared by the tests (fixture `data_plane`) and the whole-system rows of the bench.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench import cpu
+
+__all__ = ["NotReady", "Plane", "turnout"]
+
+
+class NotReady(RuntimeError):
+    """The data plane ended or stayed silent instead of becoming ready; the message has its output."""
+
+
+def turnout() -> str:
+    """The `turnout` command of the environment this runs in."""
+    beside = Path(sys.executable).parent / "turnout"
+    found = str(beside) if beside.exists() else shutil.which("turnout")
+    if found is None:
+        raise FileNotFoundError("turnout is not installed in this environment (make setup)")
+    return found
+
+
+class Plane:
+    """One `turnout run --config FILE --ready-file FILE`. Ports in the text may be 0.
+
+    `url`, `admin` and `pid` are known while it runs; `ready_seconds` is how long the start took.
+    """
+
+    def __init__(
+        self, folder: Path, config: str, environ: dict[str, str] | None = None, command: str | None = None
+    ) -> None:
+        self.folder = folder
+        self.config = folder / "config.yaml"
+        self.log = folder / "turnout.log"
+        self.url = self.admin = ""
+        self.pid = 0
+        self.ready_seconds = 0.0
+        self._ready = folder / "ready.json"
+        self._environ = environ or {}
+        self._command = command or turnout()
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(config)
+
+    def start(self, timeout: float = 60.0) -> Plane:
+        """Start and wait until it is ready; raises `NotReady` with its output."""
+        if self.running:
+            raise RuntimeError("it runs already")
+        self._ready.unlink(missing_ok=True)
+        command = [self._command, "run", "--config", str(self.config), "--ready-file", str(self._ready)]
+        began = time.monotonic()
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=self.folder,
+                env={**os.environ, "NO_COLOR": "1", **self._environ},
+            )
+        try:
+            self._await_ready(began + timeout)
+        except NotReady:
+            self.kill()
+            raise
+        self.ready_seconds = time.monotonic() - began
+        return self
+
+    def stop(self, timeout: float = 30.0) -> int:
+        """SIGTERM, as a service manager does; returns the exit code. Kills it after `timeout` seconds."""
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self._process.returncode
+
+    def kill(self) -> None:
+        """SIGKILL to every process of it, as a power cut would: nothing is flushed by anyone."""
+        if self._process is None:
+            return
+        for pid in cpu.tree(self._process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    @property
+    def running(self) -> bool:
+        """True while the app process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def output(self) -> str:
+        """Everything it has printed so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def roles(self) -> dict[str, int]:
+        """Process ids by role: app, ingest, pipeline, and transform workers as `other-<pid>`."""
+        found = {"app": self.pid}
+        for pid in cpu.tree(self.pid)[1:]:
+            words = cpu.command(pid).split()
+            known = [word for word in ("ingest", "pipeline") if word in words]
+            found[known[0] if known else f"other-{pid}"] = pid
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """What `turnout status` knows, from the admin API."""
+        token = (self.folder / "data" / "admin.token").read_text().strip()
+        request = urllib.request.Request(
+            f"{self.admin}/api/v1/status", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            status: dict[str, Any] = json.load(answer)
+        return status
+
+    def _await_ready(self, until: float) -> None:
+        while time.monotonic() < until:
+            if not self.running:
+                assert self._process is not None
+                raise NotReady(f"turnout run ended with {self._process.returncode}:\n{self.output}")
+            # Not there yet, or just being written: look again.
+            with suppress(FileNotFoundError, json.JSONDecodeError):
+                facts = json.loads(self._ready.read_text())
+                self.url, self.admin, self.pid = facts["url"], facts["admin"], facts["pid"]
+                return
+            time.sleep(0.01)
+        raise NotReady(f"turnout run is not ready:\n{self.output}")

@@ -1,0 +1,39 @@
+"""The audit trail: who did what, when, and whether it worked; never with what content."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from turnout import codec
+from turnout.clock import iso
+
+__all__ = ["Audit"]
+
+LIMIT = 10_000_000
+"""Bytes; a full file is kept as audit.log.1, and the one before it is dropped."""
+
+
+class Audit:
+    """Appends JSON lines to a file that only its owner reads (0600)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = self._open()
+
+    def note(self, who: str, verb: str, status: int) -> None:
+        """One line: `who` came by socket or token, the verb, and the HTTP status of the answer."""
+        line = {"at": iso(datetime.now(UTC)), "who": who, "verb": verb, "status": status}
+        os.write(self._fd, codec.dumps(line) + b"\n")
+        if os.fstat(self._fd).st_size > LIMIT:
+            self.close()
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            self._fd = self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

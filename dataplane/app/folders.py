@@ -1,0 +1,84 @@
+"""The data folder: who may read it, who uses it, and the admin token in it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from pathlib import Path
+
+from dataplane.config import Config
+from turnout.errors import Fixable
+
+__all__ = ["Lock", "admin_token", "log_folder", "make_folders", "write_private"]
+
+
+def log_folder(data: Path, partition: int = 0) -> Path:
+    """The folder of one partition of the log."""
+    return data / "log" / str(partition)
+
+
+def make_folders(data: Path) -> None:
+    """Make the data folder and those in it, for nobody else to read (0700)."""
+    inside = (data / "log", log_folder(data), data / "sequence", data / "state", data / "dead")
+    try:
+        for folder in (data, *inside):
+            folder.mkdir(mode=0o700, parents=folder == data, exist_ok=True)
+        data.chmod(0o700)
+    except OSError as error:
+        raise Fixable(f"data: cannot make {error.filename or data}: {error.strerror}") from None
+
+
+class Lock:
+    """Holds a data folder for one app and its roles; freed by the kernel when all of them are gone."""
+
+    def __init__(self, data: Path, patience: float = 3.0) -> None:
+        """Take it, waiting `patience` seconds for the roles of an app that was just killed."""
+        self._path = data / "lock"
+        self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        until = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    self._refuse(data)
+                time.sleep(0.05)
+        os.ftruncate(self.fd, 0)
+        os.pwrite(self.fd, f"{os.getpid()}\n".encode(), 0)
+
+    def _refuse(self, data: Path) -> None:
+        owner = os.pread(self.fd, 20, 0).decode("ascii", "replace").strip()
+        os.close(self.fd)
+        raise Fixable(f"{data} is in use by another turnout (process {owner or 'unknown'})")
+
+    def release(self) -> None:
+        """Let go; roles that still live keep it until they end."""
+        os.close(self.fd)
+
+
+def write_private(path: Path, content: str) -> None:
+    """Write a file at once or not at all, readable by its owner only (0600)."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def admin_token(config: Config) -> str:
+    """The admin API's token: the configured one, else that of <data>/admin.token, made when missing."""
+    configured = config.admin.token.get_secret_value()
+    if configured:
+        return configured
+    path = config.data / "admin.token"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32) + "\n")
+    token = path.read_text(encoding="utf-8").strip()
+    if len(token) < 16:
+        raise Fixable(f"{path} holds no token of 16 characters or more: delete it and a new one is made")
+    return token

@@ -1,0 +1,100 @@
+"""The ingest role: the gateway in front of the log's writer."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from dataplane.app.folders import log_folder
+from dataplane.config import Config
+from dataplane.gateway import Gateway
+from dataplane.log.base import LogWriter
+from dataplane.log.local import open_writer
+from turnout.clock import SystemClock
+from turnout.errors import Fixable, Unavailable
+
+__all__ = ["Ingest"]
+
+
+class Ingest:
+    """Takes requests and stores them; it reads nobody's state."""
+
+    def __init__(self) -> None:
+        self._gateway: Gateway | None = None
+        self._writer: LogWriter | None = None
+        self._next: Config | None = None
+
+    async def start(self, config: Config) -> dict[str, Any]:
+        """Recover the log, then accept; {url}."""
+        self._writer = open_writer(log_folder(config.data), config.log)
+        self._gateway = Gateway(config, self._writer, SystemClock())
+        try:
+            await self._gateway.start()
+        except OSError as error:
+            await self._writer.close()
+            server = config.server
+            raise Fixable(f"server: cannot listen on {server.host}:{server.port}: {_why(error)}") from None
+        except BaseException:
+            await self._writer.close()
+            raise
+        return {"url": self._gateway.url, "port": self._gateway.port}
+
+    async def prepare(self, config: Config) -> None:
+        """Keep the parsed configuration; the gateway takes it at once when told."""
+        self._next = config
+
+    async def commit(self) -> None:
+        """Swap sources and limits between two requests."""
+        assert self._next is not None
+        config, self._next = self._next, None
+        self._running()[0].apply(config)
+
+    async def abort(self) -> None:
+        """Forget the prepared configuration."""
+        self._next = None
+
+    def stats(self) -> list[Any]:
+        """Samples of the gateway and the log."""
+        gateway, writer = self._running()
+        health = writer.health()
+        return [
+            *gateway.stats(),
+            ["turnout_log_open", [], int(health.open and not health.full)],
+            ["turnout_log_bytes", [], health.bytes],
+            ["turnout_log_appended_total", [], health.appended],
+            ["turnout_log_syncs_total", [], health.syncs],
+            ["turnout_log_sync_seconds_total", [], health.sync_seconds],
+        ]
+
+    async def status(self) -> dict[str, Any]:
+        """{url, log: {open, full, reason, head, floor, bytes, records}}."""
+        gateway, writer = self._running()
+        health = writer.health()
+        return {
+            "url": gateway.url,
+            "log": {
+                "open": health.open, "full": health.full, "reason": health.reason,
+                "head": health.head, "floor": health.floor, "bytes": health.bytes,
+                "records": health.appended,
+            },
+        }
+
+    async def call(self, verb: str, args: dict[str, Any]) -> Any:
+        """The ingest role has no verbs of its own."""
+        raise Unavailable(f"the ingest role does not answer {verb}")
+
+    async def drain(self, deadline: float) -> None:
+        """Stop accepting, finish requests in flight, flush and close the log."""
+        gateway, writer = self._running()
+        await gateway.drain(deadline)
+        await writer.close()
+
+    def _running(self) -> tuple[Gateway, LogWriter]:
+        if self._gateway is None or self._writer is None:
+            raise Unavailable("the ingest role has not started")
+        return self._gateway, self._writer
+
+
+def _why(error: OSError) -> str:
+    """The system's own sentence; event loops wrap it into one with the address."""
+    return os.strerror(error.errno) if error.errno else str(error)

@@ -1,0 +1,88 @@
+"""The pipeline role: reads the log, runs transformations, delivers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformations.pool import Pool
+
+from dataplane.app.folders import log_folder
+from dataplane.config import Config
+from dataplane.deliver.engine import Engine
+from dataplane.log.base import LogReader
+from dataplane.log.local import open_reader
+from turnout.clock import SystemClock
+from turnout.errors import Unavailable
+
+__all__ = ["Pipeline"]
+
+
+class Pipeline:
+    """Carries accepted events to their verdicts."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._pool: Pool | None = None
+        self._reader: LogReader | None = None
+
+    async def start(self, config: Config) -> dict[str, Any]:
+        """Start the workers and the engine; {}."""
+        reader = open_reader(log_folder(config.data))
+        pool = Pool(config.processes.transform)
+        engine = Engine(data=config.data, reader=reader, runner=pool, clock=SystemClock())
+        try:
+            await pool.start()
+            await engine.start(config)
+        except BaseException:
+            await pool.stop()
+            reader.close()
+            raise
+        self._reader, self._pool, self._engine = reader, pool, engine
+        return {}
+
+    async def prepare(self, config: Config) -> None:
+        """Compile scripts and build destinations; raises `Fixable` and changes nothing."""
+        await self._running().prepare(config)
+
+    async def commit(self) -> None:
+        """Switch between two requests."""
+        self._running().commit()
+
+    async def abort(self) -> None:
+        """Forget what was prepared."""
+        self._running().abort()
+
+    def stats(self) -> list[Any]:
+        """Samples of the engine and the workers."""
+        engine = self._running()
+        assert self._pool is not None
+        return [*engine.stats(), *(_sample(*sample) for sample in self._pool.stats())]
+
+    async def status(self) -> dict[str, Any]:
+        """What the engine says of sources and destinations, and the workers' health."""
+        engine = self._running()
+        assert self._pool is not None
+        return {**engine.status(), "transformations": self._pool.health()}
+
+    async def call(self, verb: str, args: dict[str, Any]) -> Any:
+        """dead.list, dead.show, dead.retry, refused.list."""
+        return await self._running().call(verb, args)
+
+    async def drain(self, deadline: float) -> None:
+        """Stop reading, finish what is in flight, store cursors, stop the workers."""
+        await self._running().drain(deadline)
+        assert self._pool is not None
+        assert self._reader is not None
+        await self._pool.stop()
+        self._reader.close()
+
+    def _running(self) -> Engine:
+        if self._engine is None:
+            raise Unavailable("the pipeline role has not started")
+        return self._engine
+
+
+def _sample(name: str, labels: list[str], number: float) -> list[Any]:
+    """A sample of the pool under the name it is exported by: the pool stands alone and has no prefix."""
+    gauge = name == "transform_workers"
+    return [f"turnout_{name}" + ("" if gauge else "_total"), labels, number]

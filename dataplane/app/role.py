@@ -1,0 +1,185 @@
+"""A role's process: `python -m dataplane.app.role ingest|pipeline`, its channel on standard input.
+
+The configuration comes over the channel, never through arguments or the environment. When the
+channel ends the app is gone, and the role ends too, at once: the log and the state files are made
+for that.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from dataplane.app.control import Channel
+from dataplane.app.loop import run
+from dataplane.app.parentage import die_with_parent
+from dataplane.config import Config, fingerprint, parse
+from dataplane.metrics.log import configure, logger
+from turnout.errors import Unavailable
+
+__all__ = ["ROLES", "Conductor", "Role", "main"]
+
+ROLES = ("ingest", "pipeline")
+"""In starting order; they are drained in the same order, so that nothing new comes in first."""
+
+_log = logger()
+
+
+class Role(Protocol):
+    """What a process of the data plane does; the conductor speaks for it on the channel."""
+
+    async def start(self, config: Config) -> dict[str, Any]:
+        """Begin work; plain JSON for the app (the ingest role's URL)."""
+        ...
+
+    async def prepare(self, config: Config) -> None:
+        """Make ready for `config` and change nothing yet; raises `Fixable` where it cannot be."""
+        ...
+
+    async def commit(self) -> None:
+        """Switch to what was prepared."""
+        ...
+
+    async def abort(self) -> None:
+        """Forget what was prepared."""
+        ...
+
+    def stats(self) -> list[Any]:
+        """Samples `[metric, [label values], number]`."""
+        ...
+
+    async def status(self) -> dict[str, Any]:
+        """Plain JSON for `turnout status`."""
+        ...
+
+    async def call(self, verb: str, args: dict[str, Any]) -> Any:
+        """Answer a verb of this role's own; raises `Unavailable` for an unknown one."""
+        ...
+
+    async def drain(self, deadline: float) -> None:
+        """Take nothing new, finish what is in flight within `deadline` seconds, store, close."""
+        ...
+
+
+class Conductor:
+    """Answers the app's verbs for one role: start, prepare, commit, abort, stats, status, drain …"""
+
+    def __init__(self, name: str, role: Role) -> None:
+        self.name = name
+        self._role = role
+        self._prepared: str | None = None
+        self._started = False
+
+    async def answer(self, verb: str, args: dict[str, Any]) -> Any:
+        """Answer one verb."""
+        if verb == "start":
+            return await self._start(args)
+        if not self._started:
+            raise Unavailable(f"the {self.name} role is still starting")
+        if verb == "prepare":
+            return await self._prepare(args)
+        if verb in ("commit", "abort"):
+            return await self._finish(verb, args)
+        if verb == "stats":
+            return [*self._role.stats(), *usage(self.name)]
+        if verb == "status":
+            return await self._role.status()
+        if verb == "drain":
+            return await self._role.drain(float(args["deadline"]))
+        return await self._role.call(verb, args)
+
+    async def _start(self, args: dict[str, Any]) -> dict[str, Any]:
+        config = parse(args["text"], args["file"])
+        if args.get("port"):  # a restarted role must come back where the clients know it
+            server = config.server.model_copy(update={"port": args["port"]})
+            config = config.model_copy(update={"server": server})
+        reply = await self._role.start(config)
+        self._started = True
+        return reply
+
+    async def _prepare(self, args: dict[str, Any]) -> dict[str, Any]:
+        config = parse(args["text"], args["file"])
+        await self._role.prepare(config)
+        self._prepared = fingerprint(config)
+        return {"hash": self._prepared}
+
+    async def _finish(self, verb: str, args: dict[str, Any]) -> None:
+        prepared, self._prepared = self._prepared, None
+        if prepared is None:
+            raise Unavailable(f"nothing was prepared to {verb}")
+        if verb == "abort":
+            await self._role.abort()
+            return
+        if args.get("hash") != prepared:
+            await self._role.abort()
+            raise Unavailable("another configuration was prepared than is to be committed")
+        await self._role.commit()
+
+
+def usage(role: str) -> list[Any]:
+    """Samples about this process: CPU seconds and resident bytes."""
+    times = os.times()
+    return [
+        ["turnout_process_cpu_seconds_total", [role], times.user + times.system],
+        ["turnout_process_resident_bytes", [role], resident()],
+    ]
+
+
+def resident() -> int:
+    """Resident bytes of this process: now where /proc says it, else the most there ever were."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def make(name: str) -> Role:
+    """The role of that name; its rooms are imported here, so that a role carries only its own."""
+    if name == "ingest":
+        from dataplane.app.ingest import Ingest
+
+        return Ingest()
+    from dataplane.app.pipeline import Pipeline
+
+    return Pipeline()
+
+
+def _take_channel() -> socket.socket:
+    """The channel from standard input, which then reads nothing; children never inherit it."""
+    sock = socket.socket(fileno=os.dup(0))
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    sock.setblocking(False)
+    return sock
+
+
+async def _serve(name: str, sock: socket.socket) -> None:
+    conductor = Conductor(name, make(name))
+    configure(role=name)
+    channel = await Channel.over(sock, conductor.answer)
+    await channel.serve()
+
+
+def main() -> None:
+    """Run the role named by the only argument until the app is gone."""
+    if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
+        sys.exit(f"usage: python -m dataplane.app.role {'|'.join(ROLES)} (started by `turnout run`)")
+    name = sys.argv[1]
+    die_with_parent()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # a terminal sends them to everyone; the app decides
+    sock = _take_channel()
+    with suppress(KeyboardInterrupt):
+        run(_serve(name, sock))
+
+
+if __name__ == "__main__":
+    main()

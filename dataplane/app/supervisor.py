@@ -1,0 +1,232 @@
+"""The app process: owns the data folder and the roles, and reloads them in all or none."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from dataplane.app.child import START, Child
+from dataplane.app.folders import Lock, make_folders
+from dataplane.app.role import ROLES, usage
+from dataplane.config import Config, fingerprint, load
+from dataplane.inspect.health import judge
+from dataplane.metrics.exposition import samples, undeclared
+from dataplane.metrics.log import logger
+from turnout import __version__
+from turnout.clock import iso
+from turnout.errors import Fixable, TurnoutError, Unavailable
+
+__all__ = ["Supervisor", "needs_restart"]
+
+RESTART = (
+    "server.host", "server.port", "data", "log", "dedup", "processes", "admin",
+)
+"""What is bound, opened or started once; a reload that changes one of them is refused."""
+
+_log = logger()
+
+
+class Supervisor:
+    """Starts the roles of one config.yaml and keeps them running."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.text, self.config = self._read()
+        self.url = ""
+        self.admin_url = ""
+        self.started = datetime.now(UTC)
+        self.reloads: dict[str, int] = {"applied": 0, "rejected": 0}
+        self.last_reload: dict[str, Any] | None = None
+        self._children: dict[str, Child] = {}
+        self._lock: Lock | None = None
+        self._reloading = asyncio.Lock()
+        self._port = 0
+        self._said: set[str] = set()
+
+    async def start(self) -> None:
+        """Lock the data folder and start every role; raises what kept one from starting."""
+        make_folders(self.config.data)
+        self._lock = await asyncio.to_thread(Lock, self.config.data)
+        for name in ROLES:
+            self._children[name] = Child(name, self._begin, (self._lock.fd,))
+        try:
+            await asyncio.gather(*(child.spawn() for child in self._children.values()))
+            for child in self._children.values():
+                await child.begin()
+        except BaseException:
+            await self.stop(0)
+            raise
+
+    async def stop(self, deadline: float) -> None:
+        """Drain the roles in their order within `deadline` seconds, then end them; 0: at once."""
+        until = time.monotonic() + deadline
+        for child in self._children.values():
+            child.leave()
+        for child in self._children.values():
+            left = until - time.monotonic()
+            if child.running and left > 0:
+                try:
+                    await child.ask("drain", {"deadline": left * 0.8}, timeout=left)
+                except TurnoutError as error:
+                    _log.error("role.not_drained", child=child.name, reason=str(error))
+            await child.stop(max(until - time.monotonic(), min(deadline, 1.0)))
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def kill(self) -> None:
+        """End every role at once and for good; what is durable stays so."""
+        for child in self._children.values():
+            child.leave()
+            child.kill()
+
+    async def reload(self) -> dict[str, Any]:
+        """Apply config.yaml as it is now, in all roles or in none; {hash, changed}.
+
+        Raises `Fixable` with what to change; then nothing was changed. A role that is just down
+        takes the new text when it starts.
+        """
+        async with self._reloading:
+            try:
+                result = await self._reload()
+            except TurnoutError as error:
+                self._note("rejected", str(error))
+                raise
+            self._note("applied", "")
+            return result
+
+    async def ask(self, role: str, verb: str, args: dict[str, Any] | None = None) -> Any:
+        """Ask one role; raises its error or `Unavailable`."""
+        return await self._children[role].ask(verb, args)
+
+    async def samples(self) -> list[Any]:
+        """Samples of every process; a role that does not answer is only missing."""
+        found: list[Any] = list(samples(self._own_samples()))
+        for child in self._children.values():
+            if not child.running:
+                continue
+            try:
+                found.extend(samples(await child.ask("stats", timeout=5)))
+            except (Unavailable, ValueError) as error:
+                _log.warning("metrics.missing", child=child.name, reason=str(error))
+        for name in undeclared(found) - self._said:
+            self._said.add(name)
+            _log.error("metrics.undeclared", name=name)
+        return found
+
+    async def status(self) -> dict[str, Any]:
+        """Everything `turnout status` shows, as plain JSON."""
+        roles: dict[str, Any] = {}
+        parts: dict[str, Any] = {}
+        for child in self._children.values():
+            roles[child.name] = child.describe()
+            if child.running:
+                try:
+                    parts[child.name] = await child.ask("status", timeout=5)
+                except TurnoutError as error:
+                    roles[child.name]["error"] = str(error)
+        ingest, pipeline = parts.get("ingest", {}), parts.get("pipeline", {})
+        status = {
+            "version": __version__, "url": self.url, "admin": self.admin_url, "pid": os.getpid(),
+            "started": iso(self.started), "config": self._config_status(), "roles": roles,
+            "log": ingest.get("log"), **pipeline,
+        }
+        return {"health": judge(status), **status}
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of the living roles."""
+        return {name: child.pid for name, child in self._children.items() if child.pid is not None}
+
+    async def _begin(self, child: Child) -> None:
+        async with self._reloading:  # a role must never start with a text that is just replaced
+            args: dict[str, Any] = {"text": self.text, "file": str(self.path)}
+            if child.name == "ingest":
+                args["port"] = self._port
+            reply = await child.ask("start", args, timeout=START)
+            if child.name == "ingest":
+                self.url, self._port = reply["url"], reply["port"]
+
+    async def _reload(self) -> dict[str, Any]:
+        text, config = self._read()
+        if stuck := needs_restart(self.config, config):
+            raise Fixable(f"{', '.join(stuck)} cannot change while running: restart (nothing was changed)")
+        ready = [child for child in reversed(self._children.values()) if child.running]
+        answers = await asyncio.gather(
+            *(child.ask("prepare", {"text": text, "file": str(self.path)}, timeout=START) for child in ready),
+            return_exceptions=True,
+        )
+        found = fingerprint(config)
+        failed = [answer for answer in answers if isinstance(answer, BaseException)]
+        if not failed and any(answer["hash"] != found for answer in answers if isinstance(answer, dict)):
+            failed = [Fixable("a file that the configuration names changed meanwhile: reload again")]
+        if failed:
+            pairs = zip(ready, answers, strict=True)
+            await self._abort(child for child, answer in pairs if isinstance(answer, dict))
+            raise failed[0]
+        self.text, self.config = text, config
+        # The pipeline first, so that it knows a source before the gateway takes its events.
+        for child in ready:
+            try:
+                await child.ask("commit", {"hash": found})
+            except TurnoutError as error:
+                _log.error("config.not_committed", child=child.name, reason=str(error))
+                child.kill()  # it comes back with the new configuration
+        for child in self._children.values():
+            child.hurry()
+        return {"hash": found}
+
+    async def _abort(self, prepared: Iterable[Child]) -> None:
+        for child in prepared:
+            try:
+                await child.ask("abort")
+            except TurnoutError as error:
+                _log.error("config.not_aborted", child=child.name, reason=str(error))
+                child.kill()  # it comes back with the old configuration
+
+    def _read(self) -> tuple[str, Config]:
+        try:
+            text = self.path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise Fixable(f"{self.path}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise Fixable(f"{self.path} is not UTF-8 (byte {error.start})") from None
+        return text, load(self.path)
+
+    def _note(self, result: str, reason: str) -> None:
+        self.reloads[result] += 1
+        self.last_reload = {"result": result, "reason": reason, "at": iso(datetime.now(UTC))}
+        if reason:
+            _log.error("config.rejected", reason=reason)
+        else:
+            _log.info("config.applied", hash=fingerprint(self.config))
+
+    def _config_status(self) -> dict[str, Any]:
+        return {"file": str(self.path), "hash": fingerprint(self.config), "last_reload": self.last_reload}
+
+    def _own_samples(self) -> list[Any]:
+        own: list[Any] = list(usage("app"))
+        for child in self._children.values():
+            own.append(["turnout_role_up", [child.name], int(child.running)])
+            own.append(["turnout_role_restarts_total", [child.name], child.restarts])
+        own.extend(["turnout_reloads_total", [result], number] for result, number in self.reloads.items())
+        return own
+
+
+def needs_restart(old: Config, new: Config) -> list[str]:
+    """Dotted names of settings that differ and cannot change while running."""
+
+    def value(config: Config, path: str) -> Any:
+        at: Any = config
+        for step in path.split("."):
+            at = getattr(at, step)
+        return at
+
+    found = [path for path in RESTART if value(old, path) != value(new, path)]
+    if (old.server.tls is None) != (new.server.tls is None):  # another certificate is taken while running
+        found.append("server.tls")
+    return found

@@ -1,0 +1,85 @@
+"""Speaks to the running app over its admin socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from turnout import codec
+from turnout.errors import Fixable, Refused, Unavailable
+
+__all__ = ["Client", "find_socket"]
+
+TIMEOUT = 90.0
+"""Seconds; a reload compiles every script."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=TIMEOUT)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Client:
+    """Asks the admin API; raises what it answers as an error of the house's tree."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def get(self, path: str, **query: Any) -> Any:
+        """GET a route under /api/v1; empty parameters are left out."""
+        return self._ask("GET", path, None, query)
+
+    def post(self, path: str, body: bytes = b"{}", **query: Any) -> Any:
+        """POST a JSON body to a route under /api/v1."""
+        return self._ask("POST", path, body, query)
+
+    def _ask(self, method: str, path: str, body: bytes | None, query: dict[str, Any]) -> Any:
+        given = {name: value for name, value in query.items() if value not in ("", None)}
+        target = f"/api/v1{quote(path)}" + (f"?{urlencode(given)}" if given else "")
+        connection = _Connection(self._path)
+        try:
+            connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
+            response = connection.getresponse()
+            status, answer = response.status, response.read()
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise Unavailable(f"no running turnout at {self._path} (start it with `turnout run`)") from None
+        except PermissionError:
+            raise Fixable(f"{self._path}: not permitted; run this as the user who runs turnout") from None
+        except TimeoutError:
+            raise Unavailable(f"turnout at {self._path} did not answer within {TIMEOUT:g} s") from None
+        except (http.client.HTTPException, ConnectionError) as error:
+            raise Unavailable(f"turnout at {self._path} hung up ({type(error).__name__})") from None
+        finally:
+            connection.close()
+        found = codec.loads(answer)
+        if status == 503 and "code" not in found:
+            return found  # health that is red is an answer
+        if status != 200:
+            raise _error(status, found)
+        return found
+
+
+def _error(status: int, found: Any) -> Exception:
+    code = str(found.get("code")) if isinstance(found, dict) else ""
+    message = str(found.get("message")) if isinstance(found, dict) else f"HTTP {status}"
+    if code == "unavailable":
+        return Unavailable(message)
+    return Fixable(message) if code in ("fixable", "") else Refused(code, message)
+
+
+def find_socket(config: Path, given: Path | None) -> Path:
+    """The admin socket: the given one, else the one the configuration names, which needs no secrets."""
+    if given is not None:
+        return given
+    from dataplane.config import connection
+
+    return connection(config).admin.socket

@@ -1,0 +1,64 @@
+"""`turnout preview`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from dataplane.cli.output import json_line, say
+from dataplane.cli.sandbox import workers
+from dataplane.cli.source import read_events
+from dataplane.config import load
+from dataplane.inspect.preview import Previewer
+from turnout.clock import SystemClock
+
+__all__ = ["preview"]
+
+
+def preview(config: Path, destination: str, file: str, source: str, *, as_json: bool) -> None:
+    """Show what would be sent for each event; exit 1 where nothing would be for any of them."""
+    results = asyncio.run(_results(config, destination, read_events(file), source))
+    for result in results:
+        if as_json:
+            json_line(result)
+        else:
+            _show(result, destination)
+    if not any(part["verdict"] == "send" for result in results for part in result["parts"]):
+        raise typer.Exit(1)
+
+
+async def _results(
+    path: Path, destination: str, events: list[dict[str, Any]], source: str
+) -> list[dict[str, Any]]:
+    config = load(path)
+    async with workers() as pool:
+        previewer = await Previewer.of(config, destination, source, pool, SystemClock())
+        return [await previewer.show(event) for event in events]
+
+
+def _show(result: dict[str, Any], destination: str) -> None:
+    name = f"event {result['message_id']}" if result["message_id"] else "event"
+    for part in result["parts"]:
+        if part["verdict"] != "send":
+            say(f"# {name}: {part['verdict']}: {part['reason']}")
+            continue
+        say(f"# {name} to {destination} ({part['rule']})")
+        for request in part["requests"]:
+            say(f"{request['method']} {request['url']}")
+            for key, value in {**request["params"]}.items():
+                say(f"  ?{key}={value}")
+            for key, value in request["headers"].items():
+                say(f"{key}: {value}")
+            for value in request["body"].values():
+                say("\n" + (value if isinstance(value, str) else _pretty(value)))
+        for record in part["records"]:
+            say(f"record for {record['target']}\n\n{_pretty(record['body'])}")
+        say("")
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

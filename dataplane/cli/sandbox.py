@@ -1,0 +1,23 @@
+"""A pool of transform workers for a command that runs scripts once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from transformations.pool import Pool
+
+from transformations.base import Runner
+
+__all__ = ["workers"]
+
+
+@asynccontextmanager
+async def workers() -> AsyncIterator[Runner]:
+    """One worker, stopped at the end."""
+    pool = Pool(1)
+    await pool.start()
+    try:
+        yield pool
+    finally:
+        await pool.stop()

@@ -1,0 +1,82 @@
+"""`turnout status` and `turnout reload`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from dataplane.cli.client import Client, find_socket
+from dataplane.cli.output import json_line, say, table
+
+__all__ = ["reload", "status"]
+
+
+def status(config: Path, socket: Path | None, *, watch: bool, as_json: bool) -> None:
+    """Show the status, once or every second; exit 1 when it is not well."""
+    client = Client(find_socket(config, socket))
+    while True:
+        found = client.get("/status")
+        if as_json:
+            json_line(found)
+        else:
+            if watch:
+                say("\x1b[2J\x1b[H")
+            _show(found)
+        if not watch:
+            break
+        time.sleep(1)
+    if not found["health"]["ok"]:
+        raise typer.Exit(1)
+
+
+def reload(config: Path, socket: Path | None, *, as_json: bool) -> None:
+    """Apply the configuration again."""
+    found = Client(find_socket(config, socket)).post("/reload")
+    if as_json:
+        json_line(found)
+    else:
+        say(f"applied: configuration {found['hash']}")
+
+
+def _show(found: dict[str, Any]) -> None:
+    health = found["health"]
+    say(f"turnout {found['version']} {'is well' if health['ok'] else 'is NOT well'}: {found['url']}")
+    for problem in health["problems"]:
+        say(f"  problem: {problem}")
+    for warning in health["warnings"]:
+        say(f"  warning: {warning}")
+    say("")
+    table("", ("role", "state", "pid", "restarts", "last exit"), (
+        (name, role["state"], role["pid"], role["restarts"], role["last_exit"])
+        for name, role in found["roles"].items()
+    ))
+    for title, key in (("source", "sources"), ("destination", "destinations")):
+        _section(title, found.get(key) or {})
+    if log := found.get("log"):
+        how = ("open" if log["open"] else "CLOSED") + (", FULL" if log["full"] else "")
+        say(f"\nlog: {how}, {log['bytes']:,} bytes")
+    config = found["config"]
+    last = config["last_reload"]
+    reloaded = f", last reload {last['result']} {last['at']}" if last else ""
+    say(f"config: {config['file']} ({config['hash']}){reloaded}")
+
+
+def _section(title: str, rows: dict[str, dict[str, Any]]) -> None:
+    """A table of what the engine says of each source or destination; plain values only."""
+    if not rows:
+        return
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    say("")
+    cells = ((name, *(_cell(row.get(key)) for key in columns)) for name, row in rows.items())
+    table("", (title, *columns), cells)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_cell(item)}" for key, item in value.items())
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "" if value is None else str(value)

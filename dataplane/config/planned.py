@@ -1,0 +1,59 @@
+"""Keys that this version knows of but cannot serve: an error that says so, never ignored."""
+
+from __future__ import annotations
+
+from dataplane.config.diagnostic import Path, Report
+from dataplane.config.document import Mapping, Scalar
+
+__all__ = ["PLANNED", "PLANNED_LANGUAGES", "refuse_planned"]
+
+PLANNED: dict[tuple[str, ...], str] = {
+    ("actions",): "rows of a warehouse sent to tools",
+    ("alerts",): "alerts",
+    ("consent",): "consent rules",
+    ("extracts",): "rows of tools read into a warehouse",
+    ("profiles",): "profiles",
+    ("sandbox",): "choosing the sandbox",
+    ("tracking_plans",): "tracking plans",
+    ("warehouses",): "warehouses",
+    ("destinations", "*", "backlog"): "bounds of a destination's backlog",
+    ("destinations", "*", "consent"): "consent rules",
+    ("destinations", "*", "except"): "rules of a destination's own",
+    ("destinations", "*", "only"): "rules of a destination's own",
+    ("sources", "*", "transformation"): "transformations of a source",
+    ("transformations", "*", "credentials"): "secrets for scripts",
+    ("transformations", "*", "fetch"): "requests made by scripts",
+}
+"""Path of a key (`*` is any id) and the feature that it will switch on."""
+
+PLANNED_LANGUAGES = frozenset(("javascript", "js"))
+"""Values of `language:` that will be served."""
+JAVASCRIPT_SUFFIXES = frozenset((".js", ".mjs", ".cjs", ".ts"))
+
+
+def refuse_planned(root: Mapping, report: Report) -> None:
+    """Report every planned key at its place, and take it out of the tree."""
+    for pattern, feature in PLANNED.items():
+        for parent, path in _parents(root, pattern):
+            entry = parent.entries.pop(pattern[-1], None)
+            if entry is not None:
+                report.add(entry.place, (*path, pattern[-1]), f"not in this version ({feature})")
+    for section in ("transformations", "libraries"):
+        for parent, path in _parents(root, (section, "*", "language")):
+            entry = parent.entries.get("language")
+            if entry is not None and isinstance(entry.node, Scalar) and entry.node.value in PLANNED_LANGUAGES:
+                report.add(entry.node.place, (*path, "language"), "JavaScript is not in this version")
+                entry.node.broken = True
+
+
+def _parents(root: Mapping, pattern: tuple[str, ...]) -> list[tuple[Mapping, Path]]:
+    """Mappings in which the last key of a pattern may stand, and their paths."""
+    found: list[tuple[Mapping, Path]] = [(root, ())]
+    for step in pattern[:-1]:
+        found = [
+            (entry.node, (*path, key))
+            for mapping, path in found
+            for key, entry in mapping.entries.items()
+            if step in ("*", key) and isinstance(entry.node, Mapping)
+        ]
+    return found

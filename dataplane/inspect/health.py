@@ -1,0 +1,42 @@
+"""One word for the whole data plane, and the reasons for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["judge"]
+
+
+def judge(status: dict[str, Any]) -> dict[str, Any]:
+    """{ok, problems, warnings} of an assembled status.
+
+    A problem means that events are not taken or not carried on; a warning that one destination
+    needs a person.
+    """
+    problems: list[str] = []
+    warnings: list[str] = []
+    for name, role in status.get("roles", {}).items():
+        if role.get("crash_loop"):
+            problems.append(f"{name}: dies again and again ({role.get('last_exit')}); see its log lines")
+        elif role.get("state") != "running":
+            problems.append(f"{name}: {role.get('state')}")
+        elif role.get("error"):
+            problems.append(role["error"])
+    log = status.get("log")
+    if log is not None and not log["open"]:
+        problems.append(f"log: closed: {log['reason']}")
+    elif log is not None and log["full"]:
+        problems.append(f"log: full: {log['reason']}")
+    for name, destination in (status.get("destinations") or {}).items():
+        state = destination.get("state")
+        if state in ("paused", "down", "stalled"):
+            warnings.append(f"{name}: {state}: {destination.get('reason')}")
+        dead = destination.get("dead", 0) - destination.get("revived", 0)
+        if dead > 0:
+            warnings.append(f"{name}: {dead} dead (turnout dead list --destination {name})")
+    if status.get("state_stuck"):
+        problems.append("state: cannot be written (is the disk full?); nothing is delivered until it can")
+    reload = (status.get("config") or {}).get("last_reload")
+    if reload and reload["result"] == "rejected":
+        warnings.append(f"config: the last reload was rejected: {reload['reason']}")
+    return {"ok": not problems, "problems": problems, "warnings": warnings}

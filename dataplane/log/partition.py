@@ -1,0 +1,212 @@
+"""The writing side of one partition on disk, without an event loop: owned by the writer's thread.
+
+It knows the active segment, how much room there is, and what was published.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from dataplane.log.commit import NO_ROOM, Broken, NoRoom, put
+from dataplane.log.format import BLOCK, Parts, encode
+from dataplane.log.head import Head
+from dataplane.log.quarantine import Quarantine
+from dataplane.log.recovery import recover
+from dataplane.log.retention import Inventory, released
+from dataplane.log.segments import Sync, create
+from dataplane.log.wake import Bell
+
+__all__ = ["GROUP", "Limits", "Partition"]
+
+CHECK = 1.0
+"""Seconds between looks at free space and retention."""
+CHECK_SHORT = 0.1
+"""The same while room is short or a write was refused, so that space that comes free is used soon."""
+GROUP = 8 << 20
+"""Bytes after which a commit takes no more records."""
+ROTATE_AFTER = 60.0
+"""Seconds: a segment older than this and than the retention is closed, so that it can be deleted."""
+
+_say = structlog.get_logger("dataplane.log")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one partition, in bytes and (`retention`) seconds."""
+
+    segment_bytes: int
+    max_bytes: int
+    min_free_bytes: int
+    retention: float
+    queue_bytes: int = 64 << 20
+
+
+class Partition:
+    """One folder, recovered and open for writing. `full` and `closed` are reasons, "" while it is not."""
+
+    def __init__(self, folder: Path, limits: Limits, sync: Sync) -> None:
+        """Recover and begin a new segment; raises `FormatError` or OSError."""
+        self._folder = folder
+        self._limits = limits
+        self._sync = sync
+        # Retention works in whole segments, so a small log needs small ones.
+        self._segment_bytes = min(limits.segment_bytes, max(limits.max_bytes // 8, 4096))
+        self._head = Head(folder)
+        self._quarantine = Quarantine(folder, self._head)
+        found = recover(folder, self._head, self._quarantine, sync)
+        self._inventory = Inventory(folder, self._head, found.held)
+        self._epoch = found.epoch + 1
+        self._file = -1
+        self._seed = 0
+        self.end = found.end
+        self.full = self.closed = ""
+        self.pressed = False
+        self.room = 0
+        self.appended = self.syncs = self.floor = self.damaged = 0
+        self.sync_seconds = 0.0
+        self._begin()
+        self._bell = Bell(folder)
+        self._head.epoch = self._epoch
+        self._head.damaged = self._quarantine.count
+        self.check(time.monotonic())
+        self._publish()
+        self._head.is_open = True
+
+    @property
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return self._inventory.bytes
+
+    def _begin(self) -> None:
+        """Begin a new segment at the end; raises OSError."""
+        file, header = create(self._folder, self.end, self._epoch, self._sync)
+        if self._file >= 0:
+            os.close(self._file)
+        self._file, self._seed = file, header.seed
+        self._inventory.begin(self.end, header.created)
+
+    def _rotate(self) -> None:
+        try:
+            self._begin()
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise NoRoom(error.strerror or str(error)) from error
+            raise Broken(f"a new segment could not be made: {error.strerror}") from error
+        self.room -= BLOCK
+
+    def store(self, items: Sequence[tuple[object, Parts, int]], first: int) -> int:
+        """Make `items[first:stop]` durable in one commit, publish them, and return `stop`.
+
+        An item is (anything, the record's parts, its size). Raises `NoRoom`, with
+        nothing stored, and `Broken`.
+        """
+        used = self._inventory.active.size
+        space = min(GROUP, self._segment_bytes - used)
+        if items[first][2] > space and used > BLOCK and space < GROUP:
+            self._rotate()
+            space = min(GROUP, self._segment_bytes - BLOCK)
+        stamp = time.monotonic_ns()
+        position, seed, size, stop = self.end, self._seed, 0, first
+        buffers: list[bytes] = []
+        for _, parts, length in items[first:] if first else items:
+            if size + length > space and size:
+                break
+            buffers += encode(seed, position + size, stamp, parts)
+            size += length
+            stop += 1
+        start = position - self._inventory.active.base
+        begun = time.perf_counter()
+        put(self._file, start, size, buffers, self._sync)
+        self.sync_seconds += time.perf_counter() - begun
+        self.syncs += 1
+        self.appended += stop - first
+        self.end = position + size
+        self.room -= size
+        self._inventory.grow(size)
+        self._publish()
+        return stop
+
+    def _publish(self) -> None:
+        head = self._head
+        head.position = self.end
+        head.heartbeat = time.monotonic_ns()  # later records get later stamps: this thread gives them
+
+    def beat(self) -> None:
+        """Tell the merge of partitions that nothing older than now is still to come."""
+        self._head.heartbeat = time.monotonic_ns()
+
+    def wake(self) -> None:
+        """Wake the readers that said they wait."""
+        if self._head.wanted:
+            self._head.wanted = False
+            try:
+                self._bell.ring()
+            except OSError as error:  # never the writer's trouble: readers look by themselves, only later
+                _say.warning("log.wake_failed", log=str(self._folder), error=str(error))
+
+    def refused(self, reason: str) -> None:
+        """A write found no room: nothing is taken until the next check."""
+        self.room, self.full, self.pressed = 0, reason, True
+        _say.warning("log.full", log=str(self._folder), reason=reason)
+
+    def close_for_good(self, reason: str) -> None:
+        """Take nothing any more."""
+        self.closed = reason
+        self._head.is_open = False
+        _say.error("log.closed", log=str(self._folder), reason=reason)
+
+    def check(self, now: float) -> float:
+        """Delete what is due, look at the room there is; returns when to look again.
+
+        Never raises for the disk: what cannot be looked at or deleted is said, and tried again.
+        """
+        try:
+            self._retain()
+            was, self.full = self.full, self._measure()
+            if self.full and not was:
+                _say.warning("log.full", log=str(self._folder), reason=self.full)
+        except (OSError, NoRoom) as error:
+            _say.warning("log.check_failed", log=str(self._folder), error=str(error))
+        except Broken as error:
+            self.close_for_good(str(error))
+        self.floor, self.damaged = self._head.floor, self._head.damaged
+        short = self.room < self._segment_bytes or self.pressed
+        self.pressed = False
+        return now + (CHECK_SHORT if short else CHECK)
+
+    def _measure(self) -> str:
+        """Set `room`; returns why there is none."""
+        free = os.statvfs(self._folder)
+        above = free.f_bavail * free.f_frsize - self._limits.min_free_bytes
+        below = self._limits.max_bytes - self._inventory.bytes
+        self.room = min(above, below)
+        if self.room > 0:
+            return ""
+        if below <= 0:
+            return f"the log has reached max_bytes ({self._limits.max_bytes}), events still to be delivered"
+        return f"less than min_free_bytes ({self._limits.min_free_bytes}) is free on the disk"
+
+    def _retain(self) -> None:
+        free_before = released(self._folder)
+        self._measure()
+        active = self._inventory.active
+        age = time.time() - active.created / 1e9
+        due = self.pressed or self.room <= 0 or age > max(self._limits.retention, ROTATE_AFTER)
+        if due and active.size > BLOCK and free_before >= self.end and not self.closed:
+            self._rotate()  # only a closed segment can be deleted
+        self._inventory.delete(free_before, self._limits.retention, max(0, self._segment_bytes - self.room))
+
+    def close(self) -> None:
+        """Let go of all files; what was stored stays published."""
+        self._head.is_open = False
+        self._head.wanted = True
+        self.wake()
+        self._bell.close()
+        self._head.close()
+        os.close(self._file)

@@ -1,0 +1,181 @@
+"""The writer: one thread per partition, and group commit.
+
+Everything that is appended while a sync is in flight goes out with the next one. The event loop only
+queues; the thread stamps, checks, writes, syncs, publishes, and answers all waiting tasks of a group
+through one call into the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from dataplane.log.base import Health
+from dataplane.log.commit import NoRoom
+from dataplane.log.format import HEAD, MAX_RECORD, Parts
+from dataplane.log.partition import Limits, Partition
+from dataplane.log.segments import Sync
+from turnout.errors import LogClosed, LogFull, Refused, TurnoutError
+
+__all__ = ["LocalWriter"]
+
+HEARTBEAT = 0.1
+"""Seconds between heartbeats of an idle log."""
+Item = tuple[asyncio.Future[int], Parts, int]
+
+
+class LocalWriter:
+    """The `LogWriter` of a folder, locked by `lock`, a file descriptor that it takes over.
+
+    Everything but `health` belongs to one event loop: that of the first append.
+    """
+
+    def __init__(self, folder: Path, limits: Limits, sync: Sync, lock: int) -> None:
+        """Recover the folder and start the thread; raises `FormatError` or OSError."""
+        self._partition = Partition(folder, limits, sync)
+        self._lock = lock
+        self._most = limits.queue_bytes
+        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._put = self._queue.put
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queued = 0
+        self._closing = False
+        self._bound_queue()
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def append(self, envelope: bytes, marks: bytes, body: bytes) -> asyncio.Future[int]:
+        """Queue a record; the future gives its position once it is durable.
+
+        Raises `LogFull` and `LogClosed`, here or through the future, and `Refused` for a record that
+        no segment could hold (64 MiB). Nothing is copied: the bytes must not change afterwards.
+        """
+        size = HEAD + len(envelope) + len(marks) + len(body)
+        queued = self._queued + size
+        if queued > self._limit:
+            raise self._refusal(size)
+        self._queued = queued
+        future: asyncio.Future[int] = (self._loop or self._bind()).create_future()
+        self._put((future, (envelope, marks, body), size))
+        return future
+
+    def _bind(self) -> asyncio.AbstractEventLoop:
+        self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    def _refusal(self, size: int) -> TurnoutError:
+        if self._closing or self._partition.closed:
+            return LogClosed(self._partition.closed or "the log is closed")
+        if size > MAX_RECORD:
+            return Refused("record_too_large", f"a record may have {MAX_RECORD} bytes at most")
+        if self._queued + size > self._most:
+            return LogFull("more is waiting for the disk than the log takes")
+        self._partition.pressed = True
+        return LogFull(self._partition.full or "the log is as good as full")
+
+    def health(self) -> Health:
+        """Current state, without waiting."""
+        now = self._partition
+        return Health(
+            open=not (now.closed or self._closing),
+            full=bool(now.full),
+            reason=now.closed or now.full or ("the log is closed" if self._closing else ""),
+            head=now.end,
+            floor=now.floor,
+            bytes=now.size,
+            appended=now.appended,
+            syncs=now.syncs,
+            sync_seconds=now.sync_seconds,
+            damaged=now.damaged,
+        )
+
+    async def close(self) -> None:
+        """Store what is queued, stop, and leave the folder to another writer. Twice is harmless."""
+        if not self._closing:
+            self._closing, self._limit = True, -1
+            self._put(None)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    # What follows runs in the thread; `_stored` and `_failed` in the loop again.
+
+    def _run(self) -> None:
+        due = 0.0
+        going = True
+        while going:
+            items, going = self._take()
+            try:
+                if items:
+                    self._commit(items)
+                else:
+                    self._partition.beat()
+                if (now := time.monotonic()) >= due:
+                    due = self._partition.check(now)
+            except Exception as error:  # noqa: BLE001 - whatever it was, no client may be left waiting
+                self._partition.close_for_good(str(error) or repr(error))
+            self._bound_queue()
+            if items and self._partition.closed:
+                self._answer(self._failed, items, LogClosed(self._partition.closed))
+        self._partition.close()
+        os.close(self._lock)
+
+    def _bound_queue(self) -> None:
+        open_still = not (self._partition.closed or self._closing)
+        self._limit = min(self._most, self._partition.room) if open_still else -1
+
+    def _take(self) -> tuple[list[Item], bool]:
+        """All that is queued, waiting for it up to one heartbeat; False with it when closing."""
+        items: list[Item] = []
+        queue = self._queue
+        try:
+            item = queue.get(timeout=HEARTBEAT)
+        except Empty:
+            return items, True
+        while item is not None:
+            items.append(item)
+            if not queue.qsize():
+                return items, True
+            item = queue.get_nowait()
+        return items, False
+
+    def _commit(self, items: list[Item]) -> None:
+        partition = self._partition
+        first = 0
+        while first < len(items) and not partition.closed:
+            position = partition.end
+            try:
+                stop = partition.store(items, first)
+            except NoRoom as error:
+                partition.refused(str(error))
+                self._answer(self._failed, items[first:], LogFull(str(error)))
+                return
+            self._bound_queue()  # before the answer, which makes clients send more
+            self._answer(self._stored, items[first:stop], position)
+            partition.wake()
+            first = stop
+
+    def _answer(self, answer: Callable[..., None], items: list[Item], told: object) -> None:
+        assert self._loop is not None  # bound by the append that queued these
+        try:
+            self._loop.call_soon_threadsafe(answer, items, told)
+        except RuntimeError:
+            if not self._loop.is_closed():
+                raise
+            # The loop is closed: nobody waits any more. What was stored is stored.
+
+    def _stored(self, items: Sequence[Item], position: int) -> None:
+        for future, _, size in items:
+            self._queued -= size
+            if not future.done():
+                future.set_result(position)
+            position += size
+
+    def _failed(self, items: Sequence[Item], error: TurnoutError) -> None:
+        for future, _, size in items:
+            self._queued -= size
+            if not future.done():  # gone where its client hung up, stored where it was before the failure
+                future.set_exception(error)

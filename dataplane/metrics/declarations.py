@@ -1,0 +1,218 @@
+"""Every metric once: its name, labels, unit, meaning, and what to do when it looks wrong.
+
+Roles count in memory and answer the control verb `stats` with `[name, [label values], number]`;
+the app adds equal samples of all processes together. docs/metrics.md is made from this file, and a
+sample whose name is not declared here is not exported and said once in the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["METRICS", "Metric", "Sample", "by_name"]
+
+Sample = tuple[str, tuple[str, ...], float]
+"""A metric's name, its label values in declared order, and the number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. `merge` says what the samples of several processes with equal labels become."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    labels: tuple[str, ...]
+    unit: str
+    meaning: str
+    action: str
+    merge: Literal["sum", "max", "min"] = "sum"
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "turnout_gateway_requests_total", "counter", ("source", "status"), "requests",
+        "Requests to the public port by the source they named (empty where none is known) and HTTP status.",
+        "Many 401: a write key was changed. Many 400: see `turnout refused`. Any 503: see turnout_log_open.",
+    ),
+    Metric(
+        "turnout_gateway_events_total", "counter", ("source", "result"), "events",
+        "Events by source; result is accepted or refused.",
+        "A rise of refused events: `turnout refused --source NAME` lists them with the reason.",
+    ),
+    Metric(
+        "turnout_gateway_bytes_total", "counter", ("source",), "bytes",
+        "Request bodies as received.",
+        "A jump without more events: a client grew its payloads.",
+    ),
+    Metric(
+        "turnout_gateway_slow_bodies_total", "counter", ("source",), "requests",
+        "Bodies that only the slow JSON parser reads, such as those with lone surrogates.",
+        "Many: a client sends broken text; each costs ten times the usual.",
+    ),
+    Metric(
+        "turnout_gateway_refused_kept_bytes_total", "counter", ("source",), "bytes",
+        "Bytes of wholly refused requests kept for `turnout refused`.",
+        "Near server.limits.refused_bytes a day: later ones are only counted.",
+    ),
+    Metric(
+        "turnout_gateway_refused_unkept_total", "counter", ("source",), "requests",
+        "Wholly refused requests that were only counted, beyond server.limits.refused_bytes.",
+        "Any: mend the client, or raise the limit to see what it sends.",
+    ),
+    Metric(
+        "turnout_gateway_requests_in_flight", "gauge", (), "requests",
+        "Requests to the public port that have no answer yet.",
+        "Stays high: the log's disk is slow; see turnout_log_sync_seconds_total.",
+    ),
+    Metric(
+        "turnout_gateway_connections_turned_total", "counter", (), "connections",
+        "Connections closed at once, beyond server.limits.connections.",
+        "Any: raise the limit (and the process's open files), or find who opens so many.",
+    ),
+    Metric(
+        "turnout_gateway_slow_heads_total", "counter", (), "connections",
+        "Connections closed because the headers did not come within server.limits.header_timeout.",
+        "Many: an attack by slow clients; the limit holds it off.",
+    ),
+    Metric(
+        "turnout_gateway_connections", "gauge", (), "connections",
+        "Connections open at the public port now.",
+        "Near server.limits.connections: raise the limit, or look for clients that never close.",
+    ),
+    Metric(
+        "turnout_log_open", "gauge", (), "1 or 0",
+        "1 while the log takes events; 0 after a failed sync or while there is no room.",
+        "0: the gateway answers 503. `turnout status` says why: make room, or replace the disk and restart.",
+        "min",
+    ),
+    Metric(
+        "turnout_log_bytes", "gauge", (), "bytes",
+        "Size of the log on disk.",
+        "Grows without end: a destination is behind; compare turnout_lag_events.",
+    ),
+    Metric(
+        "turnout_log_appended_total", "counter", (), "records",
+        "Requests stored in the log since the ingest process started.",
+        "Stands still while requests come in: see turnout_log_open.",
+    ),
+    Metric(
+        "turnout_log_syncs_total", "counter", (), "syncs",
+        "Syncs of the log to disk; one serves many requests.",
+        "Close to the number of requests: little runs in parallel, or the disk is very fast.",
+    ),
+    Metric(
+        "turnout_log_sync_seconds_total", "counter", (), "seconds",
+        "Time spent in syncs; divided by turnout_log_syncs_total it is the mean sync.",
+        "Above 50 ms a sync: the disk is slow or shared; every 200 waits for one.",
+    ),
+    Metric(
+        "turnout_sequence_events_total", "counter", ("source", "result"), "events",
+        "Events after deduplication; result is unique, duplicate or refused.",
+        "Many duplicates: a client sends again what was acknowledged, or reuses messageIds.",
+    ),
+    Metric(
+        "turnout_events_total", "counter", ("destination", "verdict"), "events",
+        "Events that reached their end at a destination; verdict is delivered, filtered or dead.",
+        "Any dead: `turnout dead list --destination NAME`.",
+    ),
+    Metric(
+        "turnout_born_total", "counter", ("destination",), "events",
+        "Events made by transformations beyond one per input.",
+        "None; it keeps the sums of events whole.",
+    ),
+    Metric(
+        "turnout_pending", "gauge", ("destination", "kind"), "events",
+        "Events that wait at a destination; kind is queued, in_flight, retrying or waiting.",
+        "Grows: the tool answers slowly or with errors; see turnout_requests_total.",
+    ),
+    Metric(
+        "turnout_lag_events", "gauge", ("destination",), "events",
+        "Accepted events that the destination has not reached yet.",
+        "Grows: raise delivery.concurrency or batch, or find out why the tool is slow.",
+    ),
+    Metric(
+        "turnout_lag_seconds", "gauge", ("destination",), "seconds",
+        "Age of the oldest accepted event that the destination has not reached yet.",
+        "Above your promise to the users of the tool: as turnout_lag_events.",
+        "max",
+    ),
+    Metric(
+        "turnout_requests_total", "counter", ("destination", "status"), "requests",
+        "Requests sent to a destination by HTTP status; `0` is no answer.",
+        "401: the credentials were refused. 429: lower delivery.rate. 0: the network or the name is wrong.",
+    ),
+    Metric(
+        "turnout_attempts_seconds_total", "counter", ("destination",), "seconds",
+        "Time spent waiting for answers; divided by turnout_requests_total it is the mean answer.",
+        "Rises: the tool became slow.",
+    ),
+    Metric(
+        "turnout_transform_runs_total", "counter", ("script",), "batches",
+        "Batches of events run through a transformation.",
+        "None.",
+    ),
+    Metric(
+        "turnout_transform_events_total", "counter", ("script", "result"), "events",
+        "Events handed to a transformation; result is done or failed.",
+        "Any failed: `turnout dead list` shows the script, line and message; mend it, then `turnout dead retry`.",
+    ),
+    Metric(
+        "turnout_transform_seconds_total", "counter", ("script",), "seconds",
+        "Time transformations took.",
+        "Divided by turnout_transform_runs_total near the script's timeout: make the script cheaper.",
+    ),
+    Metric(
+        "turnout_transform_kills_total", "counter", ("script", "kind"), "kills",
+        "Workers killed; kind is timeout, memory or crash.",
+        "Any: the script loops or hoards; its events are dead letters.",
+    ),
+    Metric(
+        "turnout_transform_worker_starts_total", "counter", (), "starts",
+        "Transformation workers started.",
+        "Rises with every batch: more scripts than warm workers, or a script that is killed each time.",
+    ),
+    Metric(
+        "turnout_transform_zygote_starts_total", "counter", (), "starts",
+        "Times the process that workers are forked from was started again.",
+        "More than one: something kills it; look at the machine's memory.",
+    ),
+    Metric(
+        "turnout_transform_workers", "gauge", ("state",), "processes",
+        "Transformation workers alive; state is busy or idle.",
+        "Always all busy: raise processes.transform, or make the scripts cheaper.",
+    ),
+    Metric(
+        "turnout_role_up", "gauge", ("role",), "1 or 0",
+        "1 while a role's process runs and answers.",
+        "0: the app starts it again; see turnout_role_restarts_total and the log line role.died.",
+        "min",
+    ),
+    Metric(
+        "turnout_role_restarts_total", "counter", ("role",), "restarts",
+        "Times a role's process died and was started again.",
+        "Rises: a crash loop; the log line role.died names the exit code or signal.",
+    ),
+    Metric(
+        "turnout_reloads_total", "counter", ("result",), "reloads",
+        "Reloads of the configuration; result is applied or rejected.",
+        "rejected: the old configuration still runs; `turnout status` says what was wrong.",
+    ),
+    Metric(
+        "turnout_admin_denied_total", "counter", (), "requests",
+        "Requests to the admin port with a missing or wrong token.",
+        "Rises: somebody guesses, or a scraper has an old token.",
+    ),
+    Metric(
+        "turnout_process_cpu_seconds_total", "counter", ("role",), "seconds",
+        "CPU time of each process since it started.",
+        "Near 1 per second for ingest or pipeline: that process is at its limit.",
+    ),
+    Metric(
+        "turnout_process_resident_bytes", "gauge", ("role",), "bytes",
+        "Resident memory of each process.",
+        "Grows without end: please report it with `turnout status --json`.",
+    ),
+)
+
+by_name: dict[str, Metric] = {metric.name: metric for metric in METRICS}

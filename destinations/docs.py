@@ -1,0 +1,142 @@
+"""One page per destination, made from its class, README and fixtures.
+
+`python -m destinations.docs` writes docs/destinations/<slug>.md; `--check` only says what is stale.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from destinations import registry
+from turnout.destination import Destination
+
+__all__ = ["FOLDER", "main", "page", "stale"]
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "destinations"
+HEAD = "<!-- Made by `python -m destinations.docs` from the class, README and fixtures; do not edit. -->\n"
+
+
+def page(slug: str) -> str:
+    """The page of a destination as Markdown; raises `Fixable` for an unknown slug."""
+    kind = registry.find(slug)
+    folder = Path(sys.modules[kind.__module__].__file__ or "").parent
+    readme = (folder / "README.md").read_text(encoding="utf-8").rstrip()
+    parts = [HEAD + readme, "## Reference", _facts(kind), "### Settings", _settings(kind), "### Delivery",
+             _delivery(kind), "## Examples"]
+    for path in sorted((folder / "fixtures").glob("*.yaml")):
+        fixture = yaml.safe_load(path.read_text(encoding="utf-8"))
+        parts.append(f"### {path.stem}\n\n{fixture.get('about', '')}".rstrip())
+        parts += _example(fixture)
+    return "\n\n".join(parts) + "\n"
+
+
+def stale() -> list[str]:
+    """Slugs whose page is missing or differs from what would be written."""
+    return [slug for slug in registry.slugs() if _read(slug) != page(slug)]
+
+
+def _read(slug: str) -> str:
+    path = FOLDER / f"{slug}.md"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _facts(kind: type[Destination[Any]]) -> str:
+    rows = {
+        "`type:` in config.yaml": f"`{kind.slug}`",
+        "names in the integrations object": ", ".join(f"`{name}`" for name in kind.names),
+        "event types": ", ".join(sorted(kind.kinds)),
+        "integrations options it reads": ", ".join(f"`{o}`" for o in sorted(kind.options)) or "none",
+        "speaks": "its own protocol (`client.py`)" if kind.records else "HTTP",
+    }
+    return _table(("", ""), rows.items())
+
+
+def _settings(kind: type[Destination[Any]]) -> str:
+    rows = [
+        (f"`{name}`", _spellings(name, info), _default(info), info.description or "", _code(info.examples))
+        for name, info in kind.settings_type.model_fields.items()
+    ]
+    return _table(("setting", "also read from", "default", "meaning", "example"), rows)
+
+
+def _spellings(name: str, info: FieldInfo) -> str:
+    choices = info.validation_alias
+    names = choices.choices if isinstance(choices, AliasChoices) else [choices or info.alias]
+    return ", ".join(f"`{n}`" for n in names if isinstance(n, str) and n != name)
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required() or info.default is PydanticUndefined:
+        return "required" if info.is_required() else ""
+    return f"`{json.dumps(info.default, default=str)}`"
+
+
+def _code(examples: Sequence[Any] | None) -> str:
+    return f"`{json.dumps(examples[0], ensure_ascii=False)}`" if examples else ""
+
+
+def _delivery(kind: type[Destination[Any]]) -> str:
+    d = kind.delivery
+    rows = [(f"`{name}`", _value(getattr(d, name))) for name in d.__dataclass_fields__]
+    return "Each can be overridden under `delivery:`.\n\n" + _table(("field", "default"), rows)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, timedelta):
+        seconds = value / timedelta(seconds=1)
+        for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+            if seconds >= size and seconds % size == 0:
+                return f"{seconds / size:g}{unit}"
+        return f"{seconds * 1000:g}ms"
+    return "none" if value is None else str(value)
+
+
+def _example(fixture: Mapping[str, Any]) -> list[str]:
+    told = {key: fixture[key] for key in ("settings", "trusted", "options", "event") if key in fixture}
+    made = {key: fixture[key] for key in ("sends", "writes", "verdict", "reason") if key in fixture}
+    parts = ["Given", _yaml(told), "Turnout makes of it" if "verdict" not in made else "Turnout says", _yaml(made)]
+    if "when" in fixture:
+        rows = [
+            (str(a["status"]) if "status" in a else a["error"],
+             ", ".join(f"{k}: {v}" for k, v in a.get("headers", {}).items()),
+             a["verdict"] + (f", after {a['after']:g} s" if "after" in a else ""))
+            for a in fixture["when"]
+        ]
+        parts.append(_table(("answer", "headers", "verdict"), rows))
+    return parts
+
+
+def _yaml(value: Mapping[str, Any]) -> str:
+    return f"```yaml\n{yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=100).rstrip()}\n```"
+
+
+def _table(head: Sequence[str], rows: Any) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(c).replace("|", "\\|") for c in line) + " |" for line in lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or with `--check` return 1 where one is stale."""
+    found = stale()
+    if "--check" in arguments:
+        for slug in found:
+            sys.stderr.write(f"docs/destinations/{slug}.md is stale: run python -m destinations.docs\n")
+        return 1 if found else 0
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for slug in found:
+        (FOLDER / f"{slug}.md").write_text(page(slug), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

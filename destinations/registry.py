@@ -1,0 +1,126 @@
+"""Which destinations there are, found without importing them.
+
+Ours are the folders beside this file, so they work from a checkout too; those of other packages
+come through the entry-point group `turnout.destinations` (`slug = "package.module:Class"`). A tool's
+module, and the vendor's package it may need, is imported when a config names it, not before.
+"""
+
+from __future__ import annotations
+
+import difflib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, cast
+
+import destinations
+from turnout.destination import Client, Destination
+from turnout.errors import Fixable
+from turnout.settings import Settings
+
+__all__ = ["GROUP", "build", "client", "find", "slugs"]
+
+GROUP = "turnout.destinations"
+AnyDestination = Destination[Any]
+
+
+def slugs() -> tuple[str, ...]:
+    """Every `type:` that config.yaml may name, sorted; nothing is imported for it."""
+    return tuple(sorted({*_own(), *_others()}))
+
+
+def find(slug: str) -> type[AnyDestination]:
+    """The class of a destination.
+
+    Raises `Fixable`: an unknown slug (with a did-you-mean), a missing optional package (with the
+    line that installs it), or a plug-in that is no destination. Ours win over plug-ins.
+    """
+    if slug in _own():
+        return _ours(slug)
+    entry = _others().get(slug)
+    if entry is None:
+        raise Fixable(_unknown(slug))
+    try:
+        loaded = entry.load()
+    except ImportError as error:
+        package = entry.dist.name if entry.dist else entry.module.partition(".")[0]
+        raise Fixable(
+            f"destination {slug}: the plug-in {package} cannot be imported ({error.name or error.msg})"
+        ) from error
+    except AttributeError as error:
+        raise Fixable(f"destination {slug}: {entry.value} does not exist") from error
+    return _checked(slug, loaded, entry.value)
+
+
+def build(slug: str, settings: Mapping[str, Any]) -> AnyDestination:
+    """A destination with these settings; raises `Fixable`, or pydantic's ValidationError."""
+    kind = find(slug)
+    return kind(kind.settings_type.model_validate(dict(settings)))
+
+
+def client(slug: str, settings: Settings, *, base: Path) -> Client | None:
+    """What writes the records of a tool that is not HTTP: the `Client` of its client.py, else None.
+
+    `base` is the folder that relative paths in the settings start from: that of config.yaml.
+    Raises `Fixable` where the vendor's package is missing.
+    """
+    kind = find(slug)
+    if not kind.records:
+        return None
+    try:
+        made = import_module(f"{kind.__module__}.client").Client(settings, base)
+    except ModuleNotFoundError as error:
+        raise _missing(slug, error) from error
+    return cast(Client, made)
+
+
+@cache
+def _own() -> frozenset[str]:
+    return frozenset(m.name for m in pkgutil.iter_modules(destinations.__path__) if m.ispkg)
+
+
+@cache
+def _others() -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=GROUP):
+        if entry.name not in _own():
+            found.setdefault(entry.name, entry)
+    return found
+
+
+def _ours(slug: str) -> type[AnyDestination]:
+    name = f"destinations.{slug}"
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as error:
+        raise _missing(slug, error) from error
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Destination) and vars(value).get("slug") == slug:
+            return value
+    raise TypeError(f"{name} has no Destination whose slug is {slug!r}")
+
+
+def _checked(slug: str, loaded: Any, where: str) -> type[AnyDestination]:
+    if not (isinstance(loaded, type) and issubclass(loaded, Destination)):
+        raise Fixable(f"destination {slug}: {where} is not a turnout.Destination")
+    if getattr(loaded, "slug", None) != slug:
+        raise Fixable(f"destination {slug}: {where} calls itself {getattr(loaded, 'slug', None)!r}")
+    return loaded
+
+
+def _missing(slug: str, error: ModuleNotFoundError) -> Exception:
+    """An optional package that is not installed; a missing module of our own stays what it is."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "destinations", "turnout", "vendors"):
+        return error
+    return Fixable(f"destination {slug} needs the package {package}: pip install 'turnout[{slug}]'")
+
+
+def _unknown(slug: str) -> str:
+    known = slugs()
+    near = difflib.get_close_matches(slug.lower(), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"{slug}: unknown destination type ({hint})"

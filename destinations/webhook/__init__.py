@@ -1,0 +1,112 @@
+"""Webhook: every event to an address of your own, as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from destinations.webhook.settings import RESERVED, WebhookSettings
+from turnout import Context, Delivery, Destination, Event, Json, Request, codec
+
+__all__ = ["Webhook"]
+
+FLAT_DEPTH = 20
+"""Deeper objects are sent as JSON text in one parameter."""
+
+
+class Webhook(Destination[WebhookSettings]):
+    """POST, PUT or PATCH the whole event as JSON, or GET and DELETE with its properties as query."""
+
+    slug: ClassVar = "webhook"
+    names: ClassVar = ("Webhook",)
+    delivery: ClassVar = Delivery(batch=1)
+    settings_type: ClassVar = WebhookSettings
+
+    def __init__(self, settings: WebhookSettings) -> None:
+        super().__init__(settings)
+        self._headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+        self._set = frozenset(name.lower() for name in self._headers)
+        self._secret = frozenset(self._headers)
+        self._url = settings.webhook_url.get_secret_value()
+
+    def request(self, event: Event, at: Context) -> Request:
+        """One request; the event is sent as it is, `context.ip` filled in where it is missing."""
+        message = _with_ip(event.message)
+        headers: Mapping[str, str] = self._headers
+        url = self._url
+        if self.settings.idempotency_key and "idempotency-key" not in self._set and event.message_id:
+            headers = {**headers, "Idempotency-Key": at.id(event)}
+        if event.trusted:
+            message, headers, url = _directed(message, headers, url)
+        if self.settings.method in ("GET", "DELETE"):
+            source = message.get("traits" if event.kind == "identify" else "properties")
+            params = dict(_flat(source)) if isinstance(source, Mapping) else {}
+            return Request(self.settings.method, url, headers=headers, params=params, secret=self._secret)
+        return Request(self.settings.method, url, Json(message), headers, secret=self._secret)
+
+    def group(self, request: Request) -> Hashable | None:
+        """What goes to one address with one set of headers; an idempotency key names one event."""
+        return super().group(replace(request, headers=_shared(request.headers, self._set)))
+
+    def merge(self, requests: Sequence[Request]) -> Request:
+        """A JSON array of the events; it has the key of none of them."""
+        merged = super().merge(requests)
+        return replace(merged, headers=_shared(merged.headers, self._set))
+
+
+def _shared(headers: Mapping[str, str], configured: frozenset[str]) -> Mapping[str, str]:
+    if "idempotency-key" in configured:
+        return headers
+    return {name: value for name, value in headers.items() if name != "Idempotency-Key"}
+
+
+def _with_ip(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    ip = message.get("request_ip")
+    context = message.get("context")
+    if not isinstance(ip, str) or not ip:
+        return message
+    if context is None:
+        return {**message, "context": {"ip": ip}}
+    if not isinstance(context, Mapping) or context.get("ip"):
+        return message
+    return {**message, "context": {**context, "ip": ip}}
+
+
+def _directed(
+    message: Mapping[str, Any], headers: Mapping[str, str], url: str
+) -> tuple[Mapping[str, Any], Mapping[str, str], str]:
+    """What an event of a trusted source may say itself: `header`, `fullPath`, `appendPath`.
+
+    RudderStack takes these from everyone. A write key is public, so here they are plain data
+    unless the source is marked `trusted`. What is no header or no address is dead when it is sent.
+    """
+    own = message.get("header")
+    if isinstance(own, Mapping):
+        added = {k: v for k, v in own.items() if isinstance(v, str) and k.lower() not in RESERVED}
+        headers = {**headers, **added}
+        message = {k: v for k, v in message.items() if k != "header"}
+    full, append = message.get("fullPath"), message.get("appendPath")
+    if isinstance(full, str) and full:
+        url = full
+    if isinstance(append, str) and append:
+        url += append
+    return message, headers, url
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Leaves as `a.b.c` and `list[0]`; null is left out, true and false are lower-case."""
+    for key, item in value.items():
+        yield from _leaf(f"{prefix}.{key}" if prefix else str(key), item, depth)
+
+
+def _leaf(name: str, item: Any, depth: int) -> Iterator[tuple[str, str]]:
+    if isinstance(item, Mapping) and depth < FLAT_DEPTH:
+        yield from _flat(item, name, depth + 1)
+    elif isinstance(item, list) and depth < FLAT_DEPTH:
+        for i, inner in enumerate(item):
+            yield from _leaf(f"{name}[{i}]", inner, depth + 1)
+    elif isinstance(item, str):
+        yield name, item
+    elif item is not None:
+        yield name, codec.dumps(item).decode()

@@ -1,0 +1,289 @@
+"""`turnout run` as its users run it: real processes, real sockets, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.plane import Plane, turnout
+from bench.sink import Sink
+
+CONFIG = """\
+server: {{port: 0}}
+admin: {{port: 0}}
+egress: {{allow_private: true}}
+sources:
+  website: {{write_key: wk_test}}
+transformations:
+  mark: {{file: mark.py}}
+destinations:
+  hook:
+    type: webhook
+    settings: {{webhook_url: "{url}/"}}
+    transformation: mark
+"""
+MARK = """\
+def transformEvent(event, metadata):
+    if event.get("event") == "Boom":
+        raise ValueError("boom")
+    event["marked"] = True
+    return event
+"""
+
+
+def config(sink: Sink, extra: str = "") -> str:
+    return CONFIG.format(url=sink.url) + extra
+
+
+def post(plane: Plane, event: dict[str, Any], key: str = "wk_test") -> int:
+    body = json.dumps({"userId": "u1", **event}).encode()
+    request = urllib.request.Request(f"{plane.url}/v1/{event.get('type', 'track')}", body)
+    request.add_header("X-Write-Key", key)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def ask(plane: Plane, path: str, token: str | None = None, body: bytes | None = None) -> tuple[int, Any]:
+    if token is None:
+        token = (plane.folder / "data/admin.token").read_text().strip()
+    request = urllib.request.Request(f"{plane.admin}{path}", body, {"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            text = answer.read()
+            return answer.status, text.decode() if path == "/metrics" else json.loads(text)
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not become true"
+        time.sleep(0.02)
+
+
+def cli(plane: Plane, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command = [turnout(), *words, "--config", str(plane.config)]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Plane, Sink]]:
+    """One plane for the tests that only look at it or send to it."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "mark.py").write_text(MARK)
+    with Sink() as sink:
+        plane = Plane(folder, config(sink)).start()
+        yield plane, sink
+        plane.stop()
+
+
+def test_an_event_is_transformed_and_delivered(there: tuple[Plane, Sink]) -> None:
+    plane, sink = there
+    assert post(plane, {"event": "Seen", "messageId": "m-seen"}) == 200
+    assert sink.wait(lambda s: any(e["messageId"] == "m-seen" for e in s.events))
+    found = next(e for e in sink.events if e["messageId"] == "m-seen")
+    assert found["marked"] is True
+    assert found["request_ip"] == "127.0.0.1"
+
+
+def test_files_and_sockets_are_for_their_owner_only(there: tuple[Plane, Sink]) -> None:
+    data = there[0].folder / "data"
+    for path in (data, *data.rglob("*")):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_the_admin_port_wants_the_token(there: tuple[Plane, Sink]) -> None:
+    plane = there[0]
+    for path in ("/api/v1/status", "/metrics", "/api/v1/nowhere"):
+        status, said = ask(plane, path, token="wrong")
+        assert (status, said["code"]) == (401, "unauthorized")
+    assert ask(plane, "/api/v1/status")[0] == 200
+    assert ask(plane, "/api/v1/nowhere")[1]["code"] == "not_found"
+
+
+def test_health_and_the_openapi_document(there: tuple[Plane, Sink]) -> None:
+    plane = there[0]
+    assert ask(plane, "/api/v1/health") == (200, {"ok": True, "problems": [], "warnings": []})
+    document = ask(plane, "/api/v1/openapi.json")[1]
+    assert document["openapi"] == "3.1.0"
+    assert "/api/v1/dead/{id}" in document["paths"]
+
+
+def test_metrics_are_those_of_all_processes_and_declared(there: tuple[Plane, Sink]) -> None:
+    plane, sink = there
+    assert post(plane, {"event": "Counted", "messageId": "m-counted"}) == 200
+    assert sink.wait(lambda s: any(e["messageId"] == "m-counted" for e in s.events))
+    status, text = ask(plane, "/metrics")
+    assert status == 200
+    found = {(s.name, *sorted(s.labels.values())): s.value
+             for family in text_string_to_metric_families(text) for s in family.samples}
+    assert found["turnout_gateway_events_total", "accepted", "website"] >= 1
+    assert found["turnout_log_open",] == 1
+    roles = {key[1] for key in found if key[0] == "turnout_process_cpu_seconds_total"}
+    assert roles == {"app", "ingest", "pipeline"}
+    assert "metrics.undeclared" not in plane.output
+
+
+def test_send_refused_and_status_commands(there: tuple[Plane, Sink]) -> None:
+    plane, sink = there
+    sent = cli(plane, "send", stdin='{"type": "track", "userId": "u", "event": "Cli", "messageId": "m-cli"}')
+    assert sent.returncode == 0, sent.stderr
+    assert sent.stdout.startswith("HTTP 200")
+    assert sink.wait(lambda s: any(e["messageId"] == "m-cli" for e in s.events))
+    bad = cli(plane, "send", "--json", stdin='{"type": "track", "event": "Nobody"}')
+    assert bad.returncode == 1
+    assert json.loads(bad.stdout)["status"] == 400
+    until(lambda: bool(json.loads(cli(plane, "refused", "--json").stdout)["refused"]))
+    assert "website" in cli(plane, "refused", "--source", "website").stdout
+    shown = cli(plane, "status")
+    assert shown.returncode == 0
+    assert "is well" in shown.stdout
+    assert "hook" in shown.stdout
+    status = json.loads(cli(plane, "status", "--json").stdout)
+    assert status["roles"]["ingest"]["state"] == "running"
+    assert "\x1b[" not in shown.stdout
+
+
+def test_a_dead_letter_is_listed_shown_and_retried(there: tuple[Plane, Sink]) -> None:
+    plane, _ = there
+    assert post(plane, {"event": "Boom", "messageId": "m-boom"}) == 200
+    letters: list[Any] = []
+
+    def came() -> bool:
+        letters[:] = json.loads(cli(plane, "dead", "list", "--json").stdout)["dead"]
+        return bool(letters)
+
+    until(came)
+    assert "hook" in cli(plane, "dead", "list", "--destination", "hook").stdout
+    letter = str(letters[0]["id"])
+    shown = json.loads(cli(plane, "dead", "show", letter).stdout)
+    assert shown["message_id"] == "m-boom"
+    assert "mark.py:3" in shown["reason"]
+    assert cli(plane, "dead", "retry").returncode == 1
+    retried = cli(plane, "dead", "retry", letter, "--json")
+    assert json.loads(retried.stdout)["retried"] == 1
+    assert cli(plane, "dead", "show", "999999").returncode == 1
+
+
+def test_what_was_done_is_in_the_audit_trail_without_payloads(there: tuple[Plane, Sink]) -> None:
+    plane, _ = there
+    assert ask(plane, "/api/v1/dead")[0] == 200
+    assert ask(plane, "/api/v1/dead/retry", body=b'{"ids": [1], "all": true}')[1]["code"] == "ids_or_all"
+    lines = [json.loads(line) for line in (plane.folder / "data/audit.log").read_text().splitlines()]
+    assert {"who": "token", "verb": "dead.list", "status": 200} in [
+        {key: line[key] for key in ("who", "verb", "status")} for line in lines
+    ]
+    assert all(set(line) == {"at", "who", "verb", "status"} for line in lines)
+    assert "status" not in {line["verb"] for line in lines}
+
+
+def test_a_second_app_is_refused(there: tuple[Plane, Sink]) -> None:
+    ran = cli(there[0], "run")
+    assert ran.returncode == 1
+    assert "is in use by another turnout" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_reload_takes_a_good_file_and_leaves_a_bad_one(there: tuple[Plane, Sink]) -> None:
+    plane, sink = there
+    good = config(sink) + "discard: []\n"
+    try:
+        plane.config.write_text(good.replace("wk_test}", "wk_test}\n  app: {write_key: wk_app}"))
+        os.kill(plane.pid, signal.SIGHUP)
+        until(lambda: post(plane, {"event": "New source"}, key="wk_app") == 200)
+        (plane.folder / "bad.py").write_text("def transformEvent(event, metadata:\n")
+        for text, said in (
+            (good.replace("webhook_url", "webhook_ulr"), "webhook_ulr"),
+            (good.replace("mark.py", "bad.py"), "bad.py:1"),
+            (good.replace("server: {port: 0}", "server: {port: 1}"), "server.port cannot change"),
+        ):
+            plane.config.write_text(text)
+            ran = cli(plane, "reload", "--socket", str(plane.folder / "data/admin.sock"))
+            assert ran.returncode == 1
+            assert said in ran.stderr, ran.stderr
+            assert post(plane, {"event": "Still there"}, key="wk_app") == 200
+        rejected = plane.status()["config"]["last_reload"]
+        assert rejected["result"] == "rejected"
+    finally:
+        plane.config.write_text(config(sink))
+    applied = cli(plane, "reload", "--json")
+    assert applied.returncode == 0, applied.stderr
+    assert post(plane, {"event": "Gone"}, key="wk_app") == 401
+
+
+def test_a_killed_role_comes_back_at_its_port(there: tuple[Plane, Sink]) -> None:
+    plane, sink = there
+    for role in ("ingest", "pipeline"):
+        before = plane.status()["roles"][role]
+        os.kill(before["pid"], signal.SIGKILL)
+        until(lambda role=role, before=before: _again(plane, role, before))  # type: ignore[misc]  # mypy: lambda defaults
+        assert plane.status()["roles"][role]["last_exit"] == "SIGKILL"
+    assert post(plane, {"event": "After", "messageId": "m-after"}) == 200
+    assert sink.wait(lambda s: any(e["messageId"] == "m-after" for e in s.events))
+
+
+def _again(plane: Plane, role: str, before: dict[str, Any]) -> bool:
+    now = plane.status()["roles"][role]
+    return bool(now["state"] == "running" and now["pid"] != before["pid"] and now["restarts"] > before["restarts"])
+
+
+def test_sigterm_drains_and_leaves_nothing(data_plane: Callable[..., Plane], sink: Sink) -> None:
+    plane = data_plane(config(sink), {"mark.py": MARK})
+    ready = json.loads((plane.folder / "ready.json").read_text())
+    assert set(ready) == {"url", "admin", "socket", "pid", "roles"}
+    family = [psutil.Process(plane.pid), *psutil.Process(plane.pid).children(recursive=True)]
+    for number in range(20):
+        assert post(plane, {"event": "E", "messageId": f"m{number}"}) == 200
+    assert plane.stop() == 0
+    assert not (plane.folder / "ready.json").exists()
+    assert not (plane.folder / "data/admin.sock").exists()
+    assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    plane.start()
+    assert sink.wait(lambda s: {e["messageId"] for e in s.events} >= {f"m{n}" for n in range(20)})
+
+
+def test_roles_end_with_a_killed_app_and_nothing_acknowledged_is_lost(
+    data_plane: Callable[..., Plane], sink: Sink
+) -> None:
+    plane = data_plane(config(sink), {"mark.py": MARK})
+    family = psutil.Process(plane.pid).children(recursive=True)
+    for number in range(20):
+        assert post(plane, {"event": "E", "messageId": f"k{number}"}) == 200
+    os.kill(plane.pid, signal.SIGKILL)
+    psutil.wait_procs(family, timeout=10)
+    assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    plane.stop()
+    plane.start()
+    assert sink.wait(lambda s: {e["messageId"] for e in s.events} >= {f"k{n}" for n in range(20)})
+
+
+def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, there: tuple[Plane, Sink]) -> None:
+    plane, sink = there
+    port = plane.url.rpartition(":")[2]
+    file = tmp_path / "config.yaml"
+    (tmp_path / "mark.py").write_text(MARK)
+    file.write_text(config(sink).replace("server: {port: 0}", f"server: {{port: {port}}}"))
+    ran = subprocess.run(
+        [turnout(), "run", "--config", str(file)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.strip().splitlines()[-1].startswith(f"turnout: ingest: server: cannot listen on 127.0.0.1:{port}")
+    assert "Traceback" not in ran.stderr

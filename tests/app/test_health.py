@@ -1,0 +1,63 @@
+"""What is healthy, what is a problem, what is only a warning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dataplane.app.supervisor import needs_restart
+from dataplane.config import parse
+from dataplane.inspect.health import judge
+
+
+def _status(**changed: Any) -> dict[str, Any]:
+    role = {"state": "running", "crash_loop": False, "last_exit": ""}
+    log = {"open": True, "full": False, "reason": ""}
+    return {"roles": {"ingest": role, "pipeline": role}, "log": log, "destinations": {}, **changed}
+
+
+def test_all_running_is_well() -> None:
+    assert judge(_status()) == {"ok": True, "problems": [], "warnings": []}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"roles": {"ingest": {"state": "restarting"}}}, "ingest: restarting"),
+        ({"roles": {"pipeline": {"state": "running", "crash_loop": True, "last_exit": "SIGKILL"}}}, "SIGKILL"),
+        ({"log": {"open": False, "full": False, "reason": "fsync: I/O error"}}, "closed: fsync"),
+        ({"log": {"open": True, "full": True, "reason": "no space"}}, "full: no space"),
+        ({"state_stuck": True}, "state"),
+    ],
+)
+def test_what_stops_events_is_a_problem(changed: dict[str, Any], said: str) -> None:
+    health = judge(_status(**changed))
+    assert not health["ok"]
+    assert said in " ".join(health["problems"])
+
+
+def test_one_destination_that_needs_a_person_is_a_warning() -> None:
+    health = judge(_status(destinations={"crm": {"state": "paused", "reason": "HTTP 401", "dead": 3, "revived": 1}}))
+    assert health["ok"]
+    assert health["warnings"][0] == "crm: paused: HTTP 401"
+    assert "2 dead" in health["warnings"][1]
+
+
+BASE = "sources: {web: {write_key: k}}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "stuck"),
+    [
+        ("server: {port: 1}\n", ["server.port"]),
+        ("data: elsewhere\n", ["data"]),
+        ("log: {retention: 1d}\n", ["log"]),
+        ("processes: {transform: 2}\n", ["processes"]),
+        ("server: {limits: {events: 7}}\n", []),
+        ("egress: {allow_private: true}\n", []),
+    ],
+)
+def test_what_a_reload_cannot_change(text: str, stuck: list[str]) -> None:
+    changed = needs_restart(parse(BASE, "/c/config.yaml"), parse(BASE + text, "/c/config.yaml"))
+    assert [name for name in changed if name != "admin"] == stuck

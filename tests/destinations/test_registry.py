@@ -1,0 +1,115 @@
+"""Destinations are found without being imported, and what is missing is said with its cure."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from destinations import registry
+from destinations.file import File
+from destinations.webhook import Webhook
+from turnout.errors import Fixable
+
+
+def test_ours_are_found() -> None:
+    assert registry.slugs() == tuple(sorted(registry.slugs()))
+    assert registry.find("webhook") is Webhook
+    assert registry.find("file") is File
+
+
+def test_listing_imports_no_tool() -> None:
+    code = (
+        "import sys; from destinations import registry; print(registry.slugs());"
+        "assert {m for m in sys.modules if m.startswith('destinations.')} == {'destinations.registry'};"
+        "assert 'aiohttp' not in sys.modules"
+    )
+    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "'webhook'" in out.stdout
+
+
+@pytest.mark.parametrize(
+    ("slug", "hint"),
+    [("webhok", "did you mean webhook?"), ("WEBHOOK", "did you mean webhook?"), ("qq", "there are")],
+)
+def test_unknown_slugs_are_hinted_at(slug, hint) -> None:
+    with pytest.raises(Fixable, match="unknown destination type") as caught:
+        registry.find(slug)
+    assert hint in str(caught.value)
+
+
+def test_settings_are_validated_under_both_spellings() -> None:
+    one = registry.build("webhook", {"webhook_url": "http://a.example/"})
+    two = registry.build("webhook", {"webhookUrl": "http://a.example/", "webhookMethod": "POST"})
+    assert one.settings == two.settings
+    with pytest.raises(ValidationError, match="webhook_url"):
+        registry.build("webhook", {})
+    with pytest.raises(ValidationError) as caught:
+        registry.build("webhook", {"webhook_url": "http://a.example/?k=mark", "headers": {"A\nB": "mark"}})
+    assert "mark" not in str(caught.value)
+
+
+def test_only_tools_that_are_not_http_have_a_client(tmp_path) -> None:
+    hook = registry.build("webhook", {"webhook_url": "http://a.example/"})
+    assert registry.client("webhook", hook.settings, base=tmp_path) is None
+    file = registry.build("file", {"path": "x"})
+    assert registry.client("file", file.settings, base=tmp_path) is not None
+
+
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """A package with three destinations, found as an installed one would be."""
+    (tmp_path / "plug_in_one.py").write_text(
+        "from turnout import Destination\n"
+        "class Tool(Destination):\n    slug = 'tool'\n    names = ('Tool',)\n"
+        "class Other:\n    slug = 'other'\n"
+    )
+    (tmp_path / "plug_in_two.py").write_text("import no_such_vendor\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    entries = {
+        name: EntryPoint(name, value, registry.GROUP)
+        for name, value in {
+            "tool": "plug_in_one:Tool", "other": "plug_in_one:Other", "absent": "plug_in_one:Absent",
+            "vendor": "plug_in_two:Tool", "renamed": "plug_in_one:Tool",
+        }.items()
+    }
+    monkeypatch.setattr(registry, "_others", lambda: entries)
+
+
+@pytest.mark.usefixtures("plugins")
+def test_plugins_are_found_and_checked() -> None:
+    assert registry.find("tool").slug == "tool"
+    assert {"tool", "webhook"} <= set(registry.slugs())
+    for slug, said in {
+        "other": "not a turnout.Destination", "absent": "does not exist", "vendor": "no_such_vendor",
+        "renamed": "calls itself 'tool'",
+    }.items():
+        with pytest.raises(Fixable, match=said):
+            registry.find(slug)
+
+
+def test_a_missing_extra_is_named_with_its_cure(tmp_path, monkeypatch) -> None:
+    import destinations
+
+    folder = tmp_path / "stream"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("import confluent_stream_sdk\n")
+    monkeypatch.setattr(destinations, "__path__", [*destinations.__path__, str(tmp_path)])
+    registry._own.cache_clear()
+    try:
+        with pytest.raises(Fixable, match=r"confluent_stream_sdk: pip install 'turnout\[stream\]'"):
+            registry.find("stream")
+    finally:
+        monkeypatch.undo()
+        registry._own.cache_clear()
+
+
+def test_entry_points_name_every_folder() -> None:
+    """A wheel and a checkout offer the same."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    for slug in registry._own():
+        assert f'\n{slug} = "destinations.{slug}:' in text

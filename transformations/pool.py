@@ -1,0 +1,414 @@
+"""The pool: scripts in, results out, whatever a script does.
+
+A worker serves one script for its life; warm ones wait, least recently used first to go. `workers`
+batches run at once, plus two seats: a *spare* that takes other scripts' batches when all seats have
+been busy for a while, and a *bench* for scripts whose worker was killed lately, which share it among
+themselves, so that however many scripts hang the others have their seats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+import orjson
+
+from transformations.base import Failed, Item, Outputs, Ran, Script
+from transformations.sandbox import wire
+from transformations.sandbox.limits import Layers, available
+from transformations.sandbox.parent import Lost, Worker, Zygote
+from transformations.seats import Seats
+from turnout.errors import ScriptError, Unavailable
+
+__all__ = ["Pool", "Trial"]
+
+GRACE = 0.5
+"""Seconds beyond the soft deadline before a worker is killed."""
+PROBATION = 60.0
+"""Seconds a script sits on the bench after its last kill."""
+PROBE_MEMORY = 256 << 20
+log = logging.getLogger(__name__)
+
+Kind = Literal["error", "timeout", "memory", "crash"]
+
+
+class _Object(msgspec.Struct):
+    """Any JSON object: decoding checks the syntax of all of it and keeps nothing."""
+
+
+_object = msgspec.json.Decoder(_Object)
+
+
+@dataclass(slots=True)
+class Trial:
+    """A run that is looked at: results per event, and the lines the script logged."""
+
+    results: list[Ran]
+    logs: list[str]
+
+
+@dataclass(slots=True)
+class _Job:
+    """What is left of one call: lists of indices still to be run together."""
+
+    script: Script
+    key: tuple[Any, ...]
+    items: Sequence[Item]
+    results: list[Ran | None]
+    todo: deque[list[int]]
+    flags: int = 0
+    logs: list[str] = field(default_factory=list)
+
+
+class Pool:
+    """Runs scripts in locked workers; a `transformations.base.Runner`.
+
+    `workers` is how many batches run at once, `warm` how many idle workers are kept for their
+    script. `sandbox`: "auto" and "required" insist on every layer that Linux should have (elsewhere
+    auto runs with limits only); "off" drops the kernel's filter and says so in `health`.
+    """
+
+    def __init__(
+        self, workers: int = 1, *, warm: int = 8, sandbox: Literal["auto", "required", "off"] = "auto"
+    ) -> None:
+        self._sandbox = sandbox
+        self._layers: Layers = frozenset()
+        self._zygote: Zygote | None = None
+        self._reviving = asyncio.Lock()
+        self._seats = Seats(workers)
+        self._warm = max(warm, 1)
+        self._idle: OrderedDict[int, Worker] = OrderedDict()
+        self._busy: set[Worker] = set()
+        self._suspects: dict[Any, float] = {}
+        self._keys: OrderedDict[int, tuple[Script, tuple[Any, ...]]] = OrderedDict()
+        self._counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Start the zygote and prove its locks; raises `Unavailable` where they do not hold."""
+        layers = available()
+        if self._sandbox == "off":
+            layers -= {"seccomp", "landlock"}
+        elif self._sandbox == "required" and "seccomp" not in layers:
+            raise Unavailable("the sandbox needs Linux on x86-64 or aarch64; this machine has no system-call filter")
+        self._layers = layers
+        self._zygote = Zygote(layers)
+        await self._zygote.start()
+        try:
+            await self._prove()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _prove(self) -> None:
+        """A child that opens a file and a socket: the first must fail, the second must kill it."""
+        assert self._zygote is not None
+        probe = await self._zygote.spawn(PROBE_MEMORY, probe=True)
+        try:
+            passed = bytes(await probe.exchange(b"", 5.0))[1:]
+            status = await probe.exit_status()
+        except (Lost, TimeoutError) as error:
+            raise Unavailable(f"the sandbox's self-test failed: {error}") from None
+        finally:
+            probe.close()
+        if "seccomp" in self._layers and (passed or status != 31):
+            raise Unavailable(f"the sandbox's self-test failed: status {status}, passed: {passed.decode() or 'socket'}")
+        if "seccomp" not in self._layers:
+            log.warning("scripts run without a system-call filter: for trusted authors only")
+
+    async def stop(self) -> None:
+        """Kill the workers and the zygote."""
+        for worker in [*self._idle.values(), *self._busy]:
+            worker.close()
+        self._idle.clear()
+        if self._zygote is not None:
+            await self._zygote.stop()
+            self._zygote = None
+
+    # ---- what it is for
+
+    async def check(self, script: Script) -> None:
+        """Compile in a worker and run the module once; raises `ScriptError` with file and line."""
+        _python(script)
+        file = script.file or script.name
+        key = self._key(script)
+        try:
+            async with self._seats.take(suspect=self._suspect(key)):
+                worker = await self._worker(script, fresh=True)
+                try:
+                    request = _load(script) + wire.frame(wire.CHECK)
+                    answer = await worker.exchange(request, 2 * script.timeout + GRACE)
+                finally:
+                    worker.close()
+                    self._busy.discard(worker)
+        except Lost as lost:
+            raise ScriptError(f"the script {lost.reason} while it was loaded", file=file) from None
+        if answer[0] == wire.FAULT:
+            fault = _read_fault(answer)
+            raise ScriptError(fault.message, file=fault.file or file, line=fault.line)
+
+    async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
+        """Run over a batch: one result per item, in input order.
+
+        Never raises for what a script does; `Unavailable` where the sandbox itself is gone.
+        """
+        return (await self._all(script, items, 0)).results
+
+    async def trial(self, script: Script, items: Sequence[Item]) -> Trial:
+        """The same, with what the script logged (100 lines of 300 characters at most)."""
+        return await self._all(script, items, wire.TRIAL)
+
+    async def _all(self, script: Script, items: Sequence[Item], flags: int) -> Trial:
+        _python(script)
+        indices = list(range(len(items)))
+        todo = deque(indices[at:at + wire.MAX_ITEMS] for at in range(0, len(indices), wire.MAX_ITEMS))
+        job = _Job(script, self._key(script), items, [None] * len(items), todo, flags)
+        started = time.perf_counter()
+        while job.todo:
+            async with self._seats.take(suspect=self._suspect(job.key)):
+                await self._step(job)
+        self._count("transform_seconds", time.perf_counter() - started, script.name)
+        results = [ran if ran is not None else Failed("was not run", "crash") for ran in job.results]
+        self._count("transform_runs", 1, script.name)
+        failed = sum(type(ran) is Failed for ran in results)
+        self._count("transform_events", len(results) - failed, script.name, "done")
+        self._count("transform_events", failed, script.name, "failed")
+        return Trial(results, job.logs)
+
+    # ---- one exchange
+
+    async def _step(self, job: _Job) -> None:
+        """Run the next list of a job; what must be tried again goes back to its list."""
+        script = job.script
+        worker = await self._worker(script)
+        chunk = job.todo.popleft()
+        request = wire.request([(job.items[i].event, job.items[i].metadata) for i in chunk], job.flags)
+        patience = script.timeout + GRACE
+        if worker.key is None:
+            request = _load(script) + request
+            patience += script.timeout
+            worker.key = job.key
+        try:
+            answer = await worker.exchange(request, patience)
+            retire = self._settle(job, chunk, answer)
+        except (Lost, wire.Garbled) as error:
+            worker.close()
+            self._lost(job, chunk, error)
+        else:
+            if retire:
+                worker.close()
+        finally:
+            self._busy.discard(worker)
+            self._keep(worker)
+
+    def _settle(self, job: _Job, chunk: list[int], answer: bytearray) -> bool:
+        """Take an answer in; True when the worker is not to be used again. Raises `Garbled`."""
+        if answer[0] == wire.FAULT:
+            fault = _read_fault(answer)
+            where = f"{fault.file or job.script.file or job.script.name}:{fault.line or 1}"
+            for i in chunk:
+                job.results[i] = Failed(f"{where}: {fault.message}", fault.kind)
+            if fault.kind != "error":
+                self._killed(job, fault.kind)
+            return fault.kind != "error"
+        reply = wire.read_reply(answer, len(chunk))
+        cut = {wire.TIMEOUT: "timeout", wire.MEMORY: "memory"}
+        again: list[int] = []
+        hurt: str = ""
+        for place, (i, code, blobs) in enumerate(zip(chunk, reply.codes, reply.blobs, strict=True)):
+            if code >= 0:
+                job.results[i] = _outputs(blobs, job.script)
+            elif code == wire.ERROR:
+                job.results[i] = Failed(_text(blobs[0]))
+            elif code == wire.NOT_RUN:
+                again.append(i)
+            else:
+                hurt = cut[code]
+                # The first of a list had all the time there is; others are tried alone once.
+                if place == 0 and (len(chunk) == 1 or reply.codes[1] == wire.NOT_RUN):
+                    job.results[i] = Failed(f"{job.script.file or job.script.name}: {_text(blobs[0])}", _kind(hurt))
+                else:
+                    job.todo.append([i])
+        if len(again) == len(chunk):
+            raise wire.Garbled("the worker ran nothing")
+        if again:
+            job.todo.appendleft(again)
+        if hurt:
+            self._killed(job, hurt)
+        if reply.logs:
+            job.logs.extend(_lines(reply.logs))
+        return bool(hurt)
+
+    def _lost(self, job: _Job, chunk: list[int], error: Lost | wire.Garbled) -> None:
+        kind: Kind = "crash"
+        if isinstance(error, Lost):
+            kind = "timeout" if error.timeout else "memory" if error.memory else "crash"
+        self._killed(job, kind)
+        if len(chunk) == 1:
+            name = job.script.file or job.script.name
+            job.results[chunk[0]] = Failed(f"{name}: the script {error}", kind)
+        else:
+            job.todo.extendleft([i] for i in reversed(chunk))
+
+    def _killed(self, job: _Job, kind: str) -> None:
+        self._suspects[job.key] = time.monotonic()
+        self._count("transform_kills", 1, job.script.name, kind)
+
+    # ---- workers
+
+    async def _worker(self, script: Script, *, fresh: bool = False) -> Worker:
+        """A worker warm with this script, else a new one; marked busy."""
+        key = self._key(script)
+        worker = None
+        if not fresh:
+            for pid, idle in reversed(self._idle.items()):
+                if idle.key == key and idle.alive:
+                    worker = self._idle.pop(pid)
+                    break
+        if worker is None:
+            worker = await self._spawn(script.memory)
+        self._busy.add(worker)
+        return worker
+
+    async def _spawn(self, memory: int) -> Worker:
+        self._count("transform_worker_starts", 1)
+        try:
+            return await (await self._living()).spawn(memory)
+        except Unavailable:
+            return await (await self._living()).spawn(memory)
+
+    async def _living(self) -> Zygote:
+        """The zygote; one that died is started again, with all its workers gone."""
+        async with self._reviving:
+            zygote = self._zygote
+            if zygote is None:
+                raise Unavailable("the pool is not running")
+            if not zygote.alive:
+                log.error("the sandbox's zygote ended and is started again")
+                self._count("transform_zygote_starts", 1)
+                for worker in self._idle.values():
+                    worker.close()
+                self._idle.clear()
+                await zygote.stop()
+                await zygote.start()
+            return zygote
+
+    def _keep(self, worker: Worker) -> None:
+        if not worker.alive or self._zygote is None:
+            worker.close()
+            return
+        self._idle[worker.pid] = worker
+        while len(self._idle) > self._warm:
+            self._idle.popitem(last=False)[1].close()
+
+    # ---- bookkeeping
+
+    def _key(self, script: Script) -> tuple[Any, ...]:
+        """What a worker may be shared by: the same script, version, limits and credentials."""
+        known = self._keys.get(id(script))
+        if known is not None and known[0] is script:
+            return known[1]
+        key = (
+            script.name, script.file, script.version, script.timeout, script.memory,
+            tuple(sorted(script.credentials.items())),
+        )
+        self._keys[id(script)] = (script, key)
+        while len(self._keys) > 4096:
+            self._keys.popitem(last=False)
+        return key
+
+    def _suspect(self, key: tuple[Any, ...]) -> bool:
+        since = self._suspects.get(key)
+        if since is None:
+            return False
+        if time.monotonic() - since > PROBATION:
+            del self._suspects[key]
+            return False
+        return True
+
+    def _count(self, metric: str, amount: float, *labels: str) -> None:
+        self._counts[metric, labels] += amount  # type: ignore[assignment]  # seconds are fractions
+
+    def stats(self) -> list[tuple[str, list[str], float]]:
+        """Counters since the start as (metric, label values, number), and two gauges."""
+        found = [(metric, list(labels), number) for (metric, labels), number in sorted(self._counts.items())]
+        found.append(("transform_workers", ["busy"], len(self._busy)))
+        found.append(("transform_workers", ["idle"], len(self._idle)))
+        return found
+
+    def health(self) -> dict[str, Any]:
+        """What holds: layers of the sandbox, workers, scripts on the bench."""
+        alive = self._zygote is not None and self._zygote.alive
+        return {
+            "alive": alive, "layers": sorted(self._layers), "locked": "seccomp" in self._layers,
+            "busy": len(self._busy), "idle": len(self._idle), "waiting": self._seats.waiting,
+            "benched": sorted({str(key[0]) for key in list(self._suspects) if self._suspect(key)}),
+        }
+
+
+# ---- reading what a worker says
+
+
+def _outputs(blobs: list[bytes], script: Script) -> Ran:
+    try:
+        for blob in blobs:
+            _object.decode(blob)
+            str(blob, "utf-8")  # msgspec does not look into what it skips
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Failed(f"{script.file or script.name}: returned something that is not a JSON object")
+    return Outputs(tuple(blobs))
+
+
+def _read_fault(answer: bytearray) -> _Fault:
+    try:
+        return _faults.decode(memoryview(answer)[1:])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise wire.Garbled("the worker's complaint cannot be read") from None
+
+
+class _Fault(msgspec.Struct):
+    kind: Literal["error", "timeout", "memory"]
+    message: str
+    file: str
+    line: int
+
+
+_faults = msgspec.json.Decoder(_Fault)
+_strings = msgspec.json.Decoder(list[str])
+
+
+def _lines(data: bytes) -> list[str]:
+    try:
+        return _strings.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise wire.Garbled("the worker's log cannot be read") from None
+
+
+def _text(blob: bytes) -> str:
+    """A reason for people: no control characters, bounded."""
+    text = blob[: wire.MAX_REASON].decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _kind(name: str) -> Kind:
+    return "timeout" if name == "timeout" else "memory"
+
+
+def _load(script: Script) -> bytes:
+    return wire.frame(wire.LOAD, orjson.dumps({
+        "name": script.name, "file": script.file, "source": script.source, "timeout": script.timeout,
+        "credentials": dict(script.credentials),
+        "libraries": [{"name": lib.name, "file": lib.file, "source": lib.source} for lib in script.libraries],
+    }))
+
+
+def _python(script: Script) -> None:
+    if script.language != "python":
+        raise ScriptError(f"{script.language} is not supported yet; write it in python", file=script.file)

@@ -1,0 +1,1 @@
+"""The locked process: zygote, worker, its limits, and the frames it speaks."""
