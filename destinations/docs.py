@@ -104,7 +104,8 @@ def _value(value: Any) -> str:
 def _example(fixture: Mapping[str, Any]) -> list[str]:
     told = {key: fixture[key] for key in ("settings", "trusted", "options", "event") if key in fixture}
     made = {key: fixture[key] for key in ("sends", "writes", "verdict", "reason") if key in fixture}
-    parts = ["Given", _yaml(told), "Turnout makes of it" if "verdict" not in made else "Turnout says", _yaml(made)]
+    said = "Turnout says" if "verdict" in made else "Turnout makes of it"
+    parts = ["Given", _yaml(told), said, _yaml(made)]
     if "when" in fixture:
         rows = [
             (str(a["status"]) if "status" in a else a["error"],

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -338,7 +338,9 @@ class Pool:
 
     def stats(self) -> list[tuple[str, list[str], float]]:
         """Counters since the start as (metric, label values, number), and two gauges."""
-        found = [(metric, list(labels), number) for (metric, labels), number in sorted(self._counts.items())]
+        found: list[tuple[str, list[str], float]] = [
+            (metric, list(labels), number) for (metric, labels), number in sorted(self._counts.items())
+        ]
         found.append(("transform_workers", ["busy"], len(self._busy)))
         found.append(("transform_workers", ["idle"], len(self._idle)))
         return found

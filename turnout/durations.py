@@ -112,8 +112,10 @@ _SIZE_SCHEMA = WithJsonSchema({
               {"type": "string", "pattern": r"^\s*[\d.]+\s*([kKmMgGtT]?[iI]?[bB])?\s*$"}],
 })
 Duration = Annotated[timedelta, BeforeValidator(duration), _DURATION_SCHEMA]
+"""Written `500ms`, `10s`, `15m`, `24h`, `7d`, or a number of seconds."""
 PositiveDuration = Annotated[
     timedelta, BeforeValidator(duration), AfterValidator(_positive), _DURATION_SCHEMA,
 ]
 Size = Annotated[int, BeforeValidator(size), _SIZE_SCHEMA]
+"""Bytes: a number, or `500kB`, `10MB`, `2GiB`."""
 PositiveSize = Annotated[int, BeforeValidator(size), Field(gt=0), _SIZE_SCHEMA]

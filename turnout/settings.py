@@ -2,49 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, Secret, SecretStr
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, Secret, SecretStr
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from turnout.durations import Duration, Size
 from turnout.preview import mask_url
 
 __all__ = ["Duration", "SecretUrl", "Settings", "Size"]
-
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_SIZES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4,
-          "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
-
-
-def _duration(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, str) and (m := re.fullmatch(r"\s*(\d{1,12}(?:\.\d+)?)\s*(ms|s|m|h|d)\s*", value)):
-        return timedelta(seconds=float(m[1]) * _UNITS[m[2]])
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return timedelta(seconds=value)
-    raise ValueError("must be a duration such as 500ms, 10s, 15m, 24h or 7d")
-
-
-def _size(value: Any) -> Any:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        m = re.fullmatch(r"\s*(\d{1,15}(?:\.\d+)?)\s*([a-zA-Z]*)\s*", value)
-        if m and m[2].lower() in _SIZES:
-            return int(float(m[1]) * _SIZES[m[2].lower()])
-    raise ValueError("must be a size such as 500kB, 10MB or 2GB")
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-"""Written `500ms`, `10s`, `15m`, `24h`, `7d`, or a number of seconds."""
-Size = Annotated[int, BeforeValidator(_size), Field(ge=0)]
-"""Bytes: a number, or `500kB`, `10MB`, `2GiB`."""
 
 
 class SecretUrl(Secret[str]):

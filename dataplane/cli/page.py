@@ -24,7 +24,7 @@ COMMAND` shows where they came from).
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | not done; the message says why. `check`: the configuration is not good. `status`: it runs but is not well. `preview`: nothing would be sent. `send`: not taken |
+| 1 | not done; the message says why (`check`: not good; `status`: not well; `preview`: nothing to send) |
 | 2 | the command line itself is wrong |
 | 130 | interrupted |
 

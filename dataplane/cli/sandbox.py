@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from transformations.pool import Pool
-
 from transformations.base import Runner
+from transformations.pool import Pool
 
 __all__ = ["workers"]
 

@@ -83,6 +83,7 @@ class Engine:
         self._recount()
         await self.prepare(config)
         self.commit()
+        await self._commit()  # where a new destination begins must survive a kill before its first event
         for work in (self._front(), self._keep_books(), self._release()):
             self._spawn(work).add_done_callback(self._stopped)
 

@@ -115,22 +115,18 @@ def _check_utf8(body: bytes) -> None:
 
 def _one(body: bytes, kind: str, limits: Limits, anonymous_id: str) -> Parsed:
     judge = _Judge(kind, KINDS, limits, anonymous_id)
-    if len(body) <= limits.event:
+    if len(body) <= limits.event:  # else it is refused for its size, unread
         try:
             event = _event.decode(body)
+        except msgspec.ValidationError:
+            pass  # valid JSON of another shape, which `judge` names
         except msgspec.DecodeError:
-            pass  # judged below, where a reason is found
+            found, _ = _lenient(body, kind)
+            return judge.all(found, "", slow=True)
         else:
             key = event.anonymousId or event.userId
             if key:
                 return Parsed((key,))
-    try:
-        _ids.decode(body)
-    except msgspec.ValidationError:
-        pass  # valid JSON of another shape, which `_judge` names
-    except msgspec.DecodeError:
-        found, _ = _lenient(body, kind)
-        return judge.all(found, "", slow=True)
     return judge.all([(body, None)], "", slow=False)
 
 
@@ -155,7 +151,8 @@ def _many(body: bytes, limits: Limits, kinds: frozenset[str], anonymous_id: str)
         raise Refused("invalid_batch", "the body must be an object whose `batch` is an array") from None
     except msgspec.DecodeError:
         slow = True
-        found, sent_at = _lenient(body, "", limits)
+        found, sent_at = _lenient(body, "")
+        _check_number(len(found), limits)
     else:
         _check_number(len(raws.batch), limits)
         found, sent_at = [(bytes(raw), None) for raw in raws.batch], _stamp(raws.sentAt)
@@ -177,7 +174,7 @@ def _stamp(value: Any) -> str:
     return value if isinstance(value, str) and len(value) <= 64 else ""
 
 
-def _lenient(body: bytes, kind: str) -> tuple[list[Found], str]:
+def _lenient(body: bytes, kind: str, limits: Limits | None = None) -> tuple[list[Found], str]:
     """The events of a body by the slow path: clean JSON, and why one cannot be taken."""
     value = lenient.read(body)
     if kind:
@@ -185,6 +182,8 @@ def _lenient(body: bytes, kind: str) -> tuple[list[Found], str]:
     batch = value.get("batch") if isinstance(value, dict) else None
     if not isinstance(batch, list):
         raise Refused("invalid_batch", "the body must be an object whose `batch` is an array")
+    if limits is not None:
+        _check_number(len(batch), limits)
     return [_encoded(event) for event in batch], _stamp(value.get("sentAt"))
 
 

@@ -39,7 +39,8 @@ async def main(folder: Path) -> None:
         except LogFull:
             await asyncio.sleep(0.01)
     await writer.close()
-    facts = {"stored": stored, "refused": refused, "full": full.full, "open": full.open, "size": size, "head": full.head}
+    facts = {"stored": stored, "refused": refused, "size": size}
+    facts |= {"full": full.full, "open": full.open, "head": full.head}
     print(json.dumps(facts | {"again": again, "open_after": full.open}))  # noqa: T201 - the answer to the parent
 
 

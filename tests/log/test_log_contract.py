@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -71,7 +72,7 @@ async def test_stamps_and_ends_never_run_backwards(log: Pair) -> None:
     for i in range(20):
         await writer.append(b"", b"", bytes(i))
     records = list(reader.read(0))
-    assert all(a.end == b.position and a.stamp <= b.stamp for a, b in zip(records, records[1:], strict=False))
+    assert all(a.end == b.position and a.stamp <= b.stamp for a, b in itertools.pairwise(records))
 
 
 async def test_max_bytes_bounds_a_read_and_one_record_always_comes(log: Pair) -> None:

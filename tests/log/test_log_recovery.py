@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import stat
@@ -151,7 +152,7 @@ async def test_segments_follow_each_other_without_gaps(tmp_path: Path) -> None:
     assert len(segments(tmp_path)) > 8
     records = read_all(tmp_path)
     assert [r.body for r in records] == bodies
-    assert all(a.end == b.position for a, b in zip(records, records[1:], strict=False))
+    assert all(a.end == b.position for a, b in itertools.pairwise(records))
     for path in segments(tmp_path)[:-2]:
         assert path.stat().st_size <= 4096
 

@@ -116,7 +116,6 @@ def test_load_is_sent_counted_and_remembered(sink: Sink) -> None:
     assert (here.good, there.good, here.bad) == (20, 10, {})
     assert sorted(here.acknowledged) == list(range(20))
     assert sorted(number_of(e) for e in sink.events) == list(range(30))
-    assert there.seconds >= 9 / 500
 
 
 def test_load_against_nobody_ends_with_nothing() -> None:

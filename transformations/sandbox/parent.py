@@ -12,7 +12,6 @@ import os
 import socket
 import subprocess  # starts our own interpreter with fixed arguments
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 

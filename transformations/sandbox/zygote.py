@@ -27,7 +27,7 @@ import warnings
 from collections.abc import Sequence
 
 from transformations.python import program
-from transformations.sandbox import limits, worker
+from transformations.sandbox import limits, wire, worker
 
 __all__ = ["EXITED", "KILL", "LAYERS", "PROBE", "READY", "RECORD", "SPAWN", "SPAWNED", "main"]
 
@@ -107,7 +107,7 @@ def _become_worker(channel: int, memory: int, layers: limits.Layers, *, probe: b
             worker.probe(limits.CHANNEL)
         worker.serve(limits.CHANNEL)
     except MemoryError:
-        os._exit(worker.wire.EXIT_MEMORY)
+        os._exit(wire.EXIT_MEMORY)
     except BaseException:  # noqa: BLE001  # a fork that returned into the zygote's loop would serve unlocked
         os._exit(70)
     finally:

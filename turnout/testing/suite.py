@@ -58,7 +58,7 @@ class DestinationContract:
         if "fixture" in metafunc.fixturenames:
             metafunc.parametrize("fixture", loaded, ids=lambda f: f.name)
         if "told" in metafunc.fixturenames:
-            told = [(f, a) for f in loaded for a in f.when] or [None]
+            told: list[Any] = [(f, a) for f in loaded for a in f.when] or [None]
             metafunc.parametrize("told", told, ids=_case)
         if "line" in metafunc.fixturenames:
             metafunc.parametrize("line", TABLE, ids=lambda x: f"{x[0].status}-{x[1]}")
