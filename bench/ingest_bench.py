@@ -129,10 +129,10 @@ def _process(module: str, port_file: Path, *words: str | Path) -> Iterator[tuple
 
 
 async def _serve(port_file: Path, folder: Path) -> None:
+    from dataplane.clock import SystemClock
     from dataplane.config.model import Config
     from dataplane.gateway import Gateway
     from dataplane.log.local import open_writer
-    from turnout.clock import SystemClock
 
     config = Config.model_validate({"server": {"port": 0}, "sources": {"website": {"write_key": KEY}}})
     gateway = Gateway(config, open_writer(folder, config.log), SystemClock())

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import msgspec
 import orjson
 
-from transformations.base import Failed, Item, Outputs, Ran, Script
+from transformations import replies
+from transformations.base import Failed, Item, Ran, Script
 from transformations.sandbox import wire
 from transformations.sandbox.limits import Layers, available
 from transformations.sandbox.parent import Lost, Worker, Zygote
@@ -36,13 +36,6 @@ PROBE_MEMORY = 256 << 20
 log = logging.getLogger(__name__)
 
 Kind = Literal["error", "timeout", "memory", "crash"]
-
-
-class _Object(msgspec.Struct):
-    """Any JSON object: decoding checks the syntax of all of it and keeps nothing."""
-
-
-_object = msgspec.json.Decoder(_Object)
 
 
 @dataclass(slots=True)
@@ -132,6 +125,11 @@ class Pool:
             await self._zygote.stop()
             self._zygote = None
 
+    @property
+    def zygote_pid(self) -> int:
+        """Process id of the zygote, for whoever measures; 0 when it does not run."""
+        return self._zygote.pid if self._zygote is not None else 0
+
     # ---- what it is for
 
     async def check(self, script: Script) -> None:
@@ -151,8 +149,8 @@ class Pool:
         except Lost as lost:
             raise ScriptError(f"the script {lost.reason} while it was loaded", file=file) from None
         if answer[0] == wire.FAULT:
-            fault = _read_fault(answer)
-            raise ScriptError(fault.message, file=fault.file or file, line=fault.line)
+            fault = replies.fault(answer)
+            raise ScriptError(fault.message, file=fault.file or file, line=fault.line or 1)
 
     async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
         """Run over a batch: one result per item, in input order.
@@ -211,7 +209,7 @@ class Pool:
     def _settle(self, job: _Job, chunk: list[int], answer: bytearray) -> bool:
         """Take an answer in; True when the worker is not to be used again. Raises `Garbled`."""
         if answer[0] == wire.FAULT:
-            fault = _read_fault(answer)
+            fault = replies.fault(answer)
             where = f"{fault.file or job.script.file or job.script.name}:{fault.line or 1}"
             for i in chunk:
                 job.results[i] = Failed(f"{where}: {fault.message}", fault.kind)
@@ -219,21 +217,20 @@ class Pool:
                 self._killed(job, fault.kind)
             return fault.kind != "error"
         reply = wire.read_reply(answer, len(chunk))
-        cut = {wire.TIMEOUT: "timeout", wire.MEMORY: "memory"}
         again: list[int] = []
-        hurt: str = ""
+        hurt: Kind | None = None
         for place, (i, code, blobs) in enumerate(zip(chunk, reply.codes, reply.blobs, strict=True)):
             if code >= 0:
-                job.results[i] = _outputs(blobs, job.script)
+                job.results[i] = replies.outputs(blobs, job.script)
             elif code == wire.ERROR:
-                job.results[i] = Failed(_text(blobs[0]))
+                job.results[i] = Failed(replies.text(blobs[0]))
             elif code == wire.NOT_RUN:
                 again.append(i)
             else:
-                hurt = cut[code]
+                hurt = "timeout" if code == wire.TIMEOUT else "memory"
                 # The first of a list had all the time there is; others are tried alone once.
                 if place == 0 and (len(chunk) == 1 or reply.codes[1] == wire.NOT_RUN):
-                    job.results[i] = Failed(f"{job.script.file or job.script.name}: {_text(blobs[0])}", _kind(hurt))
+                    job.results[i] = Failed(f"{job.script.file or job.script.name}: {replies.text(blobs[0])}", hurt)
                 else:
                     job.todo.append([i])
         if len(again) == len(chunk):
@@ -243,7 +240,7 @@ class Pool:
         if hurt:
             self._killed(job, hurt)
         if reply.logs:
-            job.logs.extend(_lines(reply.logs))
+            job.logs.extend(replies.lines(reply.logs))
         return bool(hurt)
 
     def _lost(self, job: _Job, chunk: list[int], error: Lost | wire.Garbled) -> None:
@@ -353,54 +350,6 @@ class Pool:
             "busy": len(self._busy), "idle": len(self._idle), "waiting": self._seats.waiting,
             "benched": sorted({str(key[0]) for key in list(self._suspects) if self._suspect(key)}),
         }
-
-
-# ---- reading what a worker says
-
-
-def _outputs(blobs: list[bytes], script: Script) -> Ran:
-    try:
-        for blob in blobs:
-            _object.decode(blob)
-            str(blob, "utf-8")  # msgspec does not look into what it skips
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Failed(f"{script.file or script.name}: returned something that is not a JSON object")
-    return Outputs(tuple(blobs))
-
-
-def _read_fault(answer: bytearray) -> _Fault:
-    try:
-        return _faults.decode(memoryview(answer)[1:])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise wire.Garbled("the worker's complaint cannot be read") from None
-
-
-class _Fault(msgspec.Struct):
-    kind: Literal["error", "timeout", "memory"]
-    message: str
-    file: str
-    line: int
-
-
-_faults = msgspec.json.Decoder(_Fault)
-_strings = msgspec.json.Decoder(list[str])
-
-
-def _lines(data: bytes) -> list[str]:
-    try:
-        return _strings.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise wire.Garbled("the worker's log cannot be read") from None
-
-
-def _text(blob: bytes) -> str:
-    """A reason for people: no control characters, bounded."""
-    text = blob[: wire.MAX_REASON].decode("utf-8", "replace")
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def _kind(name: str) -> Kind:
-    return "timeout" if name == "timeout" else "memory"
 
 
 def _load(script: Script) -> bytes:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
-__all__ = ["Clock", "SystemClock", "corrected", "from_millis", "iso", "parse", "retry_after"]
+__all__ = ["Clock", "corrected", "from_millis", "iso", "parse", "retry_after"]
 
 
 _SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
@@ -25,20 +24,6 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds that never run backwards."""
         ...
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    __slots__ = ()
-
-    def now(self) -> datetime:
-        """Wall clock, UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds that never run backwards."""
-        return time.monotonic()
 
 
 def iso(moment: datetime) -> str:

@@ -33,7 +33,7 @@ def make_folders(data: Path) -> None:
 class Lock:
     """Holds a data folder for one app and its roles; freed by the kernel when all of them are gone."""
 
-    def __init__(self, data: Path, patience: float = 3.0) -> None:
+    def __init__(self, data: Path, patience: float = 1.0) -> None:
         """Take it, waiting `patience` seconds for the roles of an app that was just killed."""
         self._path = data / "lock"
         self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -6,11 +6,11 @@ import os
 from typing import Any
 
 from dataplane.app.folders import log_folder
+from dataplane.clock import SystemClock
 from dataplane.config import Config
 from dataplane.gateway import Gateway
 from dataplane.log.base import LogWriter
 from dataplane.log.local import open_writer
-from turnout.clock import SystemClock
 from turnout.errors import Fixable, Unavailable
 
 __all__ = ["Ingest"]

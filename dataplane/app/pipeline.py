@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from dataplane.app.folders import log_folder
+from dataplane.clock import SystemClock
 from dataplane.config import Config
 from dataplane.deliver.engine import Engine
 from dataplane.log.base import LogReader
 from dataplane.log.local import open_reader
 from transformations.pool import Pool
-from turnout.clock import SystemClock
 from turnout.errors import Unavailable
 
 __all__ = ["Pipeline"]

@@ -35,6 +35,7 @@ class Supervisor:
     """Starts the roles of one config.yaml and keeps them running."""
 
     def __init__(self, path: Path) -> None:
+        self._given = path  # how findings name it
         self.path = path.absolute()
         self.text, self.config = self._read()
         self.url = ""
@@ -189,13 +190,9 @@ class Supervisor:
                 child.kill()  # it comes back with the old configuration
 
     def _read(self) -> tuple[str, Config]:
-        try:
-            text = self.path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise Fixable(f"{self.path}: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise Fixable(f"{self.path} is not UTF-8 (byte {error.start})") from None
-        return text, load(self.path)
+        """The file's text for the roles, and what it says; raises `ConfigError` with every finding."""
+        config = load(self._given)
+        return self.path.read_text(encoding="utf-8"), config
 
     def _note(self, result: str, reason: str) -> None:
         self.reloads[result] += 1

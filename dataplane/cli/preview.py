@@ -12,9 +12,9 @@ import typer
 from dataplane.cli.output import json_line, say
 from dataplane.cli.sandbox import workers
 from dataplane.cli.source import read_events
+from dataplane.clock import SystemClock
 from dataplane.config import load
 from dataplane.inspect.preview import Previewer
-from turnout.clock import SystemClock
 
 __all__ = ["preview"]
 

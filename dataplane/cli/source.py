@@ -9,7 +9,7 @@ from typing import Any
 from turnout import codec
 from turnout.errors import Fixable, Refused
 
-__all__ = ["read_events"]
+__all__ = ["parse_events", "read_events"]
 
 LIMIT = 8 << 20
 """Most bytes a command reads."""
@@ -25,7 +25,11 @@ def read_events(file: str) -> list[dict[str, Any]]:
     else:
         with Path(file).open("rb") as stream:
             data = stream.read(LIMIT + 1)
-    name = "standard input" if file == "-" else file
+    return parse_events(data, "standard input" if file == "-" else file)
+
+
+def parse_events(data: bytes, name: str) -> list[dict[str, Any]]:
+    """The events in `data`; errors call it `name`."""
     if len(data) > LIMIT:
         raise Fixable(f"{name} is larger than {LIMIT >> 20} MiB")
     if not data.strip():

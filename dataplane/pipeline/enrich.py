@@ -21,7 +21,8 @@ __all__ = ["Stamp", "enrich", "generated_id", "rudder_id"]
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What all events of one request share. `kind` is the type its path fixes, "" for a batch."""
+    """What all events of one request share. `kind` is the type its path fixes, "" for a batch;
+    `anonymous_id` came in a header and is that of events that have neither id."""
 
     received: datetime
     received_text: str
@@ -29,6 +30,7 @@ class Stamp:
     sent_at: str
     kind: str
     trusted: bool
+    anonymous_id: str = ""
 
 
 @lru_cache(maxsize=1024)
@@ -73,10 +75,14 @@ def enrich(raw: bytes, head: EventHead, stamp: Stamp, message_id: str) -> bytes:
         ip = head.request_ip or ip
     original = head.originalTimestamp if head.originalTimestamp and _parsed(head.originalTimestamp) else None
     sent = head.sentAt if head.sentAt and _parsed(head.sentAt) else None
+    user_id, anonymous_id = text(head.userId), text(head.anonymousId)
+    given = stamp.anonymous_id if not user_id and not anonymous_id else ""
     parts = [
         f'"receivedAt":"{received_text}","timestamp":"{clock.iso(timestamp(head, stamp, received))}"'
-        f',"rudderId":"{rudder_id(text(head.userId), text(head.anonymousId))}"'.encode()
+        f',"rudderId":"{rudder_id(user_id, anonymous_id or given)}"'.encode()
     ]
+    if given:
+        parts.append(b'"anonymousId":' + codec.dumps(given))
     if ip:
         parts.append(b'"request_ip":' + codec.dumps(ip))
     if head.messageId != message_id:

@@ -196,7 +196,8 @@ class Sequencer:
         envelope = _envelope(record.envelope)
         moment = clock.from_millis(envelope.received_at)
         stamp = Stamp(
-            moment, clock.iso(moment), envelope.ip, envelope.sent_at, envelope.kind, envelope.trusted
+            moment, clock.iso(moment), envelope.ip, envelope.sent_at, envelope.kind, envelope.trusted,
+            envelope.anonymous_id,
         )
         try:
             units = PROTOCOLS[envelope.protocol].split(envelope, record.body)

@@ -21,6 +21,7 @@ KINDS = frozenset(("identify", "track", "page", "screen", "group", "alias"))
 TRUSTED_KINDS = KINDS | {"record"}
 SHORT = {"i": "identify", "t": "track", "p": "page", "s": "screen", "g": "group", "a": "alias"}
 BATCHES = ("/v1/batch", "/v1/b", "/v1/import", "/beacon/v1/batch")
+BLANKS = b" \t\r\n"
 Id = str | int | float | None
 Reason = tuple[str, str]
 Found = tuple[bytes, Reason | None]
@@ -89,15 +90,17 @@ class Rudder:
     def split(self, envelope: Envelope, body: bytes) -> list[Unit]:
         """The events of a stored body, in the order and number of `parse`, refused ones included.
 
-        Where the body took the slow path the bytes are encoded anew and stand nowhere: offset 0.
+        Where the body took the slow path the bytes are encoded anew and stand nowhere in it: offset
+        and length are 0.
         """
         if envelope.unread:
             return [Unit(body, 0, len(body))]
         if envelope.slow:
             found, _ = _lenient(body, envelope.kind)
-            return [Unit(raw, 0, len(raw)) for raw, _ in found]
+            return [Unit(raw, 0, 0) for raw, _ in found]
         if envelope.kind:
-            return [Unit(body, 0, len(body))]
+            raw = body.strip(BLANKS)
+            return [Unit(raw, body.find(raw), len(raw))]
         try:
             raws = _raws.decode(body).batch
         except RecursionError:
@@ -223,7 +226,7 @@ class _Judge:
         kind = self.kind
         if len(raw) > self.limits.event:
             raise Refused("event_too_large", f"an event may have {self.limits.event} bytes")
-        if raw.lstrip()[:1] != b"{":
+        if raw.lstrip(BLANKS)[:1] != b"{":
             raise Refused("not_an_object", "an event must be a JSON object")
         head: _Ids
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -285,5 +286,37 @@ def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, there: tuple[Pl
         [turnout(), "run", "--config", str(file)], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 1
-    assert ran.stderr.strip().splitlines()[-1].startswith(f"turnout: ingest: server: cannot listen on 127.0.0.1:{port}")
+    said = f"turnout: server: cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert ran.stderr.strip().splitlines()[-1] == said
     assert "Traceback" not in ran.stderr
+
+
+def test_from_an_empty_folder_to_a_demo_event(tmp_path: Path) -> None:
+    """init, check, run --demo: the event is shown arriving with what the transformation gave it."""
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [turnout(), *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    assert run("init").returncode == 0
+    assert run("init").returncode == 1
+    checked = run("check")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    file = tmp_path / "config.yaml"
+    text = file.read_text().replace(":9000/", f":{port}/").replace("8080", "0").replace("8081", "0")
+    file.write_text(text)
+    out = tmp_path / "out"
+    with out.open("w") as output:
+        process = subprocess.Popen([turnout(), "run", "--demo"], cwd=tmp_path, stdout=output, stderr=output)
+    try:
+        until(lambda: "send one yourself" in out.read_text() or process.poll() is not None, 40)
+        said = out.read_text()
+        assert "arrived at hook (POST http://127.0.0.1:" in said
+        assert 'context.checked_by = "drop_internal"' in said
+        assert "curl -u wk_demo: http://127.0.0.1:" in said
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0

@@ -12,13 +12,13 @@ import msgspec
 import xxhash
 from aiohttp import web
 
+from dataplane.clock import SystemClock
 from dataplane.config import parse
 from dataplane.config.model import LogConfig
 from dataplane.deliver.engine import Engine
 from dataplane.log.base import REFUSED
 from dataplane.log.local import open_reader, open_writer
 from transformations.base import Failed, Item, Outputs, Ran, Script
-from turnout.clock import SystemClock
 from turnout.protocol import Envelope
 
 Answer = Callable[[dict[str, Any]], tuple[int, dict[str, str]]]

@@ -11,11 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from dataplane.clock import SystemClock
 from dataplane.config.model import Config
 from dataplane.gateway import Gateway
 from dataplane.log.base import Health
 from dataplane.protocols import PROTOCOLS, record
-from turnout.clock import SystemClock
 from turnout.errors import LogClosed, LogFull
 from turnout.protocol import Envelope, Unit
 

@@ -85,3 +85,10 @@ def test_any_object_stays_an_object_and_keeps_its_other_fields(event: dict[str, 
         assert made.get(name) == codec.loads(raw).get(name)
     assert clock.parse(made["timestamp"])
     assert clock.parse(made["receivedAt"])
+
+
+def test_the_anonymous_id_of_a_header_is_given_to_events_with_neither_id() -> None:
+    made = enriched({"anonymousId": None}, anonymous_id="from-header")
+    assert made["anonymousId"] == "from-header"
+    assert made["rudderId"] == rudder_id("", "from-header")
+    assert "anonymousId" not in enriched({"userId": "u1"}, anonymous_id="from-header")

@@ -135,7 +135,15 @@ def test_a_byte_order_mark_is_taken():
     body = b'\xef\xbb\xbf{"userId":"u"}'
     parsed = parse(body, "track")
     assert parsed.slow
-    assert RUDDER.split(envelope(parsed, "track"), body)[0].raw == b'{"userId":"u"}'
+    (unit,) = RUDDER.split(envelope(parsed, "track"), body)
+    assert unit.raw == b'{"userId":"u"}'
+    assert (unit.offset, unit.length) == (0, 0)
+
+
+def test_a_unit_is_its_object_and_no_blanks():
+    body = b' \r\n{"userId":"u"}\n'
+    (unit,) = RUDDER.split(envelope(parse(body, "track"), "track"), body)
+    assert unit.raw == b'{"userId":"u"}' == body[unit.offset : unit.offset + unit.length]
 
 
 def test_a_body_that_only_a_shallow_stack_could_read_is_split_all_the_same():
@@ -216,8 +224,9 @@ def test_split_gives_the_events_of_parse_in_their_order(events, ascii_only, inde
     assert len(units) == len(parsed.keys) == len(events)
     for index, (event, unit) in enumerate(zip(events, units, strict=True)):
         assert bool(parsed.keys[index]) != (index in parsed.refused)
-        if unit.offset:
+        if unit.length:
             assert body[unit.offset : unit.offset + unit.length] == unit.raw
+        assert bool(unit.length) != parsed.slow
         if index in parsed.refused:
             continue
         decoded = codec.loads(unit.raw)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from transformations.python import codec, deadline, modules
-from transformations.python.compiler import Code
-from transformations.python.guards import BUILTINS, GUARDS, View
+from transformations.python import codec, deadline
+from transformations.python.linker import Linker, plain
 from transformations.python.moment import MOMENT, seconds
 from transformations.python.names import show
 from transformations.python.program import Fault, Program
@@ -21,7 +20,6 @@ __all__ = ["Batch"]
 
 MAX_LINES, MAX_LINE = 100, 300
 """Log lines kept of a trial, and characters of each."""
-_FUNCTIONS = ("transformEvent", "transformBatch")
 
 
 def _sentence(error: BaseException) -> str:
@@ -51,12 +49,9 @@ class Batch:
         self.fault: Fault | None = None
         self.running = False
         self.room = wire.MAX_TOTAL
-        self.views: dict[str, View] = {}
-        self.importing: list[str] = []
         self.places: dict[Any, int] | None = None
         self.single = False
         self.current: Any = None
-        self.builtins: dict[str, Any] = {}
 
     # ---- the way of a batch
 
@@ -65,7 +60,7 @@ class Batch:
         program = self.program
         MOMENT.begin(program.name, self._identity, self._received)
         try:
-            entry, function = self._module()
+            entry, function = Linker(program, self._log).entry()
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  # the script's own failure, whatever it is
@@ -106,13 +101,15 @@ class Batch:
         self.codes.append(code)
 
     def _raised(self, error: Exception) -> str:
+        if deadline.overdue():
+            raise deadline.Expired from None  # the error is what became of the alarm
         file, line = self.program.place(error)
         return f"{file}:{line}: {_sentence(error)}" if file else f"{self.program.file}: {_sentence(error)}"
 
     # ---- transformEvent
 
     def _events(self, function: Callable[..., Any]) -> None:
-        codes, blobs, metadata, moment = self.codes, self.blobs, _plain(self._metadata), MOMENT
+        codes, blobs, metadata, moment = self.codes, self.blobs, plain(self._metadata), MOMENT
         decode, encode, limit = codec.decode, codec.encode, wire.MAX_OUTPUT
         for item, raw in enumerate(self.events):
             moment.item = item
@@ -175,7 +172,7 @@ class Batch:
             if not all(type(event) is dict for event in events):
                 raise ValueError("an event of the batch is not a JSON object")
             identities = [event.get("messageId") for event in events]
-            result = function(events, _plain(self._metadata))
+            result = function(events, plain(self._metadata))
             if not isinstance(result, list | tuple):
                 raise TypeError("returned events from transformBatch(event) is not an array")
             made, errors = self._sorted(result, identities)
@@ -261,18 +258,6 @@ class Batch:
         if len(self.logs) < MAX_LINES:
             line = str(sep).join([_logged(value) for value in values])
             self.logs.append(line[:MAX_LINE].encode("utf-8", "replace").decode())
-
-    def _credential(self, key: Any, /) -> str | None:
-        return self.program.credentials.get(key) if type(key) is str else None
-
-
-def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A function instead of a bound method, whose `repr` would show what it is bound to."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return method(*args, **kwargs)
-
-    return call
 
 
 def _logged(value: Any) -> str:

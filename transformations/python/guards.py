@@ -217,7 +217,11 @@ def _getattr(target: Any, name: str, default: Any = _MISSING, /) -> Any:
 
 
 def _hasattr(target: Any, name: str, /) -> bool:
-    return _getattr(target, name, _MISSING) is not _MISSING
+    try:
+        _getattr(target, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def _setattr(target: Any, name: str, value: Any, /) -> None:

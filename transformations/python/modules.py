@@ -142,8 +142,12 @@ def _strftime(pattern: str, moment: Any = None, /) -> str:
     return time.strftime(pattern, _gmtime() if moment is None else moment)
 
 
+def _time() -> float:
+    return MOMENT.time()
+
+
 _TIME = {
-    "time": MOMENT.time, "time_ns": lambda: int(MOMENT.time() * 1e9), "gmtime": _gmtime,
+    "time": _time, "time_ns": lambda: int(MOMENT.time() * 1e9), "gmtime": _gmtime,
     "localtime": _gmtime, "strftime": _strftime, "strptime": _wrapped(time.strptime), "mktime": time.mktime,
     "struct_time": time.struct_time, "timezone": 0, "tzname": ("UTC", "UTC"),
 }

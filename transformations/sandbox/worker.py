@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 
 import orjson
 
+from transformations.python import deadline
+from transformations.python.batch import Batch
 from transformations.python.program import Fault, Program
 from transformations.sandbox import wire
 
@@ -25,7 +27,7 @@ _CHUNK = 1 << 20
 def serve(channel: int) -> None:
     """Answer requests until the other side hangs up."""
     gc.set_threshold(50_000, 20, 20)
-    signal.signal(signal.SIGALRM, _alarm)
+    deadline.install()
     current: Program | None = None
     while True:
         payload = _read(channel)
@@ -36,7 +38,7 @@ def serve(channel: int) -> None:
             continue
         assert current is not None
         if kind == wire.CHECK:
-            _timed(current, current.check)
+            _timed(current, partial(_check, current))
             _write(channel, _fault(current.fault) if current.fault else wire.reply((), ()))
             continue
         answer = _run(current, payload)
@@ -61,23 +63,24 @@ def probe(channel: int) -> None:
     socket.socket()
 
 
-class Expired(BaseException):
-    """The soft deadline; not an Exception, so that no script can catch it."""
-
-
-def _alarm(*_: object) -> None:
-    raise Expired
+def _check(program: Program) -> None:
+    """Run the module once, without events."""
+    if program.fault is None:
+        batch = Batch(program, (), ())
+        batch.run()
+        program.fault = batch.fault
 
 
 def _timed(program: Program, step: Callable[[], None]) -> None:
     """Run a step under the soft deadline; being cut off becomes the program's fault."""
     try:
-        signal.setitimer(signal.ITIMER_REAL, program.timeout)
+        deadline.arm(program.timeout)
         try:
             step()
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-    except Expired:
+            deadline.disarm()
+    except deadline.Expired:
+        deadline.disarm()
         program.fault = Fault("timeout", f"took longer than {program.timeout:g} s to load", program.file)
         program.spent = True
     except MemoryError:
@@ -89,14 +92,15 @@ def _run(program: Program, payload: bytes) -> bytes:
     if program.fault is not None:
         return _fault(program.fault)
     flags, events, metadata = wire.read_request(payload)
-    batch = program.batch(events, metadata)
+    batch = Batch(program, events, metadata)
     try:
-        signal.setitimer(signal.ITIMER_REAL, program.timeout)
+        deadline.arm(program.timeout)
         try:
             batch.run()
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-    except Expired:
+            deadline.disarm()
+    except deadline.Expired:
+        deadline.disarm()
         batch.stopped(wire.TIMEOUT, f"took longer than {program.timeout:g} s")
     except MemoryError:
         batch.stopped(wire.MEMORY, "needs more memory than allowed")

@@ -43,6 +43,9 @@ TABLE = [
     (Response(0, error="h: a private address", permanent=True), "dead"),
 ]
 """The house's status table; a tool's own rules are shown by its fixtures (`own_statuses`)."""
+_SECRET = re.compile(
+    r"(^|_)(api_?key|secret|token|password|passphrase|access_key|private_key|credentials?)($|_)"
+)
 
 
 class DestinationContract:
@@ -91,6 +94,12 @@ class DestinationContract:
         for name, info in fields.items():
             assert info.description, f"{name} has no description"
             assert info.examples, f"{name} has no example"
+
+    def test_what_is_named_like_a_secret_is_one(self) -> None:
+        """A token in a plain `str` would be shown in logs, previews and dead letters."""
+        for name, info in self.destination.settings_type.model_fields.items():
+            if _SECRET.search(name):
+                assert "Secret" in repr(info.annotation), f"{name} should be a SecretStr"
 
     def test_the_readme_names_every_setting(self) -> None:
         """A setting nobody explains is one nobody finds."""

@@ -1,0 +1,216 @@
+"""Transformations: what the sandbox costs beside the same function in plain Python, in one run.
+
+CPU seconds of the parent, the zygote and its workers, per event; the yardstick is `orjson` loads, the
+same source executed as it is, and `orjson` dumps, in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable, Coroutine
+from statistics import median
+from typing import Any
+
+import orjson
+
+from bench import cpu
+from bench.paired import paired
+from bench.row import Row, at_most, plain
+from transformations import Pool
+from transformations.base import Item, Script
+
+BATCH = 100
+ROUNDS = 40
+"""Batches per slice."""
+EVENT = {
+    "type": "track", "event": "Order Completed", "messageId": "5f0c1b1e-3f0a-4a43-9c61-0b0c1f7be001",
+    "anonymousId": "9b2d0d2c-55c1-4a0e-8c53-7d8b7f7f0a10", "userId": "customer-004711", "channel": "web",
+    "originalTimestamp": "2026-11-23T09:36:55.120Z", "sentAt": "2026-11-23T09:36:55.220Z",
+    "properties": {
+        "order_id": "A-100234", "total": "149.90", "currency": "eur", "coupon": "", "shipping": 4.9,
+        "url": "https://shop.example.com/thanks?utm_source=mail&utm_campaign=autumn",
+        "products": [
+            {"sku": "B-17", "name": "Lamp", "price": 39.9, "quantity": 2, "category": "Light"},
+            {"sku": "C-02", "name": "Chair", "price": 65.2, "quantity": 1, "category": "Office"},
+        ],
+    },
+    "context": {
+        "traits": {"email": "Ada.Lovelace@Example.com", "firstName": "ada", "phone": "+49 (30) 123-4567"},
+        "library": {"name": "sdk-js", "version": "3.1.0"}, "locale": "de-DE", "ip": "192.0.2.17",
+        "userAgent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)",
+        "page": {"path": "/thanks", "title": "Thank you", "referrer": "https://shop.example.com/cart"},
+    },
+    "integrations": {"All": True},
+}
+IDENTITY = "def transformEvent(event, metadata):\n    return event\n"
+TYPICAL = '''
+import re
+
+DIGITS = re.compile(r"[^0-9+]")
+NAMES = {"firstName": "first_name", "lastName": "last_name"}
+INTERNAL = ("turnout.example", "test.example")
+
+
+def tidy(traits):
+    out = {}
+    for key, value in traits.items():
+        if value not in (None, ""):
+            out[NAMES.get(key, key)] = value.strip() if isinstance(value, str) else value
+    return out
+
+
+def transformEvent(event, metadata):
+    if event.get("type") != "track":
+        return event
+    context = event.get("context") or {}
+    traits = tidy(context.get("traits") or {})
+    email = traits.get("email")
+    if email:
+        traits["email"] = email = email.lower()
+        domain = email.rpartition("@")[2]
+        if domain in INTERNAL:
+            return None
+        traits["domain"] = domain
+    if "phone" in traits:
+        traits["phone"] = DIGITS.sub("", traits["phone"])
+    properties = event["properties"]
+    properties["total"] = float(properties["total"])
+    properties["items"] = sum(p["quantity"] for p in properties["products"])
+    properties["categories"] = sorted({p["category"].lower() for p in properties["products"]})
+    properties["currency"] = properties["currency"].upper()
+    event["event"] = f"{event['event']} ({properties['currency']})"
+    context.pop("ip", None)
+    context["traits"] = traits
+    event["context"] = context
+    return event
+'''
+RAW = orjson.dumps(EVENT)
+ITEMS = [Item(RAW, b'{"sourceId":"website","receivedAt":"2026-11-23T09:36:55.900Z"}')] * BATCH
+
+
+class _Bench:
+    """A pool in a loop of its own; every measure is CPU microseconds per event of the whole family."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.pool = Pool(warm=16)
+        self.do(self.pool.start())
+
+    def do(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(work)
+
+    def close(self) -> None:
+        self.do(self.pool.stop())
+        self.loop.close()
+
+    def sandboxed(self, script: Script) -> Callable[[], float]:
+        async def batches() -> None:
+            for _ in range(ROUNDS):
+                await self.pool.run(script, ITEMS)
+
+        def one() -> float:
+            before = cpu.cpu_seconds(os.getpid())
+            self.do(batches())
+            return (cpu.cpu_seconds(os.getpid()) - before) / (ROUNDS * BATCH) * 1e6
+
+        one()
+        return one
+
+
+def bare(source: str | None) -> Callable[[], float]:
+    """CPU microseconds per event of loads, the function (None: none at all) and dumps, here."""
+    scope: dict[str, Any] = {}
+    if source:
+        exec(source, scope)
+    function = scope.get("transformEvent")
+
+    def one() -> float:
+        before = time.process_time()
+        for _ in range(ROUNDS * BATCH):
+            event = orjson.loads(RAW)
+            if function is not None:
+                event = function(event, None)
+            orjson.dumps(event)
+        return (time.process_time() - before) / (ROUNDS * BATCH) * 1e6
+
+    return one
+
+
+def rows() -> list[Row]:
+    """All rows of this area; about 15 s."""
+    bench = _Bench()
+    try:
+        return [*_cost(bench), *_many(bench), _start(bench), _delay(bench)]
+    finally:
+        bench.close()
+
+
+def _cost(bench: _Bench) -> list[Row]:
+    typical = paired(bench.sandboxed(Script("typical", TYPICAL)), bare(TYPICAL))
+    identity = paired(bench.sandboxed(Script("identity", IDENTITY)), bare(None))
+    return [
+        at_most("transform: typical script / orjson + plain Python", typical.ratio, 2.2, note=typical.note),
+        plain("transform: typical script, CPU per event", median(typical.a), "us", f"plain {median(typical.b):.1f} us"),
+        at_most("transform: identity / orjson loads + dumps", identity.ratio, 3.3, note=identity.note),
+        plain("transform: identity, CPU per event", median(identity.a), "us", f"plain {median(identity.b):.1f} us"),
+    ]
+
+
+def _many(bench: _Bench) -> list[Row]:
+    scripts = [Script(f"s{number}", TYPICAL) for number in range(1000)]
+    alone = bench.sandboxed(scripts[0])
+    first = median([alone() for _ in range(3)])
+    for script in scripts[1:200]:
+        bench.do(bench.pool.run(script, ITEMS[:1]))
+    health = bench.pool.health()
+    warm = bench.sandboxed(scripts[0])
+    again = median([warm() for _ in range(3)])
+    return [
+        at_most("transform: a warm script among 200 / alone", again / first, 1.2),
+        at_most("transform: idle workers after 200 scripts", float(health["idle"]), 16, ""),
+    ]
+
+
+def _start(bench: _Bench) -> Row:
+    number = 60
+
+    async def starts() -> None:
+        for i in range(number):
+            await bench.pool.check(Script(f"start{i}", IDENTITY))
+
+    bench.do(starts())
+    before = cpu.cpu_seconds(bench.pool.zygote_pid, whole_tree=False), time.process_time()
+    bench.do(starts())
+    zygote = cpu.cpu_seconds(bench.pool.zygote_pid, whole_tree=False) - before[0]
+    here = time.process_time() - before[1]
+    began = time.perf_counter()
+    bench.do(starts())
+    wall = (time.perf_counter() - began) / number * 1e3
+    return at_most("transform: a worker's start, wall (its CPU is less)", wall, 5, "ms",
+                   f"zygote {zygote / number * 1e3:.1f} ms and parent {here / number * 1e3:.1f} ms CPU of it")
+
+
+def _delay(bench: _Bench) -> Row:
+    """Another script's batch beside one that loops for ever."""
+    good, loop = Script("good", IDENTITY), Script("loop", "def transformEvent(e, m):\n    while True: pass\n", timeout=1.0)
+
+    async def measure() -> list[float]:
+        found = []
+        hanging = asyncio.create_task(bench.pool.run(loop, ITEMS[:4]))
+        while not hanging.done():
+            await asyncio.sleep(0.05)
+            began = time.perf_counter()
+            await bench.pool.run(good, ITEMS[:1])
+            found.append((time.perf_counter() - began) * 1e3)
+        return found
+
+    delays = bench.do(measure())
+    return at_most("transform: another script's batch beside a looping one, worst", max(delays), 200, "ms",
+                   f"{len(delays)} batches, median {median(delays):.1f} ms")
+
+
+if __name__ == "__main__":
+    print(json.dumps([row.as_dict() for row in rows()], indent=1))

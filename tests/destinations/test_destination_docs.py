@@ -1,0 +1,31 @@
+"""The pages of docs/destinations are what the classes, READMEs and fixtures say today."""
+
+from __future__ import annotations
+
+import pytest
+
+from destinations import docs, registry
+
+
+def test_no_page_is_stale() -> None:
+    assert docs.stale() == [], "run: python -m destinations.docs"
+
+
+def test_no_page_is_left_over() -> None:
+    assert {path.stem for path in docs.FOLDER.glob("*.md")} == set(registry._own())
+
+
+@pytest.mark.parametrize("slug", sorted(registry._own()))
+def test_a_page_names_every_setting_and_shows_every_fixture(slug) -> None:
+    page = docs.page(slug)
+    for name in registry.find(slug).settings_type.model_fields:
+        assert f"| `{name}` |" in page
+    assert page.count("\nGiven\n") == page.count("```yaml") / 2
+
+
+def test_checking_says_which_page_is_stale(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(docs, "FOLDER", tmp_path / "new")
+    assert docs.main(["--check"]) == 1
+    assert "docs/destinations/webhook.md is stale" in capsys.readouterr().err
+    assert docs.main([]) == 0
+    assert docs.main(["--check"]) == 0

@@ -1,0 +1,144 @@
+"""The contract suite finds what it is there to find: each broken adapter fails the right test."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+GOOD = """
+from typing import ClassVar
+from pydantic import Field, SecretStr
+from turnout import *
+
+class ToolSettings(Settings):
+    api_key: SecretStr = Field(description="The key.", examples=["k"])
+    dataset: str = Field("main", description="Where events go.", examples=["main"])
+
+class Tool(Destination[ToolSettings]):
+    slug: ClassVar = "tool"
+    names: ClassVar = ("Tool",)
+    kinds: ClassVar = frozenset({Kind.TRACK})
+    delivery: ClassVar = Delivery(batch=50)
+    settings_type: ClassVar = ToolSettings
+
+    def request(self, event, at):
+        key = self.settings.api_key.get_secret_value()
+        body = {"id": event.message_id, "name": event.get("event", None)}
+        return Request("POST", "https://tool.example.com/" + self.settings.dataset, Json(body),
+                       {"Authorization": "Bearer " + key})
+"""
+FIXTURE = """
+settings: {api_key: a-key}
+event: {type: track, messageId: m-1, event: Booked, properties: {seats: 2}}
+sends:
+  - url: https://tool.example.com/main
+    headers: {authorization: Bearer a-key}
+    json: {id: m-1, name: Booked}
+when:
+  - {status: 200, verdict: delivered}
+"""
+README = "# Tool\n`api_key` and `dataset`.\n"
+
+
+@pytest.fixture
+def tried(pytester: pytest.Pytester):
+    """Run the suite (or what `only` names) over an adapter; returns names of the tests that failed."""
+
+    def run(code: str = GOOD, fixture: str = FIXTURE, readme: str = README, only: str = "") -> set[str]:
+        folder = pytester.mkpydir("tool")
+        (folder / "__init__.py").write_text(code)
+        (folder / "README.md").write_text(readme)
+        (folder / "fixtures").mkdir()
+        (folder / "fixtures" / "one.yaml").write_text(textwrap.dedent(fixture))
+        pytester.makepyfile(
+            test_tool="from tool import Tool\nfrom turnout.testing import DestinationContract\n"
+            "class TestTool(DestinationContract):\n    destination = Tool\n"
+        )
+        result = pytester.inline_run("-p", "no:cacheprovider", "-p", "no:asyncio", "-k", only)
+        _, _, failed = result.listoutcomes()
+        return {report.location[2].split(".")[-1].split("[")[0] for report in failed}
+
+    return run
+
+
+def test_a_good_adapter_passes(tried) -> None:
+    assert tried() == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "test"),
+    [
+        ('slug: ClassVar = "tool"', 'slug: ClassVar = "other"', "test_it_says_what_it_is"),
+        (', examples=["main"]', "", "test_every_setting_is_described_with_an_example"),
+        ("class ToolSettings(Settings):", "class ToolSettings(Settings, extra='ignore'):",
+         "test_settings_are_strict"),
+        ("api_key: SecretStr", "api_key: str", "test_what_is_named_like_a_secret_is_one"),
+        ('"name": event.get("event", None)', '"name": event.get("event"), "key": str(self.settings)',
+         "test_fixture"),
+        ('slug: ClassVar = "tool"', 'slug: ClassVar = "tool"\n    __repr__ = lambda s: s.settings.api_key'
+         '.get_secret_value()', "test_secrets_are_never_shown"),
+        ('"id": event.message_id', '"id": id(event)', "test_twice_the_same"),
+        ('"name": event.get("event", None)', '"name": event.message.pop("event", None)', "test_twice_the_same"),
+        ('"name": event.get("event", None)', '"name": event.message["event"]', "test_hostile_events_never_raise"),
+        ('"name": event.get("event", None)', '"name": event.get("event", "").upper()',
+         "test_hostile_events_never_raise"),
+        ('"https://tool.example.com/" + self.settings.dataset', '"https://tool.example.com/?k=" + key',
+         "test_fixture"),
+    ],
+)
+def test_a_broken_adapter_fails(tried, old, new, test) -> None:
+    assert old in GOOD
+    assert tried(GOOD.replace(old, new), only=test) == {test}
+
+
+BROKEN = {
+    "test_batches_keep_to_their_bytes": """
+    def merge(self, requests):
+        import dataclasses
+        return dataclasses.replace(super().merge(requests), body=JsonArray(["x" * 4000]))
+""",
+    "test_every_event_is_in_one_request_or_has_a_verdict": """
+    def exchange(self, events, at, resume=None):
+        yield Request("POST", "https://tool.example.com/", Json(1), events=tuple(range(len(events) - 1)))
+        return [delivered(200)] * len(events)
+""",
+    "test_order_of_a_user_is_kept": """
+    def exchange(self, events, at, resume=None):
+        found = {}
+        for i in reversed(range(len(events))):
+            found[i] = self.judge((yield Request("POST", "https://t.example/", Json(1), events=(i,))), at)
+        return [found[i] for i in range(len(events))]
+""",
+    "test_status": """
+    def judge(self, response, at):
+        return delivered(200)
+""",
+    "test_kinds_it_does_not_take_are_filtered": """
+    def verdict(self, event, at):
+        return [Request("POST", "https://tool.example.com/", Json(1))]
+""",
+}
+
+
+@pytest.mark.parametrize("test", sorted(BROKEN))
+def test_broken_delivery_fails(tried, test) -> None:
+    assert tried(GOOD + BROKEN[test], only=test) == {test}
+
+
+def test_broken_papers_fail(tried) -> None:
+    failed = tried(fixture=FIXTURE.replace("verdict: delivered", "verdict: dead"), readme="# Tool\n`api_key`\n")
+    assert failed == {"test_answer", "test_the_readme_names_every_setting"}
+
+
+def test_a_fixture_with_an_unknown_key_is_an_error(pytester: pytest.Pytester) -> None:
+    from turnout.testing.fixture import _read
+
+    path = pytester.path / "odd.yaml"
+    for text, said in (("event: {}\nsettings: {}\nsend: []", "send"), ("event: {}", "needs event and settings"),
+                       ("event: {}\nsettings: {}\nsends: [{url: x, jsn: 1}]", "jsn")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=said):
+            _read(path)

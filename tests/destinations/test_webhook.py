@@ -1,0 +1,133 @@
+"""What the webhook does beyond the contract: batches, headers, what events may not say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from dataplane.deliver.http import Sender
+from destinations import registry
+from turnout import Context, Delivery, Event, Json, JsonArray, Response
+from turnout.preview import describe
+from turnout.testing import drive
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+URL = "https://hooks.example.com/in"
+
+
+def hook(**settings):
+    return registry.build("webhook", {"webhook_url": URL, **settings})
+
+
+def event(ident: str = "m-1", *, trusted: bool = False, **fields) -> Event:
+    message = {"type": "track", "messageId": ident, **fields}
+    return Event(message=message, key=1, source="web", trusted=trusted)
+
+
+def sent(adapter, events, **delivery):
+    _, requests = drive(adapter, events, Context(NOW, Delivery(**delivery)), lambda _: Response(200))
+    return requests
+
+
+def test_every_attempt_has_the_same_key_and_every_event_its_own() -> None:
+    first, again = (sent(hook(), [event("m-1"), event("m-2")]) for _ in range(2))
+    keys = [request.headers["Idempotency-Key"] for request in first]
+    assert keys == [request.headers["Idempotency-Key"] for request in again]
+    assert len(set(keys)) == 2
+
+
+def test_a_key_of_your_own_is_left_alone() -> None:
+    (request,) = sent(hook(headers={"idempotency-key": "fixed-one"}), [event()])
+    assert request.headers == {"idempotency-key": "fixed-one"}
+    (request,) = sent(hook(idempotency_key=False), [event()])
+    assert request.headers == {}
+    (request,) = sent(hook(), [Event(message={"type": "track"})])
+    assert request.headers == {}, "without a messageId there is nothing to tell events apart by"
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_batch_is_an_array_without_anyones_key(count) -> None:
+    (request,) = sent(hook(headers={"X-A": "1"}), [event(f"m-{i}") for i in range(count)], batch=10)
+    assert isinstance(request.body, JsonArray)
+    assert [v["messageId"] for v in request.body.values] == [f"m-{i}" for i in range(count)]
+    assert request.headers == {"X-A": "1"}
+
+
+def test_batch_one_is_the_event_itself() -> None:
+    (request,) = sent(hook(), [event()])
+    assert request.body == Json({"type": "track", "messageId": "m-1"})
+
+
+@pytest.mark.parametrize("key", ["header", "fullPath", "appendPath"])
+@pytest.mark.parametrize("options", [None, {"fullPath": "https://elsewhere.example/", "appendPath": "/x"}])
+def test_an_untrusted_event_names_neither_address_nor_header(key, options) -> None:
+    value = {"Authorization": "stolen"} if key == "header" else "https://elsewhere.example/"
+    message = {"type": "track", "messageId": "m", key: value, "integrations": {"Webhook": options}}
+    (request,) = sent(hook(idempotency_key=False), [Event(message=message, options=options)])
+    assert (request.url, request.headers) == (URL, {})
+    assert request.body == Json(message)
+
+
+def test_a_trusted_event_cannot_take_over_the_connection() -> None:
+    own = {"Host": "other.example", "Content-Length": "1", "transfer-encoding": "chunked", "X-A": "a", "X-B": 3}
+    (request,) = sent(hook(idempotency_key=False), [event(trusted=True, header=own)])
+    assert request.headers == {"X-A": "a"}
+
+
+async def test_a_header_that_would_split_the_request_is_dead(recorder) -> None:
+    adapter = registry.build("webhook", {"webhook_url": recorder.url})
+    (request,) = sent(adapter, [event(trusted=True, header={"X-A": "a\r\nX-Admin: 1"})])
+    sender = Sender(allow_private=True)
+    response = await sender.send(request, 5)
+    await sender.close()
+    assert response.permanent
+    assert not recorder.received
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"X A": "1"}, {"X-A": "a\nb"}, {"Host": "h"}, {"": "x"}, [{"to": "x"}], ["X-A"], "X-A: 1", {"X-A": 1},
+     [{"from": "X-A"}]],
+)
+def test_headers_that_are_none_are_refused_without_their_value(headers) -> None:
+    with pytest.raises(ValidationError) as caught:
+        hook(headers=headers)
+    assert caught.value.errors()[0]["loc"][0] == "headers"
+
+
+def test_headers_of_the_settings_are_never_shown() -> None:
+    adapter = hook(headers={"X-Team": "the-team-token"}, webhook_url=f"{URL}?token=the-query-token")
+    (request,) = sent(adapter, [event(note="the-team-token")])
+    shown = str(describe(request, adapter.settings.secrets()))
+    assert "the-team-token" not in shown
+    assert "the-query-token" not in shown
+    assert request.headers["X-Team"] == "the-team-token"
+
+
+@pytest.mark.parametrize(
+    ("message", "ip"),
+    [
+        ({"request_ip": "203.0.113.9"}, "203.0.113.9"), ({"request_ip": "203.0.113.9", "context": None}, "203.0.113.9"),
+        ({"request_ip": "203.0.113.9", "context": {"ip": "198.51.100.1"}}, "198.51.100.1"),
+        ({"request_ip": "203.0.113.9", "context": {"ip": ""}}, "203.0.113.9"), ({"context": {}}, None),
+        ({"request_ip": 7}, None), ({"request_ip": ""}, None),
+    ],
+)
+def test_the_address_of_the_client_is_filled_in(message, ip) -> None:
+    (request,) = sent(hook(), [event(**message)])
+    assert (request.body.value.get("context") or {}).get("ip") == ip
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", False), ("DELETE", False), ("PUT", True), ("PATCH", True)])
+async def test_each_method_arrives(recorder, method, body) -> None:
+    adapter = registry.build("webhook", {"webhook_url": recorder.url + "in?fixed=1", "method": method})
+    (request,) = sent(adapter, [event(properties={"a": {"b": [1, "ü&"]}, "n": None, "t": True})])
+    sender = Sender(allow_private=True)
+    assert (await sender.send(request, 5)).status == 200
+    await sender.close()
+    (came,) = recorder.received
+    assert (came.method, came.path, bool(came.body)) == (method, "/in", body)
+    flat = {} if body else {"a.b[0]": "1", "a.b[1]": "ü&", "t": "true"}
+    assert came.query == {"fixed": "1", **flat}

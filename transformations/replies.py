@@ -1,0 +1,72 @@
+"""Reading what a worker says, which is whatever a hostile script made of it.
+
+Every output is checked to be one well-formed JSON object in UTF-8, and stays bytes: it is never
+decoded here, but what is later spliced into a request cannot break out of its place.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from transformations.base import Failed, Outputs, Ran, Script
+from transformations.sandbox import wire
+
+__all__ = ["Fault", "fault", "lines", "outputs", "text"]
+
+
+class Fault(msgspec.Struct):
+    """Why none of a batch was run."""
+
+    kind: Literal["error", "timeout", "memory"]
+    message: str
+    file: str
+    line: int
+
+
+class _Object(msgspec.Struct):
+    """Any JSON object: decoding checks the syntax of all of it and keeps nothing."""
+
+
+_object = msgspec.json.Decoder(_Object)
+_faults = msgspec.json.Decoder(Fault)
+_strings = msgspec.json.Decoder(list[str])
+
+
+def outputs(blobs: list[bytes], script: Script) -> Ran:
+    """The outputs of one event, checked."""
+    try:
+        for blob in blobs:
+            _object.decode(blob)
+            str(blob, "utf-8")  # msgspec does not look into what it skips
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Failed(f"{script.file or script.name}: returned something that is not a JSON object")
+    return Outputs(tuple(blobs))
+
+
+def fault(answer: bytearray) -> Fault:
+    """The payload of a FAULT frame; raises `wire.Garbled`."""
+    try:
+        found = _faults.decode(memoryview(answer)[1:])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise wire.Garbled("the worker's complaint cannot be read") from None
+    found.message, found.file = _printable(found.message), _printable(found.file)
+    return found
+
+
+def lines(data: bytes) -> list[str]:
+    """What a trial logged; raises `wire.Garbled`."""
+    try:
+        return _strings.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise wire.Garbled("the worker's log cannot be read") from None
+
+
+def text(blob: bytes) -> str:
+    """A reason for people: no control characters, bounded."""
+    return _printable(blob[: wire.MAX_REASON].decode("utf-8", "replace"))
+
+
+def _printable(said: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in said[: wire.MAX_REASON])
