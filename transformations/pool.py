@@ -105,7 +105,7 @@ class Pool:
         assert self._zygote is not None
         probe = await self._zygote.spawn(PROBE_MEMORY, probe=True)
         try:
-            passed = bytes(await probe.exchange(b"", 5.0))[1:]
+            passed = (await probe.exchange(b"", 5.0))[1:]
             status = await probe.exit_status()
         except (Lost, TimeoutError) as error:
             raise Unavailable(f"the sandbox's self-test failed: {error}") from None
@@ -187,7 +187,8 @@ class Pool:
         script = job.script
         worker = await self._worker(script)
         chunk = job.todo.popleft()
-        request = wire.request([(job.items[i].event, job.items[i].metadata) for i in chunk], job.flags)
+        items = [job.items[i] for i in chunk]
+        request = wire.request([item.event for item in items], [item.metadata for item in items], job.flags)
         patience = script.timeout + GRACE
         if worker.key is None:
             request = _load(script) + request
@@ -206,7 +207,7 @@ class Pool:
             self._busy.discard(worker)
             self._keep(worker)
 
-    def _settle(self, job: _Job, chunk: list[int], answer: bytearray) -> bool:
+    def _settle(self, job: _Job, chunk: list[int], answer: bytes) -> bool:
         """Take an answer in; True when the worker is not to be used again. Raises `Garbled`."""
         if answer[0] == wire.FAULT:
             fault = replies.fault(answer)
@@ -219,18 +220,24 @@ class Pool:
         reply = wire.read_reply(answer, len(chunk))
         again: list[int] = []
         hurt: Kind | None = None
-        for place, (i, code, blobs) in enumerate(zip(chunk, reply.codes, reply.blobs, strict=True)):
+        blobs, at = reply.blobs, 0
+        if len(blobs) == len(chunk) and reply.codes.count(1) == len(chunk):
+            for i, ran in zip(chunk, replies.single(blobs, job.script), strict=True):
+                job.results[i] = ran
+            return self._logged(job, reply)
+        for place, (i, code) in enumerate(zip(chunk, reply.codes, strict=True)):
+            start, at = at, at + wire.held(code)
             if code >= 0:
-                job.results[i] = replies.outputs(blobs, job.script)
+                job.results[i] = replies.outputs(blobs[start:at], job.script)
             elif code == wire.ERROR:
-                job.results[i] = Failed(replies.text(blobs[0]))
+                job.results[i] = Failed(replies.text(blobs[start]))
             elif code == wire.NOT_RUN:
                 again.append(i)
             else:
                 hurt = "timeout" if code == wire.TIMEOUT else "memory"
                 # The first of a list had all the time there is; others are tried alone once.
                 if place == 0 and (len(chunk) == 1 or reply.codes[1] == wire.NOT_RUN):
-                    job.results[i] = Failed(f"{job.script.file or job.script.name}: {replies.text(blobs[0])}", hurt)
+                    job.results[i] = Failed(f"{job.script.file or job.script.name}: {replies.text(blobs[start])}", hurt)
                 else:
                     job.todo.append([i])
         if len(again) == len(chunk):
@@ -239,9 +246,14 @@ class Pool:
             job.todo.appendleft(again)
         if hurt:
             self._killed(job, hurt)
+        self._logged(job, reply)
+        return bool(hurt)
+
+    @staticmethod
+    def _logged(job: _Job, reply: wire.Reply) -> bool:
         if reply.logs:
             job.logs.extend(replies.lines(reply.logs))
-        return bool(hurt)
+        return False
 
     def _lost(self, job: _Job, chunk: list[int], error: Lost | wire.Garbled) -> None:
         kind: Kind = "crash"

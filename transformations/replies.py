@@ -13,7 +13,7 @@ import msgspec
 from transformations.base import Failed, Outputs, Ran, Script
 from transformations.sandbox import wire
 
-__all__ = ["Fault", "fault", "lines", "outputs", "text"]
+__all__ = ["Fault", "fault", "lines", "outputs", "single", "text"]
 
 
 class Fault(msgspec.Struct):
@@ -29,7 +29,7 @@ class _Object(msgspec.Struct):
     """Any JSON object: decoding checks the syntax of all of it and keeps nothing."""
 
 
-_object = msgspec.json.Decoder(_Object)
+_check = msgspec.json.Decoder(_Object).decode
 _faults = msgspec.json.Decoder(Fault)
 _strings = msgspec.json.Decoder(list[str])
 
@@ -38,14 +38,27 @@ def outputs(blobs: list[bytes], script: Script) -> Ran:
     """The outputs of one event, checked."""
     try:
         for blob in blobs:
-            _object.decode(blob)
-            str(blob, "utf-8")  # msgspec does not look into what it skips
+            _check(blob)
+            if not blob.isascii():
+                str(blob, "utf-8")  # msgspec does not look into what it skips
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failed(f"{script.file or script.name}: returned something that is not a JSON object")
     return Outputs(tuple(blobs))
 
 
-def fault(answer: bytearray) -> Fault:
+def single(blobs: list[bytes], script: Script) -> list[Ran]:
+    """`outputs` of a whole batch whose events have one output each, as most have: half the cost."""
+    try:
+        for _ in map(_check, blobs):
+            pass
+        if not all(map(bytes.isascii, blobs)):
+            str(b"\n".join(blobs), "utf-8")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [outputs([blob], script) for blob in blobs]
+    return [Outputs((blob,)) for blob in blobs]
+
+
+def fault(answer: bytes) -> Fault:
     """The payload of a FAULT frame; raises `wire.Garbled`."""
     try:
         found = _faults.decode(memoryview(answer)[1:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import deque
 from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ __all__ = ["BEHIND", "Client", "Context", "Delivery", "Destination", "Exchange",
 
 S = TypeVar("S", bound=Settings)
 EVERY_KIND = frozenset(Kind)
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 BEHIND = "waits behind an earlier event of its user"
 
 
@@ -61,7 +61,9 @@ class Context:
     def id(self, event: Event, *salt: str) -> str:
         """A UUID that is the same for the same source, messageId, child and salt, on every attempt."""
         seed = "\0".join((event.source, event.message_id, str(event.child), *salt))
-        return str(uuid.UUID(bytes=sha256(seed.encode("utf-8", "replace")).digest()[:16], version=4))
+        text = sha256(seed.encode("utf-8", "replace")).hexdigest()
+        # The bits of version 4 and its variant (RFC 9562 §5.4); uuid.UUID takes five times as long.
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def judge(response: Response, now: datetime) -> Verdict:
@@ -210,7 +212,7 @@ class Destination(Generic[S]):
             if not parts:
                 continue
             merged = self.merge([r for _, r in parts]) if chunk.merged else parts[0][1]
-            request = replace(merged, events=tuple(i for i, _ in parts))
+            request = _carrying(merged, tuple([i for i, _ in parts]))
             response = yield request
             assert response is not None
             answers = self.verdicts(request, response, at)
@@ -302,6 +304,11 @@ def worst(one: Verdict | None, other: Verdict) -> Verdict:
     if one is None or _RANK[other.outcome] > _RANK[one.outcome]:
         return other
     return one
+
+
+def _carrying(r: Request, events: tuple[int, ...]) -> Request:
+    """`dataclasses.replace` in a third of its time: this is done for every request there is."""
+    return Request(r.method, r.url, r.body, r.headers, r.params, r.secret, events)
 
 
 def _spent(verdict: Verdict | None) -> bool:

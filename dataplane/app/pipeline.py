@@ -45,7 +45,7 @@ class Pipeline:
 
     async def commit(self) -> None:
         """Switch between two requests."""
-        self._running().commit()
+        await self._running().commit()
 
     async def abort(self) -> None:
         """Forget what was prepared."""

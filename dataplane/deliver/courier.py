@@ -197,7 +197,7 @@ class Courier:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("deliver.fault", destination=self.plan.id, error=repr(error), exc_info=error)
+            log.error("deliver.fault", destination=self.plan.id, error=type(error).__name__, exc_info=error)
         if not self.closed:
             self.pump()
 

@@ -82,8 +82,7 @@ class Engine:
         )
         self._recount()
         await self.prepare(config)
-        self.commit()
-        await self._commit()  # where a new destination begins must survive a kill before its first event
+        await self.commit()
         for work in (self._front(), self._keep_books(), self._release()):
             self._spawn(work).add_done_callback(self._stopped)
 
@@ -96,7 +95,7 @@ class Engine:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("engine.fault", error=repr(error), exc_info=error)
+            log.error("engine.fault", error=type(error).__name__, exc_info=error)
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
         """A loop of the engine never ends by itself: a fault ends the process, which is restarted."""
@@ -121,8 +120,12 @@ class Engine:
         self._prepared = await plans.build(config, self._runner)
         self._config = config
 
-    def commit(self) -> None:
-        """Swap to what was prepared, between two requests."""
+    async def commit(self) -> None:
+        """Swap to what was prepared, between two requests, and store where new destinations begin."""
+        self._swap()
+        await self._commit()
+
+    def _swap(self) -> None:
         if self._prepared is None or self._config is None:
             raise Unavailable("no config is prepared")
         prepared, self._prepared = self._prepared, None
@@ -355,5 +358,5 @@ class Engine:
 
 def _die(error: BaseException) -> None:
     """End the process at once: everything durable is in its files, and the app starts it again."""
-    log.critical("engine.died", error=repr(error))
+    log.critical("engine.died", error=type(error).__name__)
     os._exit(70)

@@ -51,6 +51,8 @@ class Ledger:
         self._fresh: dict[tuple[str, int, int], Payload] = {}
         self._queue: list[tuple[Changes, dict[tuple[str, int, int], Payload]]] = []
         self._new: dict[tuple[str, int, int], Payload] = {}
+        self._turn = asyncio.Lock()
+        self._writing: asyncio.Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
         for (scope, ident, what), n in self.state.counts().items():
             if scope == "destination":
@@ -134,24 +136,36 @@ class Ledger:
                     changes.counts.append(("destination", ident, what, n))
         fresh, self._new = self._new, {}
         self._queue.append((changes, fresh))
-        loop = asyncio.get_running_loop()
-        while self._queue:
-            changes, fresh = self._queue[0]
-            try:
-                await loop.run_in_executor(self._thread, self._write, changes, before)
-            except Exception as error:  # noqa: BLE001 -- disk full, I/O error: said, kept, tried again
-                if not self.stuck:
-                    log.error("state.stuck", error=f"{type(error).__name__}: {error}")
-                self.stuck = True
-                return False
-            self._queue.pop(0)
-            self.commits += 1
-            for name, payload in fresh.items():
-                if self._fresh.get(name) is payload:
-                    del self._fresh[name]
+        async with self._turn:
+            while self._queue:
+                if not await self._write_first(before):
+                    return False
         if self.stuck:
             log.info("state.recovered")
         self.stuck = False
+        return True
+
+    async def _write_first(self, before: Callable[[], None]) -> bool:
+        """Write the oldest changes. A caller that is cancelled leaves the write to the next one: what a
+        thread has begun is never begun again."""
+        changes, fresh = self._queue[0]
+        if self._writing is None:
+            loop = asyncio.get_running_loop()
+            self._writing = loop.run_in_executor(self._thread, self._write, changes, before)
+        try:
+            await asyncio.shield(self._writing)
+        except Exception as error:  # noqa: BLE001 -- disk full, I/O error: said, kept, tried again
+            self._writing = None
+            if not self.stuck:
+                log.error("state.stuck", error=f"{type(error).__name__}: {error}")
+            self.stuck = True
+            return False
+        self._writing = None
+        self._queue.pop(0)
+        self.commits += 1
+        for name, payload in fresh.items():
+            if self._fresh.get(name) is payload:
+                del self._fresh[name]
         return True
 
     def _write(self, changes: Changes, before: Callable[[], None]) -> None:

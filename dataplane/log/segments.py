@@ -158,6 +158,8 @@ class Segment:
             filled = self.fill(buffer, position, min(len(buffer), end - position))
             taken, need = v1.parse(buffer, filled, self.header, position, None)
             position += taken
+            if not taken and filled < min(len(buffer), end - position):
+                break  # the file is shorter than it was
             if need > end - position or need == 0:
                 break
             if need > len(buffer):

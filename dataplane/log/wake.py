@@ -34,8 +34,6 @@ class Bell:
         self._folder = _folder(folder)
         make_folder(self._folder)
         self._files: dict[str, int] = {}
-        for path in self._folder.glob(".*"):
-            path.unlink(missing_ok=True)  # its maker died before it could wait
 
     def ring(self) -> None:
         """Wake every reader; those that are gone are forgotten."""
@@ -82,16 +80,18 @@ class Listener:
         self._path: Path | None = None
         self._file = -1
         self._waiting: set[asyncio.Future[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         self._fence = threading.Lock()
 
     async def wait(self, position: int, timeout: float) -> bool:
         """Return True once the head is beyond `position`, False after `timeout` seconds."""
-        if self._head.position > position:
-            return True
+        if self._closed or self._head.position > position:
+            return not self._closed
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         self._open()
-        while True:
+        while not self._closed:
             self._head.wanted = True
             with self._fence:  # orders the store before the load, also on processors that would swap them
                 beyond = self._head.position > position
@@ -99,11 +99,13 @@ class Listener:
             if beyond or remaining <= 0:
                 return beyond
             await self._sleep(loop, min(remaining, _LOOK_AGAIN))
+        return False
 
     async def _sleep(self, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         woken = loop.create_future()
         if not self._waiting:
             loop.add_reader(self._file, self._woken)
+            self._loop = loop
         self._waiting.add(woken)
         timer = loop.call_later(seconds, _finish, woken)
         try:
@@ -111,8 +113,13 @@ class Listener:
         finally:
             timer.cancel()
             self._waiting.discard(woken)
-            if not self._waiting and self._file >= 0:
-                loop.remove_reader(self._file)
+            if not self._waiting:
+                self._unregister()
+
+    def _unregister(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._file)
+            self._loop = None
 
     def _woken(self) -> None:
         os.read(self._file, 65536)
@@ -133,7 +140,11 @@ class Listener:
         hidden.rename(self._path)
 
     def close(self) -> None:
-        """Remove the FIFO; whoever still waits looks once more and then times out."""
+        """Remove the FIFO; whoever still waits is told that nothing came."""
+        self._closed = True
+        self._unregister()
+        for future in self._waiting:
+            _finish(future)
         if self._path is not None:
             self._path.unlink(missing_ok=True)
             os.close(self._file)

@@ -47,7 +47,9 @@ class Webhook(Destination[WebhookSettings]):
 
     def group(self, request: Request) -> Hashable | None:
         """What goes to one address with one set of headers; an idempotency key names one event."""
-        return super().group(replace(request, headers=_shared(request.headers, self._set)))
+        if not isinstance(request.body, Json):
+            return None
+        return request.method, request.url, frozenset(_shared(request.headers, self._set).items())
 
     def merge(self, requests: Sequence[Request]) -> Request:
         """A JSON array of the events; it has the key of none of them."""

@@ -110,7 +110,7 @@ class Plant:
 
     async def reload(self, config: str) -> None:
         await self.engine.prepare(self.config(config))
-        self.engine.commit()
+        await self.engine.commit()
 
     async def send(self, *events: dict[str, Any], source: str = "web", refused: Sequence[int] = ()) -> None:
         marks = b""

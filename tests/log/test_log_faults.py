@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -24,38 +25,48 @@ ROOT = HERE.parents[1]
 KILLS = 10
 
 
-def start(script: str, *words: object) -> subprocess.Popen[bytes]:
+def start(script: str, *words: object, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """Run a program of this folder with this interpreter."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(HERE)))}
     command = [sys.executable, str(HERE / script), *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+    return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, env=environment)
 
 
-def acknowledged(output: bytes) -> Iterator[tuple[int, int, int]]:
-    for line in output[: output.rfind(b"\n") + 1].splitlines():
-        task, number, position = line.split()
-        yield int(task), int(number), int(position)
+def kill_under_load(folder: Path, times: int) -> list[tuple[int, int, int, int]]:
+    """Kill a writer at random moments of its work; returns what it acknowledged."""
+    chance = random.Random(9)
+    acks = Path(f"{folder}.acks")
+    with start("crashing_writer.py", folder, stdin=subprocess.PIPE) as forks:
+        assert forks.stdin is not None
+        assert forks.stdout is not None
+        for _ in range(times):
+            before = acks.stat().st_size if acks.exists() else 0
+            forks.stdin.write(b"\n")
+            forks.stdin.flush()
+            pid = int(forks.stdout.readline())
+            deadline = time.monotonic() + 20
+            while (acks.stat().st_size if acks.exists() else 0) == before:  # until it is at work
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            time.sleep(chance.uniform(0.0, 0.08))
+            os.kill(pid, signal.SIGKILL)
+            assert forks.stdout.readline() == b"dead\n"
+        forks.stdin.close()
+    whole = acks.read_bytes().split(b"\n")[:-1]
+    return [tuple(map(int, line.split())) for line in whole]  # type: ignore[misc] # four of them
 
 
 def test_kill_9_under_load_loses_nothing_acknowledged_and_keeps_order(tmp_path: Path) -> None:
     folder = tmp_path / "log"
-    chance = random.Random(9)
-    promised: dict[int, bytes] = {}
-    for turn in range(KILLS):
-        child = start("crashing_writer.py", folder, turn)
-        assert child.stdout is not None
-        output = child.stdout.readline()  # it is at work
-        time.sleep(chance.uniform(0.0, 0.08))
-        child.kill()
-        output += child.stdout.read()
-        child.stdout.close()
-        child.wait()
-        for task, number, position in acknowledged(output):
-            promised[position] = b"%d %d %d " % (turn, task, number)
+    promised = kill_under_load(folder, KILLS)
     asyncio.run(_recover(folder))
     stored = {r.position: r.body for r in read_all(folder)}
-    assert len(promised) > KILLS * 20
-    missing = [position for position, body in promised.items() if not stored.get(position, b"").startswith(body)]
+    assert {turn for turn, *_ in promised} == set(range(KILLS))
+    missing = [
+        (turn, task, number)
+        for turn, task, number, position in promised
+        if not stored.get(position, b"").startswith(b"%d %d %d " % (turn, task, number))
+    ]
     assert missing == []
     last: dict[tuple[int, int], int] = {}
     for _, body in sorted(stored.items()):

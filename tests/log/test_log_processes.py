@@ -114,3 +114,11 @@ async def test_a_reader_of_one_loop_may_wait_again_in_another(tmp_path: Path) ->
     assert await reader.wait(0, 0.01) is False
     assert await asyncio.to_thread(lambda: asyncio.run(reader.wait(0, 0.01))) is False
     reader.close()
+
+
+async def test_closing_a_reader_ends_the_waits_on_it(tmp_path: Path) -> None:
+    reader = open_reader(tmp_path)
+    waiting = asyncio.create_task(reader.wait(0, 20))
+    await asyncio.sleep(0.01)
+    reader.close()
+    assert await waiting is False

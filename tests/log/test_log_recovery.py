@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import os
 import shutil
@@ -263,3 +264,43 @@ async def test_many_records_in_one_commit_survive_a_tear_up_to_it(tmp_path: Path
     os.truncate(path, BLOCK + positions[1500] + 10)
     await fill(tmp_path, [])
     assert [r.position for r in read_all(tmp_path)] == positions[:1500]
+
+
+async def test_records_larger_than_a_chunk_are_read_and_their_damage_passed(tmp_path: Path) -> None:
+    bodies = [b"small", os.urandom(3 << 20), b"between", os.urandom(2 << 20), b"last"]
+    positions = await fill(tmp_path, bodies, small(64 << 20))
+    assert [r.body for r in read_all(tmp_path, max_bytes=100)] == bodies
+    with segments(tmp_path)[0].open("r+b") as file:
+        file.seek(BLOCK + positions[1] + (2 << 20))
+        file.write(b"\0" * 5000)
+    assert [r.position for r in read_all(tmp_path)] == [positions[0], *positions[2:]]
+    forget_head(tmp_path)
+    writer = open_writer(tmp_path, small())
+    assert writer.health().damaged == 1
+    await writer.close()
+
+
+async def test_a_page_the_disk_cannot_read_is_damage_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    positions = await fill(tmp_path, [bytes([i]) * 1500 for i in range(20)], small(1 << 20))
+    preadv = os.preadv
+
+    def failing(file: int, buffers: list[memoryview], offset: int) -> int:
+        if offset < 12288 and offset + len(buffers[0]) > 8192:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return preadv(file, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", failing)
+    found = [r.position for r in read_all(tmp_path)]
+    assert found == [
+        p for p, end in itertools.pairwise([*positions, 1 << 40]) if BLOCK + end <= 8192 or BLOCK + p >= 12288
+    ]
+    assert len(ranges(tmp_path)) == 1
+
+
+async def test_damage_is_passed_even_where_it_cannot_be_kept(tmp_path: Path) -> None:
+    positions = await fill(tmp_path, BODIES)
+    with segments(tmp_path)[0].open("r+b") as file:
+        file.seek(BLOCK + positions[1] + 45)
+        file.write(b"??")
+    (tmp_path / "quarantine").write_bytes(b"in the way")
+    assert [r.body for r in read_all(tmp_path)] == [BODIES[0], *BODIES[2:]]

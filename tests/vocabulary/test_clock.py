@@ -6,17 +6,21 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.clock import SystemClock
 from turnout import clock
 from turnout.testing import FakeClock
 
+STEADY = settings(deadline=None, derandomize=True)
+"""The same cases on every run, however busy the machine."""
+
 MOMENTS = st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis wants them naive
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 
 
+@STEADY
 @given(st.integers(min_value=-62_135_596_800_000, max_value=253_402_300_799_999))
 def test_milliseconds_survive_exactly(millis: int) -> None:
     moment = clock.from_millis(millis)
@@ -24,6 +28,7 @@ def test_milliseconds_survive_exactly(millis: int) -> None:
     assert clock.parse(clock.iso(moment)) == moment
 
 
+@STEADY
 @given(MOMENTS, st.integers(-23 * 60, 23 * 60))
 def test_a_zone_does_not_change_the_moment(moment: datetime, minutes: int) -> None:
     there = moment.astimezone(timezone(timedelta(minutes=minutes)))
@@ -31,6 +36,7 @@ def test_a_zone_does_not_change_the_moment(moment: datetime, minutes: int) -> No
     assert clock.iso(there) == clock.iso(moment)
 
 
+@STEADY
 @given(st.text() | st.integers() | st.none() | st.lists(st.integers()))
 def test_anything_else_is_no_time(value) -> None:
     found = clock.parse(value)
@@ -51,6 +57,7 @@ def test_spellings_of_sdks(text, iso) -> None:
     assert clock.iso(moment) == iso
 
 
+@STEADY
 @given(MOMENTS, MOMENTS, MOMENTS)
 def test_skew_keeps_the_clients_own_distance(received, sent, original) -> None:
     try:
@@ -69,6 +76,7 @@ DATES = st.builds(
 )
 
 
+@STEADY
 @given(st.text(max_size=40) | DATES)
 def test_any_retry_after_is_bounded_or_nothing(value: str) -> None:
     found = clock.retry_after(value, NOW)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
+
 from transformations.python import codec, deadline
 from transformations.python.linker import Linker, plain
 from transformations.python.moment import MOMENT, seconds
@@ -110,11 +112,14 @@ class Batch:
 
     def _events(self, function: Callable[..., Any]) -> None:
         codes, blobs, metadata, moment = self.codes, self.blobs, plain(self._metadata), MOMENT
-        decode, encode, limit = codec.decode, codec.encode, wire.MAX_OUTPUT
+        loads, dumps, options, limit = orjson.loads, orjson.dumps, codec.OPTIONS, wire.MAX_OUTPUT
         for item, raw in enumerate(self.events):
             moment.item = item
             try:
-                event = decode(raw)
+                try:
+                    event = loads(raw)
+                except ValueError:
+                    event = codec.decode(raw)
                 if type(event) is not dict:
                     raise ValueError("the event is not a JSON object")
                 self.current = event.get("messageId")
@@ -128,10 +133,16 @@ class Batch:
                     blobs.extend(outputs)
                     codes.append(len(outputs))
                     continue
-                output = encode(result)
-                if len(output) > limit:
+                try:
+                    output = dumps(result, None, options)
+                except TypeError:
+                    output = codec.encode(result)
+                size = len(output)
+                if size > limit:
                     raise ValueError(f"the returned event is larger than {limit:,} bytes")
-                self._take(len(output))
+                if size > self.room:
+                    self._take(size)
+                self.room -= size
                 blobs.append(output)
                 codes.append(1)
             except (MemoryError, _Full):

@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 
-__all__ = ["DEPTH", "decode", "encode"]
+__all__ = ["DEPTH", "OPTIONS", "decode", "encode"]
 
 DEPTH = 500
 """Deepest nesting of the slow path."""
-_OPTIONS = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+OPTIONS = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _MAPPINGS = frozenset((collections.OrderedDict, collections.defaultdict, collections.Counter))
 
 
@@ -33,7 +33,7 @@ def decode(data: memoryview) -> Any:
 def encode(value: Any) -> bytes:
     """Compact JSON; TypeError or ValueError, worded for the script's author, where it cannot be."""
     try:
-        return orjson.dumps(value, None, _OPTIONS)
+        return orjson.dumps(value, None, OPTIONS)
     except TypeError:
         text = json.dumps(_plain(value, 0), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return text.encode()

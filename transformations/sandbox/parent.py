@@ -25,7 +25,7 @@ START = 20.0
 """Seconds the zygote has to import everything."""
 FORK = 5.0
 """Seconds the zygote has to answer."""
-_BUFFER = 1 << 20
+_BUFFER = 256 << 10
 
 
 class Lost(Exception):
@@ -200,6 +200,7 @@ class Worker:
         self._exited = exited
         self.pid = pid
         self.key: object = None
+        self._buffer = bytearray(_BUFFER)
 
     @property
     def alive(self) -> bool:
@@ -213,7 +214,7 @@ class Worker:
             channel.close()
             self._zygote.kill(self.pid)
 
-    async def exchange(self, request: bytes, deadline: float) -> bytearray:
+    async def exchange(self, request: bytes, deadline: float) -> bytes:
         """Send frames, read one payload; raises `Lost` (the worker is gone) after `deadline` seconds."""
         channel = self._channel
         if channel is None:
@@ -230,21 +231,28 @@ class Worker:
             self.close()  # mid-frame: nothing more can be asked of it
             raise
 
-    async def _exchange(self, channel: socket.socket, request: bytes) -> bytearray:
+    async def _exchange(self, channel: socket.socket, request: bytes) -> bytes:
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(channel, request)
-        header = bytearray(wire.HEADER.size)
-        await _fill(loop, channel, header)
-        (length,) = wire.HEADER.unpack(header)
+        # Header and, mostly, all of the payload at once; a long one grows as it arrives, so that a
+        # length alone costs no memory.
+        buffer = self._buffer
+        have = await _more(loop, channel, memoryview(buffer))
+        while have < wire.HEADER.size:
+            have += await _more(loop, channel, memoryview(buffer)[have:])
+        (length,) = wire.HEADER.unpack_from(buffer)
         if not 0 < length <= wire.MAX_REPLY:
             raise Lost(f"answered with {length} bytes")
-        payload = bytearray(min(length, _BUFFER))
-        await _fill(loop, channel, payload)
-        while len(payload) < length:
-            # Grown as it arrives: a length alone costs no memory.
-            more = bytearray(min(length - len(payload), len(payload)))
-            await _fill(loop, channel, more)
-            payload += more
+        end = wire.HEADER.size + length
+        while have < end:
+            if have == len(buffer):
+                buffer += bytes(min(end - have, have))
+            have += await _more(loop, channel, memoryview(buffer)[have:end])
+        if have > end:
+            raise Lost("said more than it was asked")
+        payload = bytes(memoryview(buffer)[wire.HEADER.size:end])
+        if len(buffer) > 4 * _BUFFER:
+            self._buffer = bytearray(_BUFFER)
         return payload
 
     async def _post_mortem(self) -> Lost:
@@ -263,16 +271,13 @@ class Worker:
         return await asyncio.wait_for(asyncio.shield(self._exited), FORK)
 
 
-async def _fill(loop: asyncio.AbstractEventLoop, channel: socket.socket, buffer: bytearray) -> None:
-    view = memoryview(buffer)
-    try:
-        while view:
-            count = await loop.sock_recv_into(channel, view)
-            if not count:
-                raise ConnectionResetError("the worker hung up")
-            view = view[count:]
-    finally:
-        view.release()
+async def _more(loop: asyncio.AbstractEventLoop, channel: socket.socket, room: memoryview) -> int:
+    """Bytes received into `room`, at least one; raises OSError at the end."""
+    with room:
+        count = await loop.sock_recv_into(channel, room)
+    if not count:
+        raise ConnectionResetError("the worker hung up")
+    return count
 
 
 def _cause(status: int) -> Lost:
@@ -288,7 +293,7 @@ def _cause(status: int) -> Lost:
 
 def _widen(channel: socket.socket) -> None:
     for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-        channel.setsockopt(socket.SOL_SOCKET, option, 2 * _BUFFER)
+        channel.setsockopt(socket.SOL_SOCKET, option, 1 << 20)
 
 
 def _path() -> list[str]:

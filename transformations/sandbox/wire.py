@@ -9,13 +9,15 @@ every number of a reply before it is used, since a worker runs hostile code.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import overload
 
 __all__ = [
     "CHECK", "DONE", "ERROR", "EXIT_MEMORY", "FAULT", "HEADER", "LOAD", "MAX_ITEMS", "MAX_LOGS",
     "MAX_OUTPUT", "MAX_OUTPUTS", "MAX_REASON", "MAX_REPLY", "MAX_TOTAL", "MEMORY", "NOT_RUN", "RUN",
-    "TIMEOUT", "TRIAL", "Garbled", "Reply", "frame", "read_reply", "read_request", "reply", "request",
+    "TIMEOUT", "TRIAL", "Garbled", "Reply", "Slices", "frame", "held", "read_reply", "read_request", "reply", "request",
 ]
 
 HEADER = struct.Struct("<I")
@@ -62,10 +64,10 @@ class Garbled(Exception):
 
 @dataclass(slots=True)
 class Reply:
-    """A checked reply: per event its code, its outputs or reason; and what was logged (JSON)."""
+    """A checked reply: per event its code, then all outputs and reasons in that order; logs (JSON)."""
 
     codes: Sequence[int]
-    blobs: list[list[bytes]]
+    blobs: list[bytes]
     logs: bytes = b""
 
 
@@ -74,26 +76,46 @@ def frame(kind: int, payload: bytes = b"") -> bytes:
     return HEADER.pack(len(payload) + 1) + bytes((kind,)) + payload
 
 
-def request(events: Sequence[tuple[bytes, bytes]], flags: int = 0) -> bytes:
-    """A RUN frame of (event, metadata) pairs."""
-    lengths = [len(part) for pair in events for part in pair]
-    size = _RUN.size + 4 * len(lengths) + sum(lengths)
-    parts = [HEADER.pack(size), _RUN.pack(RUN, flags, len(events)), struct.pack(f"<{len(lengths)}I", *lengths)]
-    parts.extend(part for pair in events for part in pair)
-    return b"".join(parts)
+def request(events: Sequence[bytes], metadata: Sequence[bytes], flags: int = 0) -> bytes:
+    """A RUN frame: as many pieces of metadata as events."""
+    lengths = struct.pack(f"<{2 * len(events)}I", *map(len, events), *map(len, metadata))
+    body = b"".join((_RUN.pack(RUN, flags, len(events)), lengths, *events, *metadata))
+    return HEADER.pack(len(body)) + body
 
 
-def read_request(payload: bytes) -> tuple[int, list[memoryview], list[memoryview]]:
+def read_request(payload: bytes) -> tuple[int, Slices, Slices]:
     """Flags, events and metadata of a RUN payload; sent by the parent, so it is believed."""
     _, flags, count = _RUN.unpack_from(payload)
     lengths = struct.unpack_from(f"<{2 * count}I", payload, _RUN.size)
+    ends = list(accumulate(lengths, initial=_RUN.size + 8 * count))
     view = memoryview(payload)
-    at = _RUN.size + 8 * count
-    parts = []
-    for length in lengths:
-        parts.append(view[at:at + length])
-        at += length
-    return flags, parts[::2], parts[1::2]
+    return flags, Slices(view, ends[:count + 1]), Slices(view, ends[count:])
+
+
+class Slices(Sequence[memoryview]):
+    """Pieces of one buffer, cut when asked for."""
+
+    __slots__ = ("_ends", "_view")
+
+    def __init__(self, view: memoryview = memoryview(b""), ends: Sequence[int] = (0,)) -> None:  # noqa: B008  # empty, immutable
+        self._view = view
+        self._ends = ends
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[memoryview]:
+        view = self._view
+        return (view[start:end] for start, end in pairwise(self._ends))
+
+    @overload
+    def __getitem__(self, place: int) -> memoryview: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[memoryview]: ...
+    def __getitem__(self, place: int | slice) -> memoryview | Sequence[memoryview]:
+        if isinstance(place, slice):
+            return list(self)[place]
+        return self._view[self._ends[place]:self._ends[place + 1]]
 
 
 def reply(codes: Sequence[int], blobs: Sequence[bytes], logs: bytes = b"") -> bytes:
@@ -103,7 +125,7 @@ def reply(codes: Sequence[int], blobs: Sequence[bytes], logs: bytes = b"") -> by
     return b"".join((HEADER.pack(size), _DONE.pack(DONE, len(codes), len(logs)), lengths, *blobs, logs))
 
 
-def read_reply(payload: bytes | bytearray, count: int) -> Reply:
+def read_reply(payload: bytes, count: int) -> Reply:
     """Take a DONE payload apart; raises `Garbled` unless all of it fits `count` events."""
     if len(payload) < _DONE.size:
         raise Garbled("the reply is cut short")
@@ -117,22 +139,18 @@ def read_reply(payload: bytes | bytearray, count: int) -> Reply:
     at += 4 * count
     if codes and (min(codes) < NOT_RUN or max(codes) > MAX_OUTPUTS):
         raise Garbled("the reply has an unknown code")
-    held = [code if code >= 0 else int(code != NOT_RUN) for code in codes]
-    total = sum(held)
+    total = sum(map(held, codes)) if codes and min(codes) < 0 else sum(codes)
     if len(payload) < at + 4 * total:
         raise Garbled("the reply is cut short")
     lengths = struct.unpack_from(f"<{total}I", payload, at)
-    at += 4 * total
-    if at + sum(lengths) + logs != len(payload) or max(lengths, default=0) > MAX_OUTPUT:
+    if max(lengths, default=0) > MAX_OUTPUT:
+        raise Garbled("an output is too large")
+    ends = list(accumulate(lengths, initial=at + 4 * total))
+    if ends[-1] + logs != len(payload):
         raise Garbled("the reply's lengths do not add up")
-    outputs: list[bytes] = []
-    view = memoryview(payload)
-    for length in lengths:
-        outputs.append(bytes(view[at:at + length]))
-        at += length
-    blobs: list[list[bytes]] = []
-    first = 0
-    for number in held:
-        blobs.append(outputs[first:first + number])
-        first += number
-    return Reply(codes, blobs, bytes(view[at:]))
+    return Reply(codes, [payload[start:end] for start, end in pairwise(ends)], payload[ends[-1]:])
+
+
+def held(code: int) -> int:
+    """How many blobs an event of this code has: its outputs, or one reason."""
+    return code if code >= 0 else int(code != NOT_RUN)

@@ -1,0 +1,76 @@
+"""The books: what is committed is committed once, also when its committer is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from pathlib import Path
+
+from dataplane.clock import SystemClock
+from dataplane.deliver.exchange import Sent
+from dataplane.deliver.lanes import Entry
+from dataplane.deliver.ledger import Ledger
+from turnout.verdict import dead
+
+
+def bury(ledger: Ledger, number: int) -> None:
+    entry = Entry(number, 7, "web", 0, [(b'{"messageId":"m"}', {}, None)])
+    ledger.bury("hook", entry, 0, b'{"messageId":"m"}', {}, one=Sent(dead("no")), attempts=1)
+
+
+async def test_concurrent_and_cancelled_commits_write_each_change_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, SystemClock())
+    held = threading.Event()
+
+    def slow() -> None:
+        held.wait(5)
+
+    bury(ledger, 1)
+    first = asyncio.create_task(ledger.commit(lambda _: [], slow))
+    await asyncio.sleep(0.05)
+    first.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await first
+    bury(ledger, 2)
+    rest = [asyncio.create_task(ledger.commit(lambda _: [], slow)) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    held.set()
+    assert all(await asyncio.gather(*rest))
+    assert [row["number"] for row in ledger.state.dead(None, None, 10)] == [2, 1]
+    ledger.close()
+
+
+async def test_what_cannot_be_written_is_kept_and_written_later(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, SystemClock())
+    broken = True
+
+    def disk() -> None:
+        if broken:
+            raise OSError(28, "No space left on device")
+
+    bury(ledger, 1)
+    assert not await ledger.commit(lambda _: [], disk)
+    assert ledger.stuck
+    assert ledger.due
+    broken = False
+    bury(ledger, 2)
+    assert await ledger.commit(lambda _: [], disk)
+    assert not ledger.stuck
+    assert sorted(row["number"] for row in ledger.state.dead(None, None, 10)) == [1, 2]
+    ledger.close()
+
+
+async def test_a_newer_state_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    Ledger(tmp_path, SystemClock()).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "state" / "pipeline.db")) as db:
+        db.execute("PRAGMA user_version=99")
+        db.commit()
+    try:
+        Ledger(tmp_path, SystemClock())
+    except Exception as error:  # the type is asserted with its sentence
+        assert type(error).__name__ == "FormatError"
+        assert "newer Turnout" in str(error)
+    else:
+        raise AssertionError("a newer file was opened")
