@@ -29,8 +29,8 @@ from dataplane.config.model import LogConfig
 from dataplane.log.local import open_reader, open_writer
 
 CLIENTS = 100
-SLICE = 0.6
-ROUNDS = 5
+SLICE = 0.4
+ROUNDS = 9
 BODY = os.urandom(512).hex().encode()
 ENVELOPE = b"x" * 60
 MARKS = bytes(9)

@@ -195,7 +195,8 @@ def _start(bench: _Bench) -> Row:
 
 def _delay(bench: _Bench) -> Row:
     """Another script's batch beside one that loops for ever."""
-    good, loop = Script("good", IDENTITY), Script("loop", "def transformEvent(e, m):\n    while True: pass\n", timeout=1.0)
+    good = Script("good", IDENTITY)
+    loop = Script("loop", "def transformEvent(e, m):\n    while True: pass\n", timeout=1.0)
 
     async def measure() -> list[float]:
         found = []

@@ -142,7 +142,7 @@ class Pool:
                 worker = await self._worker(script, fresh=True)
                 try:
                     request = _load(script) + wire.frame(wire.CHECK)
-                    answer = await worker.exchange(request, 2 * script.timeout + GRACE)
+                    answer = await worker.exchange(request, 2 * min(script.timeout, wire.LOADING) + GRACE)
                 finally:
                     worker.close()
                     self._busy.discard(worker)
@@ -192,7 +192,7 @@ class Pool:
         patience = script.timeout + GRACE
         if worker.key is None:
             request = _load(script) + request
-            patience += script.timeout
+            patience += min(script.timeout, wire.LOADING)
             worker.key = job.key
         try:
             answer = await worker.exchange(request, patience)

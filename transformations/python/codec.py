@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import json
 import math
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -19,6 +20,7 @@ __all__ = ["DEPTH", "OPTIONS", "decode", "encode"]
 DEPTH = 500
 """Deepest nesting of the slow path."""
 OPTIONS = orjson.OPT_PASSTHROUGH_SUBCLASS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+_TOO_DEEP = "the event is nested too deeply, or contains itself"
 _MAPPINGS = frozenset((collections.OrderedDict, collections.defaultdict, collections.Counter))
 
 
@@ -32,11 +34,13 @@ def decode(data: memoryview) -> Any:
 
 def encode(value: Any) -> bytes:
     """Compact JSON; TypeError or ValueError, worded for the script's author, where it cannot be."""
-    try:
+    with suppress(TypeError):
         return orjson.dumps(value, None, OPTIONS)
-    except TypeError:
+    try:
         text = json.dumps(_plain(value, 0), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return text.encode()
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    return text.encode()
 
 
 def _decode_slowly(data: bytes) -> Any:
@@ -55,7 +59,7 @@ def _constant(name: str) -> Any:
 
 def _plain(value: Any, depth: int) -> Any:
     if depth > DEPTH:
-        raise ValueError("the event is nested too deeply, or contains itself")
+        raise ValueError(_TOO_DEEP)
     kind = type(value)
     if kind is str:
         return _text(value)

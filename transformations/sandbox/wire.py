@@ -15,7 +15,8 @@ from itertools import accumulate, pairwise
 from typing import overload
 
 __all__ = [
-    "CHECK", "DONE", "ERROR", "EXIT_MEMORY", "FAULT", "HEADER", "LOAD", "MAX_ITEMS", "MAX_LOGS",
+    "CHECK", "DONE", "ERROR", "EXIT_MEMORY", "FAULT", "HEADER", "LOAD", "LOADING", "MAX_ITEMS",
+    "MAX_LOGS",
     "MAX_OUTPUT", "MAX_OUTPUTS", "MAX_REASON", "MAX_REPLY", "MAX_TOTAL", "MEMORY", "NOT_RUN", "RUN",
     "TIMEOUT", "TRIAL", "Garbled", "Reply", "Slices", "frame", "held", "read_reply", "read_request", "reply", "request",
 ]
@@ -51,6 +52,8 @@ MAX_TOTAL = 64 << 20
 MAX_LOGS = 256 << 10
 MAX_REASON = 2000
 MAX_REPLY = MAX_TOTAL + MAX_OUTPUT + MAX_LOGS + (8 << 20)
+LOADING = 2.0
+"""Seconds a script has to load, or its own timeout where that is shorter."""
 EXIT_MEMORY = 71
 """Exit status of a worker that could not even report that memory ran out."""
 

@@ -74,14 +74,15 @@ def _check(program: Program) -> None:
 def _timed(program: Program, step: Callable[[], None]) -> None:
     """Run a step under the soft deadline; being cut off becomes the program's fault."""
     try:
-        deadline.arm(program.timeout)
+        deadline.arm(min(program.timeout, wire.LOADING))
         try:
             step()
         finally:
             deadline.disarm()
     except deadline.Expired:
         deadline.disarm()
-        program.fault = Fault("timeout", f"took longer than {program.timeout:g} s to load", program.file)
+        seconds = min(program.timeout, wire.LOADING)
+        program.fault = Fault("timeout", f"took longer than {seconds:g} s to load", program.file)
         program.spent = True
     except MemoryError:
         program.fault = Fault("memory", "needs more memory than allowed to load", program.file)
