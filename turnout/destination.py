@@ -18,12 +18,14 @@ from turnout.request import Checkpoint, Form, Json, JsonArray, Raw, Record, Requ
 from turnout.settings import Settings
 from turnout.verdict import Outcome, Verdict
 
-__all__ = ["BEHIND", "Client", "Context", "Delivery", "Destination", "Exchange", "judge", "worst"]
+__all__ = ["BEHIND", "UNSENT", "Client", "Context", "Delivery", "Destination", "Exchange", "judge", "worst"]
 
 S = TypeVar("S", bound=Settings)
 EVERY_KIND = frozenset(Kind)
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 BEHIND = "waits behind an earlier event of its user"
+UNSENT = "not sent: "
+"""Starts the reason of an event that waits because the destination itself does not take any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,9 +323,9 @@ def _stop(stop: Verdict | None, answer: Verdict) -> Verdict | None:
     if stop is not None:
         return stop
     if answer.outcome is Outcome.PAUSE:
-        return verdicts.pause(f"not sent: {answer.reason}")
+        return verdicts.pause(f"{UNSENT}{answer.reason}")
     if answer.outcome is Outcome.RETRY and answer.status == 429:
-        return verdicts.retry(f"not sent: {answer.reason}", after=answer.after)
+        return verdicts.retry(f"{UNSENT}{answer.reason}", after=answer.after)
     return None
 
 

@@ -11,7 +11,7 @@ from dataplane.deliver.exchange import Sent
 from dataplane.deliver.pausing import Pause
 from dataplane.deliver.retry import Breaker
 from turnout.clock import Clock
-from turnout.destination import BEHIND
+from turnout.destination import BEHIND, UNSENT
 from turnout.verdict import Outcome
 
 __all__ = ["Condition"]
@@ -63,7 +63,7 @@ class Condition:
     def judge(self, sent: Sequence[Sent], keys: Sequence[int], now: float) -> None:
         """What the answers say about the destination itself: down, throttling, or refusing us."""
         verdicts = [one.verdict for one in sent]
-        tried = [v for v in verdicts if v.reason != BEHIND]
+        tried = [v for v in verdicts if v.reason != BEHIND and not v.reason.startswith(UNSENT)]
         if tried and all(v.outcome is Outcome.RETRY and v.status != 429 for v in tried):
             self.breaker.failed(now)
         else:

@@ -48,6 +48,7 @@ class Plan:
     gate: Gate
     chain: tuple[Script, ...]
     enabled: bool
+    trusted: frozenset[str]
     sender: Sender
     client: Client | None
     fingerprint: str
@@ -95,6 +96,7 @@ class Courier:
         self._retrying = 0
         self._filled = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._settler.secrets = plan.adapter.settings.secrets()
         self.pause.disabled(not plan.enabled)
 
     # ---- what comes in
@@ -130,6 +132,7 @@ class Courier:
         self.plan = plan
         self._settler.id = self.condition.id = plan.id
         self._settler.delivery = plan.delivery
+        self._settler.secrets = plan.adapter.settings.secrets()
         self.routes.clear()
         self.pause.disabled(not plan.enabled)
         if changed:
@@ -257,6 +260,7 @@ class Courier:
                 child=child,
                 source=entry.source,
                 options=options,
+                trusted=entry.source in plan.trusted,
             )
             for child, (raw, options, verdict) in enumerate(entry.parts)
             if verdict is None

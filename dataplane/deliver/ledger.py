@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
 from turnout import codec, paths
 from turnout.clock import Clock
 from turnout.errors import Refused
-from turnout.preview import describe
+from turnout.preview import describe, mask
 from turnout.request import Response
 
 __all__ = ["Ledger"]
@@ -89,6 +89,7 @@ class Ledger:
         *,
         one: Sent,
         attempts: int,
+        secrets: Collection[str] = (),
     ) -> None:
         """Keep a dead letter: the event as it was to be sent, the request and the answer."""
         letter = DeadLetter(
@@ -96,8 +97,8 @@ class Ledger:
             options=orjson.dumps(dict(options)),
             message_id=_message_id(raw),
             attempts=attempts,
-            request=describe(one.request) if one.request is not None else None,
-            answer=_answer(one.response),
+            request=describe(one.request, secrets) if one.request is not None else None,
+            answer=mask(_answer(one.response), secrets),
         )
         now = self._clock.now().timestamp()
         row = (

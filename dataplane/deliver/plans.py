@@ -63,6 +63,7 @@ def _plan(ident: str, item: DestinationConfig, config: Config, chain: tuple[Scri
         gate=gate_of(ident, adapter, item),
         chain=chain,
         enabled=item.enabled,
+        trusted=frozenset(name for name, source in config.sources.items() if source.trusted),
         sender=Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency),
         client=registry.client(item.type, adapter.settings, base=config.folder),
         fingerprint=_fingerprint(item, config, chain),

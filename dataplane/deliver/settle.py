@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -14,7 +14,7 @@ from dataplane.deliver.pausing import Pause
 from dataplane.deliver.retry import delay
 from dataplane.deliver.state import ExceptionRow
 from turnout.clock import Clock
-from turnout.destination import BEHIND, Delivery
+from turnout.destination import BEHIND, UNSENT, Delivery
 from turnout.verdict import Outcome, Verdict, dead
 
 __all__ = ["Settler"]
@@ -28,6 +28,7 @@ class Settler:
     ) -> None:
         self.id = ident
         self.delivery = delivery
+        self.secrets: Collection[str] = ()
         self.chains = chains
         self.ledger = ledger
         self.pause = pause
@@ -68,7 +69,7 @@ class Settler:
 
     def _row(self, entry: Entry, child: int, verdict: Verdict) -> ExceptionRow:
         now = self._clock.now().timestamp()
-        tried = verdict.reason != BEHIND
+        tried = _attempted(verdict)
         wait = delay(1, verdict.after, self._rng) if tried else 0.0
         return ExceptionRow(
             self.id, entry.number, child, entry.key, "tried", entry.source,
@@ -84,7 +85,7 @@ class Settler:
         if verdict.outcome is Outcome.FILTERED:
             self.ledger.reasons[self.id, verdict.reason] += 1
         elif verdict.outcome is Outcome.DEAD:
-            self.ledger.bury(self.id, entry, child, raw, options, one=one, attempts=attempts)
+            self.ledger.bury(self.id, entry, child, raw, options, one=one, attempts=attempts, secrets=self.secrets)
 
     def retried(self, row: ExceptionRow, entry: Entry, rows: Sequence[Sent]) -> None:
         if row.kind == "waiting":
@@ -92,7 +93,7 @@ class Settler:
             return
         one = rows[0]
         raw, options, _ = entry.parts[0]
-        row.attempts += one.verdict.reason != BEHIND
+        row.attempts += _attempted(one.verdict)
         now = self._clock.now().timestamp()
         age = now - row.first_at - (self.pause.total() - row.paused)
         if not one.verdict.final and age > self.delivery.retry_for.total_seconds():
@@ -128,3 +129,8 @@ class Settler:
             again.append(new)
             self.ledger.keep(new, raw, options)
         self.chains.replace(row, again)
+
+
+def _attempted(verdict: Verdict) -> bool:
+    """Whether the event itself was tried, and did not only wait for another or for the destination."""
+    return verdict.reason != BEHIND and not verdict.reason.startswith(UNSENT)

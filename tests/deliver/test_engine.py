@@ -219,3 +219,16 @@ async def test_retry_after_is_obeyed(plant: Plant, server: Server) -> None:
     await plant.until(lambda: len(server.taken) == 2)
     assert times[1] - times[0] >= 1.0
     assert per_user(server.taken) == {"ann": [1, 2]}
+
+
+async def test_stored_requests_and_answers_show_no_secret(plant: Plant, server: Server) -> None:
+    server.answer = lambda body: (400, {})
+    text = config(server.url).replace("settings: {", 'settings: {headers: {X-Team: "hunter2-token"}, ')
+    await plant.start(text)
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: counts(plant)["dead"] == 1)
+    await asyncio.sleep(0.3)
+    row = (await plant.engine.call("dead.list", {}))["dead"][0]
+    shown = await plant.engine.call("dead.show", {"id": row["id"]})
+    assert shown["request"]["headers"]["X-Team"]
+    assert "hunter2" not in str(shown)

@@ -89,6 +89,9 @@ class Policy(RestrictingNodeTransformer):
     # ---- native where nothing is shared
 
     def guard_iter(self, node: Any) -> Any:
+        if getattr(node, "is_async", 0):
+            # Comprehensions have no line; what they iterate over has.
+            self.error(node.iter, "Asynchronous comprehensions are not allowed.")
         return self.node_contents_visit(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:
