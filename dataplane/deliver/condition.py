@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-import structlog
-
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.pausing import Pause
 from dataplane.deliver.retry import Breaker
+from dataplane.metrics.log import logger
 from turnout.clock import Clock
 from turnout.destination import BEHIND, UNSENT
 from turnout.verdict import Outcome
 
 __all__ = ["Condition"]
 
-log = structlog.get_logger()
+log = logger()
 FORBIDDEN_USERS = 3
 LONGEST_WAIT = 3600.0
 

@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from dataplane.deliver import exchange
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.condition import Condition
@@ -22,6 +20,7 @@ from dataplane.deliver.lanes import Entry, Lanes
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.settle import Settler
 from dataplane.deliver.state import DestinationRow, ExceptionRow
+from dataplane.metrics.log import logger
 from dataplane.pipeline.route import Gate, Route
 from transformations.base import Script
 from turnout.clock import Clock
@@ -32,7 +31,7 @@ from turnout.verdict import dead
 
 __all__ = ["Courier", "Plan"]
 
-log = structlog.get_logger()
+log = logger()
 
 ROOM = 2_000
 ROOM_BYTES = 8 << 20
@@ -200,7 +199,7 @@ class Courier:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("deliver.fault", destination=self.plan.id, error=type(error).__name__, exc_info=error)
+            log.failure("deliver.fault", error, destination=self.plan.id)
         if not self.closed:
             self.pump()
 

@@ -7,10 +7,9 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-import structlog
-
 from dataplane.deliver.courier import Courier, Plan
 from dataplane.deliver.lanes import Entry, Part
+from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
 from dataplane.pipeline.route import Filtered, Route, Send, route
@@ -22,7 +21,7 @@ from turnout.verdict import dead, filtered
 
 __all__ = ["dispatch", "entry_of", "groups"]
 
-log = structlog.get_logger()
+log = logger()
 ROUTES = 4_096
 
 

@@ -14,8 +14,6 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from dataplane.config.model import Config
 from dataplane.deliver import desk, dispatch, plans, reload
 from dataplane.deliver.courier import Courier, Plan
@@ -23,6 +21,7 @@ from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.state import DestinationRow
 from dataplane.log.base import LogReader
+from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
 from transformations.base import Runner
 from turnout.clock import Clock
@@ -30,7 +29,7 @@ from turnout.errors import Unavailable
 
 __all__ = ["Engine"]
 
-log = structlog.get_logger()
+log = logger()
 Sample = tuple[str, list[str], float]
 
 BATCH = 500
@@ -95,7 +94,7 @@ class Engine:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("engine.fault", error=type(error).__name__, exc_info=error)
+            log.failure("engine.fault", error)
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
         """A loop of the engine never ends by itself: a fault ends the process, which is restarted."""
@@ -301,7 +300,7 @@ class Engine:
             if loop.time() >= checkpoint:
                 checkpoint = loop.time() + CHECKPOINT_EVERY
                 known = self.sequencer.next_number - 1
-                await asyncio.to_thread(self.sequencer.ids.save, known, disk=True)
+                await asyncio.to_thread(self.sequencer.ids.save, known)
 
     def lowest(self) -> int:
         """The first event that some destination still needs from the log."""

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import structlog
-
+from dataplane.metrics.log import logger
 from turnout.destination import Client, Context, Destination
 from turnout.event import Event
 from turnout.request import Checkpoint, Record, Request, Response
@@ -16,7 +15,7 @@ from turnout.verdict import Verdict, dead, retry
 
 __all__ = ["Client", "Sender", "Sent", "run"]
 
-log = structlog.get_logger()
+log = logger()
 
 
 class Sender(Protocol):

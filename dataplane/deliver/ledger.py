@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import structlog
 
 from dataplane.deliver.dead import DeadLetter, DeadLetters, pack
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
+from dataplane.metrics.log import logger
 from turnout import codec, paths
 from turnout.clock import Clock
 from turnout.errors import Refused
@@ -28,7 +28,7 @@ from turnout.request import Response
 
 __all__ = ["Ledger"]
 
-log = structlog.get_logger()
+log = logger()
 ANSWER_BYTES = 2_048
 SHOWN_HEADERS = frozenset({"content-type", "retry-after", "x-request-id", "date", "server"})
 

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from dataplane.log.commit import NO_ROOM, Broken, NoRoom, put
 from dataplane.log.format import BLOCK, Parts, encode
 from dataplane.log.head import Head
@@ -21,6 +19,7 @@ from dataplane.log.recovery import recover
 from dataplane.log.retention import Inventory, released
 from dataplane.log.segments import Sync, create
 from dataplane.log.wake import Bell
+from dataplane.metrics.log import logger
 
 __all__ = ["GROUP", "Limits", "Partition"]
 
@@ -33,7 +32,7 @@ GROUP = 8 << 20
 ROTATE_AFTER = 60.0
 """Seconds: a segment older than this and than the retention is closed, so that it can be deleted."""
 
-_say = structlog.get_logger("dataplane.log")
+_say = logger()
 
 
 @dataclass(frozen=True, slots=True)

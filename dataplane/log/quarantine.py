@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import structlog
 
 from dataplane.log.head import Head
 from dataplane.log.segments import make_folder, sync_folder
+from dataplane.metrics.log import logger
 
 __all__ = ["Quarantine", "Range"]
 
 Kind = Literal["damage", "tail"]
-_say = structlog.get_logger("dataplane.log")
+_say = logger()
 _COPY = 1 << 20
 
 

@@ -11,18 +11,17 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
-
 from dataplane.log.format import BLOCK, NewerFormat
 from dataplane.log.head import Head
 from dataplane.log.quarantine import Quarantine
 from dataplane.log.retention import Held
 from dataplane.log.segments import Segment, Sync, bases, segment_path, sync_folder
+from dataplane.metrics.log import logger
 from turnout.errors import FormatError
 
 __all__ = ["Recovered", "recover"]
 
-_say = structlog.get_logger("dataplane.log")
+_say = logger()
 _FARTHEST = 1 << 45
 """A published head farther than this beyond the data is nonsense, not a lost tail."""
 

@@ -15,6 +15,7 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from turnout.errors import FormatError
 
@@ -23,6 +24,7 @@ __all__ = ["MessageIds", "Table"]
 MAGIC = b"TOIDS\x01"
 VERSION = 1
 _HEADER = struct.Struct("<6sHQQQ")  # magic, version, slots, created (Unix seconds), first number
+_USED = 64  # where the header sector keeps how many slots are used
 _SECTOR = 512
 _PER_SECTOR = 21
 _SLOT = 24
@@ -46,7 +48,7 @@ class Table:
         if magic != MAGIC or version > VERSION:
             self._map.close()
             raise FormatError(f"{path.name} is not a table of message ids of version {VERSION} or older")
-        self.used = 0 if fresh else self._count()
+        self.used = int.from_bytes(self._map[_USED : _USED + 8], "little")
         self._mask = self.slots - 1
 
     def _create(self, slots: int, created: int, first: int) -> None:
@@ -60,15 +62,6 @@ class Table:
         finally:
             os.close(descriptor)
         draft.rename(self.path)
-
-    def _count(self) -> int:
-        used = 0
-        for start in range(_SECTOR, len(self._map), _SECTOR):
-            sector = self._map[start : start + _PER_SECTOR * _SLOT]
-            if sector.count(0) == len(sector):
-                continue
-            used += sum(sector[i : i + 16] != EMPTY for i in range(0, len(sector), _SLOT))
-        return used
 
     def find(self, digest: bytes) -> tuple[int, int]:
         """The number stored for an id, or -1, and the slot where it is or would be."""
@@ -87,6 +80,7 @@ class Table:
         """Store an id in a slot that `find` named."""
         if self._map[at : at + 16] == EMPTY:
             self.used += 1
+            self._map[_USED : _USED + 8] = self.used.to_bytes(8, "little")
         self._map[at : at + 24] = digest + number.to_bytes(8, "little")
 
     @property
@@ -125,18 +119,23 @@ class MessageIds:
             stale.unlink()
         names = sorted(folder.glob("*.ids"), reverse=True)
         self._tables = [Table(path) for path in names]
+        saved = self._saved()
+        whole = bool(self._tables) and (saved.get("boot") == boot_id() or bool(saved.get("clean")))
+        self._disk = int(saved.get("disk") or 0) if self._tables else 0
+        self.missing_from: int | None = None if whole else self._disk + 1
+        """The first event whose id may be missing (a power cut, lost files); None where none is."""
+        self._note(clean=False)
 
-    def checkpoint(self) -> int:
-        """The event number up to which every id is surely on disk: the rest is entered again."""
+    def _saved(self) -> dict[str, Any]:
         try:
             saved = json.loads(self._checkpoint.read_text())
         except (OSError, ValueError):
-            return 0
-        if not self._tables or not isinstance(saved, dict):
-            return 0
-        if saved.get("boot") == boot_id() or saved.get("clean"):
-            return int(saved.get("memory") or 0)
-        return int(saved.get("disk") or 0)
+            return {}
+        return saved if isinstance(saved, dict) else {}
+
+    def checkpoint(self) -> int:
+        """The event number up to which every id is surely on disk."""
+        return self._disk
 
     def seen(self, digest: bytes, number: int, now: float) -> int:
         """The earlier event of this id, or -1; then it is remembered at `number`.
@@ -192,31 +191,26 @@ class MessageIds:
     def __len__(self) -> int:
         return sum(t.used for t in self._tables)
 
-    def save(self, number: int, *, disk: bool, clean: bool = False) -> None:
-        """Note that ids of events up to `number` are remembered; with `disk`, flush them first."""
-        if disk:
-            for table in list(self._tables):
-                table.flush()
-        try:
-            saved = json.loads(self._checkpoint.read_text())
-        except (OSError, ValueError):
-            saved = {}
-        note = {
-            "version": VERSION,
-            "boot": boot_id(),
-            "memory": number,
-            "disk": number if disk else saved.get("disk", 0),
-            "clean": clean,
-        }
+    def save(self, number: int, *, clean: bool = False) -> None:
+        """Flush, and note that the ids of events up to `number` are on disk; may take long."""
+        for table in list(self._tables):
+            table.flush()
+        self._disk = number
+        self._note(clean=clean)
+
+    def _note(self, *, clean: bool) -> None:
+        note = {"version": VERSION, "boot": boot_id(), "disk": self._disk, "clean": clean}
         draft = self._checkpoint.with_suffix(".json.new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(note, file)
+            file.flush()
+            os.fsync(file.fileno())
         draft.rename(self._checkpoint)
 
     def close(self, number: int) -> None:
         """Flush, note that all is on disk, and unmap."""
-        self.save(number, disk=True, clean=True)
+        self.save(number, clean=True)
         for table in self._tables:
             table.close()
         self._tables = []

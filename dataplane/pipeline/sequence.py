@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import structlog
 
 from dataplane.log.base import MARK, LogReader, Record
 from dataplane.log.base import REFUSED as MARKED_REFUSED
+from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
 from dataplane.pipeline.enrich import Stamp, enrich, generated_id
 from dataplane.pipeline.head import EventHead
@@ -31,7 +31,7 @@ from turnout.protocol import Envelope, Unit
 
 __all__ = ["RefusedEvent", "Sequenced", "Sequencer"]
 
-log = structlog.get_logger()
+log = logger()
 _envelope = msgspec.msgpack.Decoder(Envelope).decode
 READ_BYTES = 512 << 10
 _RESULT = {0: "unique", DUPLICATE: "duplicate", REFUSED: "refused"}
@@ -134,7 +134,9 @@ class Sequencer:
 
     def _reenter(self) -> None:
         """Enter ids that a power cut may have taken from the tables again."""
-        for block in self.sidecar.blocks(self.ids.checkpoint() + 1):
+        if self.ids.missing_from is None:
+            return
+        for block in self.sidecar.blocks(self.ids.missing_from):
             for index, (flags, digest, _, _, _) in enumerate(block):
                 if not flags:
                     self.ids.seen(digest, block.first + index, 0.0)

@@ -101,7 +101,7 @@ class Sidecar:
         """Open the last file, cut its torn tail, and learn where to go on."""
         while self._firsts:
             first = self._firsts[-1]
-            good = self._verify(first)
+            good, last = self._verify(first)
             if good or len(self._firsts) == 1:
                 break
             self._path(first).unlink()
@@ -114,7 +114,6 @@ class Sidecar:
             return
         os.truncate(self._path(first), good)
         self._open(first, fresh=False)
-        last = self._last(first)
         if last is None and len(self._firsts) > 1:
             last = self._last(self._firsts[-2])
         if last is not None:
@@ -124,21 +123,23 @@ class Sidecar:
         found = deque(self.blocks(number), maxlen=1)
         return found[0] if found else None
 
-    def _verify(self, first: int) -> int:
-        """Length of the readable part of a file; 0 where even its header is torn."""
+    def _verify(self, first: int) -> tuple[int, Block | None]:
+        """Length of the readable part of a file (0 where even its header is torn) and its last block."""
         end = 0
         data = self._path(first).read_bytes()
         if len(data) < _HEADER.size:
-            return 0
+            return 0, None
         magic, version, _ = _HEADER.unpack_from(data)
         if magic != MAGIC:
-            return 0
+            return 0, None
         if version > VERSION:
             raise FormatError(f"{self._path(first).name} was written by a newer Turnout")
         end = _HEADER.size
+        last: Block | None = None
         while (found := _unpack(data, end)) is not None:
             end += _BLOCK.size + len(found.entries)
-        return end
+            last = found
+        return end, last
 
     def append(self, blocks: list[Block]) -> None:
         """Write blocks; they are durable after `sync`."""

@@ -80,14 +80,14 @@ async def test_events_that_the_fast_decoder_refuses(run: Run) -> None:
 
 
 async def test_globals_live_for_a_batch_and_not_longer(run: Run) -> None:
-    source = "COUNT = 0\ndef transformEvent(event, metadata):\n    global COUNT\n    COUNT += 1\n    return {'n': COUNT}\n"
+    source = "N = 0\ndef transformEvent(event, metadata):\n    global N\n    N += 1\n    return {'n': N}\n"
     for _ in range(2):
         assert await run(source, {}, {}, {}) == [[{"n": 1}], [{"n": 2}], [{"n": 3}]]
 
 
 async def test_metadata_is_that_of_the_event_with_this_message_id(pool: Pool) -> None:
-    script = Script("m", function(
-        "return [metadata(event), metadata({'messageId': 'b'}), metadata({'messageId': 'zz'}), metadata({}), metadata()]"))
+    asked = "event", "{'messageId': 'b'}", "{'messageId': 'zz'}", "{}", ""
+    script = Script("m", function(f"return [{', '.join(f'metadata({which})' for which in asked)}]"))
     items = [item({"messageId": "a"}, {"sourceId": "s1"}), item({"messageId": "b"}, {"sourceId": "s2"})]
     first, second = await pool.run(script, items)
     assert first == Outputs((b'{"sourceId":"s1"}', b'{"sourceId":"s2"}', b"{}", b"{}", b"{}"))

@@ -12,7 +12,9 @@ from transformations.seats import Seats
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(1, 3), st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.booleans()), max_size=25), st.integers())
+@given(
+    st.integers(1, 3), st.lists(st.tuples(st.booleans(), st.integers(0, 3), st.booleans()), max_size=25), st.integers()
+)
 def test_never_more_than_allowed_and_all_come_back(
     workers: int, takers: list[tuple[bool, int, bool]], seed: int
 ) -> None:
