@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any
 
 import orjson
+import uvloop
 
 from bench import cpu
 from bench.paired import paired
@@ -95,7 +96,7 @@ class _Bench:
     """A pool in a loop of its own; every measure is CPU microseconds per event of the whole family."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop = uvloop.new_event_loop()
         self.pool = Pool(warm=16)
         self.do(self.pool.start())
 

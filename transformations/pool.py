@@ -267,6 +267,8 @@ class Pool:
             job.todo.extendleft([i] for i in reversed(chunk))
 
     def _killed(self, job: _Job, kind: str) -> None:
+        if len(self._suspects) > 1000:  # versions of scripts long replaced
+            self._suspects = {key: since for key, since in self._suspects.items() if self._suspect_since(since)}
         self._suspects[job.key] = time.monotonic()
         self._count("transform_kills", 1, job.script.name, kind)
 
@@ -334,13 +336,11 @@ class Pool:
         return key
 
     def _suspect(self, key: tuple[Any, ...]) -> bool:
-        since = self._suspects.get(key)
-        if since is None:
-            return False
-        if time.monotonic() - since > PROBATION:
-            del self._suspects[key]
-            return False
-        return True
+        return self._suspect_since(self._suspects.get(key))
+
+    @staticmethod
+    def _suspect_since(moment: float | None) -> bool:
+        return moment is not None and time.monotonic() - moment < PROBATION
 
     def _count(self, metric: str, amount: float, *labels: str) -> None:
         self._counts[metric, labels] += amount  # type: ignore[assignment]  # seconds are fractions
