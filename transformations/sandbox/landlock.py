@@ -10,6 +10,8 @@ import ctypes
 import os
 import sys
 
+from transformations.sandbox import kernel
+
 __all__ = ["abi", "install"]
 
 _CREATE, _RESTRICT = 444, 446  # the same numbers on every architecture
@@ -26,8 +28,7 @@ def abi() -> int:
     """Version of Landlock in this kernel; 0 where there is none."""
     if sys.platform != "linux":
         return 0
-    libc = ctypes.CDLL(None, use_errno=True)
-    return max(0, int(libc.syscall(ctypes.c_long(_CREATE), None, ctypes.c_size_t(0), ctypes.c_uint32(1))))
+    return max(0, kernel.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
 
 
 def install(version: int) -> None:
@@ -38,14 +39,11 @@ def install(version: int) -> None:
         _SCOPES if version >= 6 else 0,
     )
     size = 8 if version < 4 else 16 if version < 6 else 24
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = libc.syscall(
-        ctypes.c_long(_CREATE), ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0)
-    )
+    descriptor = kernel.syscall(_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0))
     if descriptor < 0:
         raise OSError(ctypes.get_errno(), "landlock_create_ruleset failed")
     try:
-        if libc.syscall(ctypes.c_long(_RESTRICT), ctypes.c_int(descriptor), ctypes.c_uint32(0)):
+        if kernel.syscall(_RESTRICT, ctypes.c_int(descriptor), ctypes.c_uint32(0)):
             raise OSError(ctypes.get_errno(), "landlock_restrict_self failed")
     finally:
         os.close(descriptor)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import signal
 import sys
 
-from transformations.sandbox import landlock, seccomp
+from transformations.sandbox import kernel, landlock, seccomp
 
-__all__ = ["CHANNEL", "NOBODY", "Layers", "available", "lock"]
+__all__ = ["CHANNEL", "NOBODY", "PR_SET_PDEATHSIG", "Layers", "available", "lock", "preload"]
 
 CHANNEL = 3
 """The only descriptor a worker has."""
@@ -19,7 +18,7 @@ HEADROOM = 48 << 20
 """Bytes a worker gets at least above what it was forked with, whatever the script's limit says."""
 
 Layers = frozenset[str]
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 
 
 def available() -> Layers:
@@ -36,6 +35,12 @@ def available() -> Layers:
     return frozenset(found)
 
 
+def preload() -> None:
+    """What every fork would have to work out for itself otherwise."""
+    if seccomp.SUPPORTED:
+        seccomp.program(os.uname().machine, CHANNEL)
+
+
 def lock(channel: int, memory: int, layers: Layers) -> None:
     """Lock this process; afterwards it has one descriptor, `CHANNEL`. Raises OSError.
 
@@ -50,10 +55,10 @@ def lock(channel: int, memory: int, layers: Layers) -> None:
         os.setresuid(NOBODY, NOBODY, NOBODY)
     if sys.platform == "linux":
         # After the change of identity, which clears both.
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        _prctl(_PR_SET_DUMPABLE, 0)
+        kernel.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        kernel.prctl(_PR_SET_DUMPABLE, 0)
     if "no_new_privs" in layers:
-        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        kernel.prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if "landlock" in layers:
         landlock.install(landlock.abi())
     if "limits" in layers:
@@ -72,14 +77,7 @@ def _keep_only(channel: int) -> None:
     sys.stdin = sys.stdout = sys.stderr = sys.__stdin__ = sys.__stdout__ = sys.__stderr__ = None  # type: ignore[misc]  # a process without standard streams has None there
 
 
-def _prctl(option: int, value: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
-        raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
-
-
 def _address_space() -> int:
-    # ctypes is loaded already, so the figure is what the worker starts with.
     if sys.platform != "linux":
         return 0
     with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  # pathlib would cost an import per worker

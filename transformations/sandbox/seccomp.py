@@ -13,6 +13,9 @@ import errno
 import os
 import struct
 import sys
+from functools import cache
+
+from transformations.sandbox import kernel
 
 __all__ = ["SUPPORTED", "install", "program"]
 
@@ -69,6 +72,7 @@ def _op(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
     return struct.pack("<HBBI", code, then, otherwise, value)
 
 
+@cache
 def program(machine: str, descriptor: int) -> bytes:
     """The filter as BPF instructions; reads and writes pass on `descriptor` only."""
     table = _MACHINES[machine]
@@ -103,11 +107,8 @@ def install(descriptor: int) -> None:
     code = program(machine, descriptor)
     buffer = ctypes.create_string_buffer(code, len(code))
     argument = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    libc = ctypes.CDLL(None, use_errno=True)
     # SECCOMP_SET_MODE_FILTER = 1, SECCOMP_FILTER_FLAG_TSYNC = 1
-    result = libc.syscall(
-        ctypes.c_long(_MACHINES[machine]["seccomp"]), ctypes.c_uint(1), ctypes.c_uint(1),
-        ctypes.byref(argument),
-    )
+    number = _MACHINES[machine]["seccomp"]
+    result = kernel.syscall(number, ctypes.c_uint(1), ctypes.c_uint(1), ctypes.byref(argument))
     if result:
         raise OSError(ctypes.get_errno() if result < 0 else errno.ESRCH, f"seccomp failed ({result})")

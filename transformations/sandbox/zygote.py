@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import array
 import contextlib
-import ctypes
 import gc
 import os
 import select
@@ -27,7 +26,7 @@ import warnings
 from collections.abc import Sequence
 
 from transformations.python import program
-from transformations.sandbox import limits, wire, worker
+from transformations.sandbox import kernel, limits, wire, worker
 
 __all__ = ["EXITED", "KILL", "LAYERS", "PROBE", "READY", "RECORD", "SPAWN", "SPAWNED", "main"]
 
@@ -120,8 +119,9 @@ def main(arguments: Sequence[str]) -> int:
     time.tzset()
     warnings.simplefilter("ignore")
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        kernel.prctl(limits.PR_SET_PDEATHSIG, signal.SIGKILL)
     program.preload()
+    limits.preload()
     os.environ.clear()
     gc.collect()
     gc.freeze()  # collections in a worker must not touch, and so copy, the shared pages
