@@ -23,12 +23,18 @@ CAP_USER = 1_000
 class Chains:
     """All exceptions of a destination. `ordered` False (order: none) makes every row stand alone."""
 
-    def __init__(self, rows: Iterable[ExceptionRow] = (), *, ordered: bool = True) -> None:
+    def __init__(
+        self,
+        rows: Iterable[ExceptionRow] = (),
+        *,
+        ordered: bool = True,
+        flying: Iterable[tuple[int, int]] = (),
+    ) -> None:
         self.ordered = ordered
         self._rows: dict[tuple[int, int], ExceptionRow] = {}
         self._chains: dict[int, deque[ExceptionRow]] = {}
         self._heap: list[tuple[float, int, ExceptionRow]] = []
-        self._flying: set[tuple[int, int]] = set()
+        self.flying: set[tuple[int, int]] = set(flying)
         self._serial = count()
         for row in rows:
             self.add(row)
@@ -78,7 +84,7 @@ class Chains:
 
     def _stale(self, at: float, _: int, row: ExceptionRow) -> bool:
         ident = (row.number, row.child)
-        return self._rows.get(ident) is not row or row.next_at != at or ident in self._flying
+        return self._rows.get(ident) is not row or row.next_at != at or ident in self.flying
 
     def due(self, now: float, limit: int) -> list[ExceptionRow]:
         """Up to `limit` rows whose time has come, one per user; they are in flight until settled."""
@@ -88,13 +94,13 @@ class Chains:
             if at is None or at > now:
                 break
             row = heapq.heappop(self._heap)[2]
-            self._flying.add((row.number, row.child))
+            self.flying.add((row.number, row.child))
             found.append(row)
         return found
 
     def again(self, row: ExceptionRow) -> None:
         """A row was tried and stays; `row.next_at` says when it is due."""
-        self._flying.discard((row.number, row.child))
+        self.flying.discard((row.number, row.child))
         self._schedule(row)
 
     def stand_aside(self, row: ExceptionRow) -> None:
@@ -106,14 +112,14 @@ class Chains:
     def remove(self, row: ExceptionRow) -> None:
         """A row has its verdict."""
         ident = (row.number, row.child)
-        self._flying.discard(ident)
+        self.flying.discard(ident)
         self._rows.pop(ident, None)
         self._leave(row)
 
     def replace(self, row: ExceptionRow, rows: list[ExceptionRow]) -> None:
         """A reference had its turn: the outputs that must be retried take its place."""
         ident = (row.number, row.child)
-        self._flying.discard(ident)
+        self.flying.discard(ident)
         self._rows.pop(ident, None)
         chain = self._chains.get(row.key)
         if chain and chain[0] is row:

@@ -16,7 +16,7 @@ from dataplane.deliver import exchange
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.condition import Condition
 from dataplane.deliver.exchange import Client, Sender, Sent
-from dataplane.deliver.lanes import Entry, Lanes
+from dataplane.deliver.lanes import Entry, Lanes, lane_of
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.settle import Settler
 from dataplane.deliver.state import DestinationRow, ExceptionRow
@@ -126,7 +126,9 @@ class Courier:
         """Swap to a new plan between two requests."""
         if plan.delivery.order != self.plan.delivery.order:
             rows = sorted(self.chains.rows(), key=lambda r: (r.number, r.child))
-            self._settler.chains = Chains(rows, ordered=plan.delivery.order == "user")
+            self._settler.chains = Chains(
+                rows, ordered=plan.delivery.order == "user", flying=self.chains.flying
+            )
         changed = plan.fingerprint != self.plan.fingerprint
         self.plan = plan
         self._settler.id = self.condition.id = plan.id
@@ -229,18 +231,23 @@ class Courier:
         try:
             sent = await self._exchange(plan, events)
         except BaseException:
+            self.condition.breaker.unsent()
             self.lanes.put_back(entries)
             raise
-        back: list[Entry] = []
+        shares: list[tuple[Entry, list[Sent]]] = []
         at = 0
         for entry in entries:
             share = sum(1 for part in entry.parts if part[2] is None)
-            rows = sent[at : at + share]
+            shares.append((entry, sent[at : at + share]))
             at += share
-            if self._goes_back(rows):
-                back.append(entry)
-            else:
+        # A lane goes back whole or not at all: its cursor must not stand before what has its verdict.
+        through = {lane_of(entry.key) for entry, rows in shares if not self._goes_back(rows)}
+        back: list[Entry] = []
+        for entry, rows in shares:
+            if lane_of(entry.key) in through:
                 self._settler.settle(entry, rows)
+            else:
+                back.append(entry)
         if back:
             kept = [entry for entry in entries if entry not in back]
             self.lanes.put_back(back)
@@ -282,13 +289,18 @@ class Courier:
                 for event in made:
                     event.child = max(row.child, event.child)
                 events.extend(made)
-            sent = await self._exchange(plan, events) if events else []
+            if events:
+                sent = await self._exchange(plan, events)
+            else:
+                sent = []
+                self.condition.breaker.unsent()
             at = 0
             for row, entry in batch:
                 share = sum(1 for part in entry.parts if part[2] is None)
                 self._settler.retried(row, entry, sent[at : at + share])
                 at += share
         except BaseException:
+            self.condition.breaker.unsent()
             later = self._clock.now().timestamp() + 5.0
             for row in rows:
                 row.next_at = later

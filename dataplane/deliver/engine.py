@@ -139,9 +139,15 @@ class Engine:
                 courier.configure(plan)
                 self._spawn(reload.retire(old, courier))
         for courier in gone:
-            self._spawn(courier.stop(asyncio.get_running_loop().time() + 30))
+            self._spawn(self._end(courier))
         for courier in self.couriers.values():
             courier.pump()
+
+    async def _end(self, courier: Courier) -> None:
+        """Let a removed destination's requests land, and forget what they still wrote."""
+        await courier.stop(asyncio.get_running_loop().time() + 30)
+        if courier.plan.id not in self.couriers:
+            reload.forget(courier.plan.id, self.ledger)
 
     def abort(self) -> None:
         """Forget what was prepared."""
@@ -170,7 +176,15 @@ class Engine:
         sequencer = self.sequencer
         while True:
             start = sequencer.next_number
-            events = sequencer.next()
+            if self.ledger.stuck:  # what cannot be written down is not begun
+                await asyncio.sleep(COMMIT_EVERY)
+                continue
+            try:
+                events = sequencer.next()
+            except OSError as error:  # disk full: said, and tried again; the log keeps the events
+                log.error("sequence.stuck", error=type(error).__name__, reason=error.strerror)
+                await asyncio.sleep(1.0)
+                continue
             upto = sequencer.next_number
             if upto == start:
                 self._send_readers()
@@ -235,7 +249,7 @@ class Engine:
         """Read for one destination until it is at the head, or its queue is full."""
         try:
             while courier.lanes.position < self.sequencer.next_number and courier.room:
-                if courier.closed or not courier.plan.enabled:
+                if courier.closed or not courier.plan.enabled or self.ledger.stuck:
                     return
                 events, upto = self.sequencer.load(courier.lanes.position, BATCH)
                 if events:
@@ -294,13 +308,19 @@ class Engine:
         while True:
             await asyncio.sleep(RELEASE_EVERY)
             number = self.lowest()
-            position = self.sequencer.sidecar.position_of(number)
-            self._reader.release(position)
-            self.sequencer.sidecar.trim(self._reader.floor, min(number, self.sequencer.ids.checkpoint()))
-            if loop.time() >= checkpoint:
-                checkpoint = loop.time() + CHECKPOINT_EVERY
-                known = self.sequencer.next_number - 1
-                await asyncio.to_thread(self.sequencer.ids.save, known)
+            await self._commit()
+            if self.ledger.stuck or self.ledger.writing:
+                continue  # the log is released only up to what is written down
+            try:
+                position = self.sequencer.sidecar.position_of(number)
+                self._reader.release(position)
+                self.sequencer.sidecar.trim(self._reader.floor, min(number, self.sequencer.ids.checkpoint()))
+                if loop.time() >= checkpoint:
+                    checkpoint = loop.time() + CHECKPOINT_EVERY
+                    known = self.sequencer.next_number - 1
+                    await asyncio.to_thread(self.sequencer.ids.save, known)
+            except OSError as error:  # disk full: said, and tried again
+                log.error("release.failed", error=type(error).__name__, reason=error.strerror)
 
     def lowest(self) -> int:
         """The first event that some destination still needs from the log."""

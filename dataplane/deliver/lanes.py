@@ -14,13 +14,18 @@ from typing import Any
 
 from turnout.verdict import Verdict
 
-__all__ = ["LANES", "Entry", "Lanes", "Part"]
+__all__ = ["LANES", "Entry", "Lanes", "Part", "lane_of"]
 
 LANES = 256
 _MASK = LANES - 1
 
 Part = tuple[bytes, Mapping[str, Any], Verdict | None]
 """One output of an event: its JSON, the options of its integrations object, or its verdict already."""
+
+
+def lane_of(key: int) -> int:
+    """The lane of an order key's hash."""
+    return key & _MASK
 
 
 class Entry:

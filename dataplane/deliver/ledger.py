@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from dataplane.deliver.dead import DeadLetter, DeadLetters, pack
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.lanes import Entry
@@ -24,7 +22,7 @@ from turnout import codec, paths
 from turnout.clock import Clock
 from turnout.errors import Refused
 from turnout.preview import describe, mask
-from turnout.request import Response
+from turnout.request import Request, Response
 
 __all__ = ["Ledger"]
 
@@ -64,7 +62,7 @@ class Ledger:
 
     def keep(self, row: ExceptionRow, raw: bytes | None, options: Mapping[str, Any]) -> None:
         """Store a new exception, and its payload."""
-        packed = orjson.dumps(dict(options)) if options else None
+        packed = _packed(options)
         self.changes.put(row, raw, packed)
         if raw is not None:
             ident = (row.destination, row.number, row.child)
@@ -77,7 +75,7 @@ class Ledger:
             found = self.state.payload(row.destination, row.number, row.child)
         if found is None or found[0] is None:
             return None
-        return found[0], orjson.loads(found[1]) if found[1] else {}
+        return found[0], codec.loads(found[1]) if found[1] else {}
 
     def bury(
         self,
@@ -94,10 +92,10 @@ class Ledger:
         """Keep a dead letter: the event as it was to be sent, the request and the answer."""
         letter = DeadLetter(
             event=raw,
-            options=orjson.dumps(dict(options)),
+            options=_packed(options) or b"",
             message_id=_message_id(raw),
             attempts=attempts,
-            request=describe(one.request, secrets) if one.request is not None else None,
+            request=_shown(one.request, secrets),
             answer=mask(_answer(one.response), secrets),
         )
         now = self._clock.now().timestamp()
@@ -111,6 +109,11 @@ class Ledger:
         """Payloads that are not committed yet follow their destination's new id."""
         for ident in [i for i in self._fresh if i[0] == old]:
             self._fresh[new, ident[1], ident[2]] = self._fresh.pop(ident)
+
+    @property
+    def writing(self) -> bool:
+        """Whether some changes are not written yet."""
+        return bool(self._queue)
 
     @property
     def due(self) -> bool:
@@ -136,7 +139,10 @@ class Ledger:
                 if n := self.counts.get((ident, what)):
                     changes.counts.append(("destination", ident, what, n))
         fresh, self._new = self._new, {}
-        self._queue.append((changes, fresh))
+        if self.stuck and self._queue and changes.empty:
+            self.dirty.update(dirty)
+        else:
+            self._queue.append((changes, fresh))
         async with self._turn:
             while self._queue:
                 if not await self._write_first(before):
@@ -171,14 +177,47 @@ class Ledger:
 
     def _write(self, changes: Changes, before: Callable[[], None]) -> None:
         before()
-        places = self.letters.append([payload for _, payload in changes.dead])
-        self.state.commit(changes, places)
+        if changes.places is None:
+            changes.places = self.letters.append([payload for _, payload in changes.dead])
+        self.state.commit(changes, changes.places)
 
     def close(self) -> None:
         """Stop the thread and close the files."""
         self._thread.shutdown()
         self.letters.close()
         self.state.close()
+
+
+def _packed(options: Mapping[str, Any]) -> bytes | None:
+    """Options of the integrations object as stored; those that cannot be written are left out."""
+    if not options:
+        return None
+    try:
+        return codec.dumps(dict(options))
+    except Refused:
+        return None
+
+
+def _shown(request: Request | None, secrets: Collection[str]) -> dict[str, Any] | None:
+    """The request as kept: plain JSON, so that whatever an event holds (a huge integer) can be stored."""
+    if request is None:
+        return None
+    try:
+        shown: dict[str, Any] = codec.loads(codec.dumps(describe(request, secrets)))
+    except Refused as error:
+        return {"method": request.method, "body": {}, "unshowable": error.message}
+    stored: dict[str, Any] = _storable(shown)
+    return stored
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)
+    return value
 
 
 def _message_id(raw: bytes) -> str:

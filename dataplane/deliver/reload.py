@@ -66,11 +66,21 @@ def rename_and_remove(
     for ident in sorted({*couriers, *stored} - {*prepared}):
         if any(item.was == ident for item in config.destinations.values()):
             continue
-        ledger.changes.forget(ident)
+        forget(ident, ledger)
         ledger.dirty.discard(ident)
         if (removed := couriers.pop(ident, None)) is not None:
             gone.append(removed)
     return gone
+
+
+def forget(ident: str, ledger: Ledger) -> None:
+    """Give up a removed destination: its place, exceptions and counts."""
+    ledger.changes.forget(ident)
+    for name in [name for name in ledger.counts if name[0] == ident]:
+        del ledger.counts[name]
+    for name in [name for name in ledger.reasons if name[0] == ident]:
+        del ledger.reasons[name]
+    ledger.dirty.discard(ident)
 
 
 async def retire(plan: Plan, courier: Courier | None = None) -> None:

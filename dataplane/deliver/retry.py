@@ -49,6 +49,10 @@ class Breaker:
         if self.open:
             self.probing = True
 
+    def unsent(self) -> None:
+        """What was to be the probe asked nothing: another request may be it."""
+        self.probing = False
+
     def succeeded(self) -> None:
         """The destination answered."""
         self.failures = 0

@@ -81,11 +81,11 @@ class Settler:
         self, entry: Entry, child: int, raw: bytes, options: Mapping[str, Any], one: Sent, *, attempts: int
     ) -> None:
         verdict = one.verdict
-        self.ledger.add(self.id, verdict.outcome.value)
         if verdict.outcome is Outcome.FILTERED:
             self.ledger.reasons[self.id, verdict.reason] += 1
         elif verdict.outcome is Outcome.DEAD:
             self.ledger.bury(self.id, entry, child, raw, options, one=one, attempts=attempts, secrets=self.secrets)
+        self.ledger.add(self.id, verdict.outcome.value)
 
     def retried(self, row: ExceptionRow, entry: Entry, rows: Sequence[Sent]) -> None:
         if row.kind == "waiting":

@@ -83,7 +83,8 @@ class ExceptionRow:
 
 @dataclass(slots=True)
 class Changes:
-    """What one commit writes. `dead` are `(row, payload)` pairs whose payload goes to a segment."""
+    """What one commit writes. `dead` are `(row, payload)` pairs whose payload goes to a segment,
+    `places` where they are once they are there."""
 
     destinations: list[DestinationRow] = field(default_factory=list)
     statements: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
@@ -91,6 +92,12 @@ class Changes:
     refused: Sequence[tuple[Any, ...]] = ()
     counts: list[tuple[str, str, str, int]] = field(default_factory=list)
     counted: int = 0
+    places: list[tuple[int, int, int]] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """True where it holds nothing but places of cursors, which the next one holds again."""
+        return not (self.statements or self.dead or self.refused or self.counted)
 
     def put(self, row: ExceptionRow, payload: bytes | None, options: bytes | None) -> None:
         """Store an exception whole."""

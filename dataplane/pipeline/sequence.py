@@ -149,11 +149,17 @@ class Sequencer:
         number = self.sidecar.next_number
         found: list[Sequenced] = []
         blocks: list[Block] = []
-        for record in records:
-            block = self._record(record, number, found)
-            number += block.count
-            blocks.append(block)
-        self.sidecar.append(blocks)
+        counts, refused = self.counts.copy(), len(self.refused)
+        try:
+            for record in records:
+                block = self._record(record, number, found)
+                number += block.count
+                blocks.append(block)
+            self.sidecar.append(blocks)
+        except OSError:  # nothing of it counts: the same records get the same numbers next time
+            self.counts = counts
+            del self.refused[refused:]
+            raise
         return found
 
     def _record(self, record: Record, first: int, found: list[Sequenced]) -> Block:
@@ -202,7 +208,7 @@ class Sequencer:
             envelope.anonymous_id,
         )
         try:
-            units = PROTOCOLS[envelope.protocol].split(envelope, record.body)
+            units = _split(envelope, record.body)
         except Refused:
             units = []  # wholly refused requests are kept as they came, often as no JSON at all
         return _Received(envelope, stamp), units
@@ -257,6 +263,15 @@ class Sequencer:
         """Write everything out."""
         self.sidecar.close()
         self.ids.close(self.sidecar.next_number - 1)
+
+
+def _split(envelope: Envelope, body: bytes) -> list[Unit]:
+    """A body's events; one that the fast decoder refuses after all goes the slow way."""
+    protocol = PROTOCOLS[envelope.protocol]
+    try:
+        return protocol.split(envelope, body)
+    except msgspec.DecodeError:
+        return protocol.split(msgspec.structs.replace(envelope, slow=True), body)
 
 
 def _secret(folder: Path) -> bytes:

@@ -86,3 +86,21 @@ def test_breaker_opens_probes_once_and_closes() -> None:
     assert not breaker.allows(100.5)
     breaker.succeeded()
     assert breaker.allows(100.5)
+
+
+def test_a_probe_that_asked_nothing_leaves_room_for_another() -> None:
+    breaker = Breaker(threshold=1)
+    breaker.failed(0.0)
+    breaker.sent()
+    assert not breaker.allows(100.0)
+    breaker.unsent()
+    assert breaker.allows(100.0)
+
+
+def test_rows_in_flight_are_not_due_again_when_the_order_changes() -> None:
+    chains = Chains([row(1, 7), row(2, 8)])
+    (first,) = chains.due(1.0, 1)
+    again = Chains(chains.rows(), ordered=False, flying=chains.flying)
+    assert [r.number for r in again.due(1.0, 10)] == [2]
+    again.again(first)
+    assert [r.number for r in again.due(1.0, 10)] == [1]

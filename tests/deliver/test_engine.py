@@ -232,3 +232,26 @@ async def test_stored_requests_and_answers_show_no_secret(plant: Plant, server: 
     shown = await plant.engine.call("dead.show", {"id": row["id"]})
     assert shown["request"]["headers"]["X-Team"]
     assert "hunter2" not in str(shown)
+
+
+async def test_an_event_that_is_hard_to_store_dies_alone_and_its_lane_goes_on(plant: Plant, server: Server) -> None:
+    server.answer = lambda body: (422, {}) if body["properties"]["n"] == 1 else (200, {})
+    await plant.start(config(server.url))
+    await plant.send({**event("ann", 1), "huge": 10**30, "lone": "\ud800"}, event("ann", 2))
+    await plant.until(lambda: counts(plant)["dead"] == 1 and counts(plant)["delivered"] == 1)
+    await asyncio.sleep(0.3)
+    letter = (await plant.engine.call("dead.list", {}))["dead"][0]
+    shown = await plant.engine.call("dead.show", {"id": letter["id"]})
+    assert shown["message_id"] == "ann-1"
+    assert shown["answer"]["status"] == 422
+    balanced(plant)
+
+
+async def test_a_removed_destination_that_comes_back_starts_with_empty_books(plant: Plant, server: Server) -> None:
+    extra = f'  other: {{type: webhook, settings: {{webhook_url: "{server.url}"}}, start: beginning}}'
+    await plant.start(config(server.url, extra=extra))
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: counts(plant, "other")["delivered"] == 1)
+    await plant.reload(config(server.url) + "discard: [other]\n")
+    await plant.reload(config(server.url, extra=extra.replace("beginning", "now")))
+    assert counts(plant, "other")["delivered"] == 0
