@@ -13,6 +13,9 @@ import pytest
 from tests.transformations.conftest import Run, item
 from transformations import Pool
 from transformations.base import Failed, Item, Outputs, Script
+from transformations.sandbox import seccomp
+from transformations.sandbox.limits import available
+from transformations.sandbox.parent import Zygote
 from turnout.errors import Unavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -29,6 +32,18 @@ async def test_on_linux_every_layer_is_on_and_proved(pool: Pool) -> None:
     assert health["alive"]
     assert {"limits", "no_new_privs", "seccomp"} <= set(health["layers"])
     assert health["locked"]
+
+
+@pytest.mark.skipif(not seccomp.SUPPORTED, reason="only the filter ends the probe")
+async def test_a_probe_that_ended_before_it_was_asked_still_answers() -> None:
+    zygote = Zygote(available())
+    await zygote.start()
+    try:
+        probe = await zygote.spawn(256 << 20, probe=True)
+        assert os.WTERMSIG(await probe.exit_status()) == signal.SIGSYS
+        assert (await probe.exchange(b"", 5.0))[1:] == b""
+    finally:
+        await zygote.stop()
 
 
 async def test_a_worker_has_one_descriptor_no_name_and_no_way_to_more(pool: Pool, run: Run) -> None:

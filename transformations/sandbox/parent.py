@@ -233,7 +233,8 @@ class Worker:
 
     async def _exchange(self, channel: socket.socket, request: bytes) -> bytes:
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(channel, request)
+        if request:  # even nothing cannot be sent to a worker that answered and has ended: the probe
+            await loop.sock_sendall(channel, request)
         # Header and, mostly, all of the payload at once; a long one grows as it arrives, so that a
         # length alone costs no memory.
         buffer = self._buffer
