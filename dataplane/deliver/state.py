@@ -15,38 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from turnout.errors import FormatError
+from dataplane.deliver.schema import migrate
 
 __all__ = ["Changes", "DestinationRow", "ExceptionRow", "State"]
 
-VERSION = 1
-_SCHEMA = """
-CREATE TABLE destination (
-    id TEXT PRIMARY KEY, position INTEGER NOT NULL, cursors BLOB NOT NULL, paused REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE exception (
-    destination TEXT NOT NULL, number INTEGER NOT NULL, child INTEGER NOT NULL, key BLOB NOT NULL,
-    kind TEXT NOT NULL, source TEXT NOT NULL, attempts INTEGER NOT NULL, first_at REAL NOT NULL,
-    next_at REAL NOT NULL, paused REAL NOT NULL, reason TEXT NOT NULL, payload BLOB, options BLOB,
-    PRIMARY KEY (destination, number, child)
-) WITHOUT ROWID;
-CREATE TABLE dead (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, destination TEXT NOT NULL, source TEXT NOT NULL,
-    number INTEGER NOT NULL, child INTEGER NOT NULL, key BLOB NOT NULL, at REAL NOT NULL,
-    status INTEGER, reason TEXT NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,
-    length INTEGER NOT NULL
-);
-CREATE INDEX dead_by_destination ON dead (destination, id);
-CREATE TABLE refused (
-    number INTEGER PRIMARY KEY, source TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
-    at INTEGER NOT NULL, position INTEGER NOT NULL, place INTEGER NOT NULL
-);
-CREATE TABLE count (
-    scope TEXT NOT NULL, id TEXT NOT NULL, what TEXT NOT NULL, n INTEGER NOT NULL,
-    PRIMARY KEY (scope, id, what)
-) WITHOUT ROWID;
-CREATE TABLE fact (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-"""
 REFUSED_KEPT = 100_000
 
 
@@ -154,20 +126,13 @@ class State:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = not path.exists()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         path.chmod(0o600)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        if fresh or self._version() == 0:
-            self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={VERSION};COMMIT")
-        elif self._version() > VERSION:
-            raise FormatError(f"{path.name} was written by a newer Turnout; this one knows version {VERSION}")
+        migrate(self._db, path)
         self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._reader.execute("PRAGMA query_only=ON")
-
-    def _version(self) -> int:
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def commit(self, changes: Changes, dead: Sequence[tuple[int, int, int]]) -> None:
         """Write everything in one transaction; `dead` says where each dead letter's payload stands."""

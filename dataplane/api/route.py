@@ -1,0 +1,62 @@
+"""What a route of the admin API is, and how its arguments are read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from dataplane.app.supervisor import Supervisor
+from turnout import codec
+from turnout.errors import Refused
+
+__all__ = ["DESTINATION", "LIMIT", "Handler", "Route", "ident", "json_object", "parameters"]
+
+Handler = Callable[[Supervisor, web.Request], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route. `query` maps a parameter to its JSON type and meaning; `body` is a JSON schema.
+
+    A route is audited when it changes something or shows payloads, which may be personal data.
+    """
+
+    method: str
+    path: str
+    verb: str
+    summary: str
+    handler: Handler
+    query: tuple[tuple[str, str, str], ...] = ()
+    body: dict[str, Any] | None = None
+    audited: bool = True
+
+
+DESTINATION = ("destination", "string", "Only this destination.")
+LIMIT = ("limit", "integer", "At most so many, 1 to 1000.")
+
+
+def parameters(request: web.Request, *names: str) -> dict[str, Any]:
+    """The named query parameters that are given; raises `Refused` for a `limit` that is none."""
+    found: dict[str, Any] = {name: request.query[name] for name in names if request.query.get(name)}
+    if "limit" in found:
+        text = found["limit"]
+        if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 1000:
+            raise Refused("limit", "limit is a number from 1 to 1000")
+        found["limit"] = int(text)
+    return found
+
+
+def ident(text: str) -> int | str:
+    """An id of a path: a number where it is one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """The body, a JSON object; {} where there is none. Raises `Refused` for anything else."""
+    found = codec.loads(await request.read() or b"{}")
+    if not isinstance(found, dict):
+        raise Refused("not_an_object", "the body is a JSON object")
+    return found

@@ -1,0 +1,1 @@
+"""The declarations of the commands, a file a topic: names, options and help, importing nothing heavy."""

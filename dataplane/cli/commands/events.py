@@ -1,0 +1,44 @@
+"""Commands about events at the gateway: `send`, `refused`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dataplane.cli.options import CONFIG, AsJson, ConfigFile, Limit, Socket
+
+__all__ = ["add"]
+
+
+
+def send(
+    file: Annotated[str, typer.Argument(help="An event, or one a line (NDJSON); - is standard input.")] = "-",
+    source: Annotated[str, typer.Option("--source", "-s", help="Whose write key; default: the first.")] = "",
+    config: ConfigFile = CONFIG,
+    socket: Socket = None,
+    json: AsJson = False,
+) -> None:
+    """Send an event to the running data plane, through its public port."""
+    from dataplane.cli import events as command
+
+    command.send(config, socket, file, source, as_json=json)
+
+
+def refused(
+    source: Annotated[str, typer.Option("--source", "-s", help="Only this source.")] = "",
+    limit: Limit = 50,
+    config: ConfigFile = CONFIG,
+    socket: Socket = None,
+    json: AsJson = False,
+) -> None:
+    """List events that the gateway did not take, with the reason."""
+    from dataplane.cli import events as command
+
+    command.refused(config, socket, source, limit, as_json=json)
+
+
+def add(app: typer.Typer) -> None:
+    """Declare them."""
+    for command in (send, refused):
+        app.command()(command)

@@ -1,0 +1,121 @@
+"""The books of the pipeline process: what is written down, how often, and what the log may let go.
+
+Counts, cursors, exceptions and dead letters of one moment are one transaction of the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from dataplane.deliver.courier import Courier
+from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.state import DestinationRow
+from dataplane.log.base import LogReader
+from dataplane.metrics.log import logger
+from dataplane.pipeline.sequence import Sequencer
+
+__all__ = ["Books"]
+
+log = logger()
+
+COMMIT_EVERY = 0.1
+RELEASE_EVERY = 5.0
+CHECKPOINT_EVERY = 300.0
+
+
+class Books:
+    """`keep` and `release` run for ever. `written` is called after every commit."""
+
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        reader: LogReader,
+        *,
+        couriers: Mapping[str, Courier],
+        ledger: Ledger,
+        written: Callable[[], None],
+    ) -> None:
+        self._sequencer = sequencer
+        self._reader = reader
+        self._couriers = couriers
+        self._ledger = ledger
+        self._written = written
+        self._counted: Counter[tuple[str, str]] = Counter()
+
+    async def keep(self) -> None:
+        """Write down what changed ten times a second, for ever."""
+        while True:
+            await asyncio.sleep(COMMIT_EVERY)
+            was_stuck = self._ledger.stuck
+            await self.commit()
+            self._written()
+            if was_stuck and not self._ledger.stuck:
+                for courier in self._couriers.values():
+                    courier.pump()
+
+    def recount(self) -> None:
+        """Source counts up to what the sidecar knows; the last tenth of a second may be missing."""
+        state = self._ledger.state
+        for (scope, ident, what), n in state.counts().items():
+            if scope == "source":
+                self._counted[ident, what] = n
+        counted = state.counted()
+        if counted + 1 < self._sequencer.next_number:
+            self._counted.update(self._sequencer.recount(counted + 1))
+
+    def source_counts(self) -> Counter[tuple[str, str]]:
+        """Unique, duplicate and refused events per source, since the beginning."""
+        return self._counted + self._sequencer.counts
+
+    async def commit(self) -> None:
+        """Write down everything that changed until now, in one transaction."""
+        sequencer = self._sequencer
+        if sequencer.counts or sequencer.refused:
+            self._counted.update(sequencer.counts)
+            changed = {source for source, _ in sequencer.counts}
+            changes = self._ledger.changes
+            changes.counts.extend(
+                ("source", source, what, n)
+                for (source, what), n in self._counted.items()
+                if source in changed
+            )
+            changes.counted = sequencer.next_number - 1
+            changes.refused, sequencer.refused = [tuple(r) for r in sequencer.refused], []
+            sequencer.counts.clear()
+        if self._ledger.due:
+            await self._ledger.commit(self._rows, sequencer.sidecar.sync)
+
+    def _rows(self, idents: Iterable[str]) -> list[DestinationRow]:
+        return [self._couriers[i].snapshot() for i in idents if i in self._couriers]
+
+    async def release(self) -> None:
+        """Tell the log what no one needs any more, and keep the message ids safe."""
+        loop = asyncio.get_running_loop()
+        checkpoint = loop.time() + CHECKPOINT_EVERY
+        while True:
+            await asyncio.sleep(RELEASE_EVERY)
+            number = self.lowest()
+            await self.commit()
+            if self._ledger.stuck or self._ledger.writing:
+                continue  # the log is released only up to what is written down
+            try:
+                position = self._sequencer.sidecar.position_of(number)
+                self._reader.release(position)
+                self._sequencer.sidecar.trim(self._reader.floor, min(number, self._sequencer.ids.checkpoint()))
+                if loop.time() >= checkpoint:
+                    checkpoint = loop.time() + CHECKPOINT_EVERY
+                    known = self._sequencer.next_number - 1
+                    await asyncio.to_thread(self._sequencer.ids.save, known)
+            except OSError as error:  # disk full: said, and tried again
+                log.error("release.failed", error=type(error).__name__, reason=error.strerror)
+
+    def lowest(self) -> int:
+        """The first event that some destination still needs from the log."""
+        numbers = [self._sequencer.next_number]
+        for courier in self._couriers.values():
+            numbers.append(min(courier.snapshot().cursors))
+            if (waiting := courier.chains.lowest()) is not None:
+                numbers.append(waiting)
+        return min(numbers)

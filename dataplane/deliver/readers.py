@@ -1,0 +1,151 @@
+"""Readers of the sequence: a front for all destinations that are up to date, and one for each behind.
+
+The *front* serves every destination that has caught up, and runs shared transformations once. A
+destination that falls behind (slow, full, new with history, or whose script is slow) reads for itself
+and joins the front again at the head, so that none waits for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from dataplane.deliver import dispatch
+from dataplane.deliver.courier import Courier
+from dataplane.deliver.lanes import Entry
+from dataplane.deliver.ledger import Ledger
+from dataplane.log.base import LogReader
+from dataplane.metrics.log import logger
+from dataplane.pipeline.sequence import Sequencer
+from transformations.base import Runner
+
+__all__ = ["Readers"]
+
+log = logger()
+
+BATCH = 500
+STUCK = 0.1
+"""Seconds between looks whether the books can be written again."""
+PATIENCE = 0.25
+"""Seconds the front waits for a chain of transformations before it goes on without its destinations."""
+
+
+class Readers:
+    """`front` runs for ever; `send` starts a reader for each destination that is behind."""
+
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        reader: LogReader,
+        runner: Runner,
+        *,
+        couriers: Mapping[str, Courier],
+        ledger: Ledger,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+    ) -> None:
+        self._sequencer = sequencer
+        self._reader = reader
+        self._runner = runner
+        self._couriers = couriers
+        self._ledger = ledger
+        self._spawn = spawn
+        self.draining = False
+
+    async def front(self) -> None:
+        """Sequence what arrives and serve every destination that is up to date."""
+        sequencer = self._sequencer
+        while True:
+            start = sequencer.next_number
+            if self._ledger.stuck:  # what cannot be written down is not begun
+                await asyncio.sleep(STUCK)
+                continue
+            try:
+                events = sequencer.next()
+            except OSError as error:  # disk full: said, and tried again; the log keeps the events
+                log.error("sequence.stuck", error=type(error).__name__, reason=error.strerror)
+                await asyncio.sleep(1.0)
+                continue
+            upto = sequencer.next_number
+            if upto == start:
+                self.send()
+                await self._reader.wait(sequencer.position, 1.0)
+                continue
+            members = [
+                c
+                for c in self._couriers.values()
+                if not c.reading and c.lanes.position == start and c.room and c.plan.enabled
+            ]
+            await self._serve(events, members, upto)
+            self.send()
+            await asyncio.sleep(0)
+
+    async def _serve(self, events: Sequence[Any], members: Sequence[Courier], upto: int) -> None:
+        """Run each chain once; those that take too long go on alone, and their destinations with them."""
+        slow: list[asyncio.Task[None]] = []
+        for group in dispatch.groups(members):
+            for courier in group:
+                courier.reading = True
+            work = self._hand_over(events, group, upto)
+            if group[0].plan.chain:
+                slow.append(self._spawn(work))
+            else:
+                await work
+        if slow:
+            await asyncio.wait(slow, timeout=PATIENCE)
+
+    async def _hand_over(self, events: Sequence[Any], group: Sequence[Courier], upto: int) -> None:
+        try:
+            for at in range(0, len(events), BATCH):
+                await dispatch.dispatch(self._runner, events[at : at + BATCH], group)
+            for courier in group:
+                courier.advance(upto)
+                courier.pump()
+        except BaseException:
+            self._rest(group)
+            raise
+        finally:
+            for courier in group:
+                courier.reading = False
+
+    def _rest(self, couriers: Sequence[Courier]) -> None:
+        """After a fault they read again a second later, from where they stand."""
+        until = asyncio.get_running_loop().time() + 1.0
+        for courier in couriers:
+            courier.rests_until = until
+
+    def send(self) -> None:
+        """Every destination that is behind reads for itself."""
+        if self.draining:
+            return
+        now = asyncio.get_running_loop().time()
+        for courier in self._couriers.values():
+            if courier.reading or not courier.plan.enabled or not courier.room or now < courier.rests_until:
+                continue
+            if courier.lanes.position < self._sequencer.next_number:
+                courier.reading = True
+                self._spawn(self._catch_up(courier))
+
+    async def _catch_up(self, courier: Courier) -> None:
+        """Read for one destination until it is at the head, or its queue is full."""
+        try:
+            while courier.lanes.position < self._sequencer.next_number and courier.room:
+                if courier.closed or not courier.plan.enabled or self._ledger.stuck:
+                    return
+                events, upto = self._sequencer.load(courier.lanes.position, BATCH)
+                if events:
+                    await dispatch.dispatch(self._runner, events, [courier])
+                courier.advance(upto)
+                courier.pump()
+                await asyncio.sleep(0)
+        except BaseException:
+            self._rest([courier])
+            raise
+        finally:
+            courier.reading = False
+
+    async def materialize(self, courier: Courier, number: int) -> Entry | None:
+        """An event that waited behind another of its user: its turn has come."""
+        events, _ = self._sequencer.load(number, 1)
+        event = next((e for e in events if e.number == number), None)
+        return None if event is None else await dispatch.entry_of(self._runner, event, courier)

@@ -1,0 +1,29 @@
+"""Every verb of the control channel that the engine answers; a topic's verbs are in a file of its own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from dataplane.deliver import letters
+from turnout.errors import Fixable
+
+if TYPE_CHECKING:
+    from dataplane.deliver.engine import Engine
+
+__all__ = ["VERBS", "Verb", "call"]
+
+Verb = Callable[["Engine", dict[str, Any]], Any]
+"""Engine and arguments to plain JSON, at once or to be awaited."""
+
+VERBS: Mapping[str, Verb] = {**letters.VERBS}
+
+
+async def call(engine: Engine, verb: str, args: dict[str, Any]) -> Any:
+    """Carry out a verb; raises `Fixable` for an unknown one or a wrong argument."""
+    found = VERBS.get(verb)
+    if found is None:
+        raise Fixable(f"{verb}: no such verb")
+    answer = found(engine, args)
+    return await answer if inspect.isawaitable(answer) else answer

@@ -1,0 +1,54 @@
+"""The state file's versions: older is migrated behind a copy, newer is refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from dataplane.deliver.schema import STEPS, migrate
+from dataplane.deliver.state import State
+from turnout.errors import FormatError
+
+
+def version(path: Path) -> int:
+    db = sqlite3.connect(path)
+    try:
+        return int(db.execute("PRAGMA user_version").fetchone()[0])
+    finally:
+        db.close()
+
+
+def test_a_new_file_has_the_newest_version_and_opens_again(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.db"
+    for _ in range(2):
+        State(path).close()
+        assert version(path) == len(STEPS)
+    assert not list(tmp_path.glob("*.v*"))
+
+
+def test_an_older_file_is_copied_then_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.db"
+    db = sqlite3.connect(path, isolation_level=None)
+    migrate(db, path, STEPS[:1])
+    db.execute("INSERT INTO fact VALUES ('counted', 7)")
+    migrate(db, path, (*STEPS[:1], "ALTER TABLE fact ADD COLUMN note TEXT;"))
+    assert db.execute("SELECT name, value, note FROM fact").fetchall() == [("counted", 7, None)]
+    db.close()
+    copy = path.with_name("pipeline.db.v1")
+    assert copy.stat().st_mode & 0o777 == 0o600
+    old = sqlite3.connect(copy)
+    assert old.execute("SELECT * FROM fact").fetchall() == [("counted", 7)]
+    old.close()
+    assert (version(copy), version(path)) == (1, 2)
+
+
+def test_a_newer_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.db"
+    State(path).close()
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA user_version={len(STEPS) + 1}")
+    db.close()
+    with pytest.raises(FormatError, match=r"newer Turnout \(version"):
+        State(path)
