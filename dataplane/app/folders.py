@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import secrets
 import time
 from pathlib import Path
@@ -20,7 +21,11 @@ def log_folder(data: Path, partition: int = 0) -> Path:
 
 
 def make_folders(data: Path) -> None:
-    """Make the data folder and those in it, for nobody else to read (0700)."""
+    """Make the data folder and those in it, for nobody else to read (0700).
+
+    Raises `Fixable` where they cannot be made, or belong to another user.
+    """
+    _own(data)
     inside = (data / "log", log_folder(data), data / "sequence", data / "state", data / "dead")
     try:
         for folder in (data, *inside):
@@ -30,13 +35,39 @@ def make_folders(data: Path) -> None:
         raise Fixable(f"data: cannot make {error.filename or data}: {error.strerror}") from None
 
 
+def _own(data: Path) -> None:
+    """Refuse a folder of another user: also root would leave files in it that the owner cannot open."""
+    try:
+        owner = data.stat().st_uid
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Fixable(f"data: cannot look at {data}: {error.strerror}") from None
+    if owner != os.geteuid():
+        theirs, ours = _user(owner), _user(os.geteuid())
+        raise Fixable(
+            f"data: {data} belongs to {theirs}, and this runs as {ours}: run it as {theirs}, or give"
+            f" {ours} the folder (chown -R {ours} {data})"
+        )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
 class Lock:
     """Holds a data folder for one app and its roles; freed by the kernel when all of them are gone."""
 
     def __init__(self, data: Path, patience: float = 1.0) -> None:
         """Take it, waiting `patience` seconds for the roles of an app that was just killed."""
         self._path = data / "lock"
-        self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Fixable(f"data: cannot write {self._path}: {error.strerror}") from None
         until = time.monotonic() + patience
         while True:
             try:

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from dataplane.app import notify
 from dataplane.app.folders import write_private
 from dataplane.app.supervisor import Supervisor
+from dataplane.app.watch import watch
 from dataplane.metrics.log import configure, logger
 from turnout import __version__, codec
 from turnout.errors import Fixable, TurnoutError
 
-__all__ = ["DRAIN", "Front", "Options", "serve"]
-
-DRAIN = 25.0
-"""Seconds from SIGTERM to the end; service managers kill after 30 or more."""
+__all__ = ["Front", "Options", "serve"]
 
 _log = logger()
 
@@ -40,12 +39,14 @@ class Front(Protocol):
 class Options:
     """How to run. `front` is called in a thread while the roles start: it imports a web server.
 
-    `show` prints a line for people, `ready_file` is written when events are taken and carried on.
+    `show` prints a line for people, `ready_file` is written when events are taken and carried on. With
+    `watch` the configuration is applied whenever one of its files changes.
     """
 
     front: Callable[[Supervisor], Front]
     show: Callable[[str], None]
     demo: bool = False
+    watch: bool = False
     ready_file: Path | None = None
     as_json: bool = False
 
@@ -77,14 +78,18 @@ class _Run:
         self._take_signals()
         try:
             await self._unless_stopped(self._start())
+            self._later(notify.alive())
+            if self._options.watch:
+                self._later(watch(self._supervisor.path, self._apply))
             await self._stopping.wait()
-            _log.info("app.draining", seconds=DRAIN)
+            _log.info("app.draining", seconds=self._drain)
+            notify.stopping()
         except _Stopped:
             _log.info("app.stopped_while_starting")
         finally:
             for task in self._tasks:
                 task.cancel()
-            await self._supervisor.stop(DRAIN if self._stopping.is_set() else 0)
+            await self._supervisor.stop(self._drain if self._stopping.is_set() else 0)
             for close in reversed(self._opened):
                 await close()
             self._remove_ready()
@@ -106,6 +111,7 @@ class _Run:
             self._write_ready(options.ready_file)
         _log.info("app.ready", url=supervisor.url, admin=supervisor.admin_url, pid=os.getpid())
         options.show(codec.dumps(self._ready()).decode() if options.as_json else banner(supervisor))
+        notify.ready(f"SDKs send to {supervisor.url}")
         if played is not None:
             self._later(played.play(supervisor.config, supervisor.url))
 
@@ -113,7 +119,11 @@ class _Run:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, lambda: self._later(self._reload()))
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._later(self._hang_up()))
+
+    @property
+    def _drain(self) -> float:
+        return self._supervisor.config.server.drain.total_seconds()
 
     def _stop(self) -> None:
         if self._stopping.is_set():
@@ -121,11 +131,25 @@ class _Run:
             self._supervisor.kill()
         self._stopping.set()
 
-    async def _reload(self) -> None:
+    async def _reload(self) -> str:
+        """Apply the configuration; what was wrong with it, which the log and `turnout status` say too."""
+        notify.reloading()
         try:
             await self._supervisor.reload()
-        except TurnoutError:
-            return  # said in the log and in `turnout status`; the old configuration runs on
+        except TurnoutError as error:
+            notify.ready("the last reload was rejected; the configuration before it runs on")
+            return str(error)
+        notify.ready(f"SDKs send to {self._supervisor.url}")
+        return ""
+
+    async def _hang_up(self) -> None:
+        await self._reload()
+
+    async def _apply(self) -> None:
+        wrong = await self._reload()
+        if not self._options.as_json:
+            old = "the configuration before it runs on"
+            self._options.show(f"not applied, {old}:\n{wrong}" if wrong else "the changed configuration is applied")
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

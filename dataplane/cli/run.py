@@ -12,9 +12,9 @@ from dataplane.cli.output import say
 __all__ = ["run"]
 
 
-def run(config: Path, *, demo: bool, ready_file: Path | None, as_json: bool) -> None:
+def run(config: Path, *, demo: bool, watch: bool, ready_file: Path | None, as_json: bool) -> None:
     """Run until a signal; raises what kept it from starting."""
-    run_loop(serve(config, Options(_front, say, demo=demo, ready_file=ready_file, as_json=as_json)))
+    run_loop(serve(config, Options(_front, say, demo=demo, watch=watch, ready_file=ready_file, as_json=as_json)))
 
 
 def _front(supervisor: Supervisor) -> Front:

@@ -132,6 +132,10 @@ class Server(Model):
     )
     tls: Tls | None = Field(None, description="Serve HTTPS with this certificate.")
     limits: LimitsConfig = Field(LimitsConfig(), description="Bounds on requests.")
+    drain: PositiveDuration = Field(
+        timedelta(seconds=25),
+        description="How long a stop may take to finish what is in flight; below the service manager's patience.",
+    )
 
 
 class Admin(Model):

@@ -18,6 +18,9 @@ def run(
     demo: Annotated[
         bool, typer.Option("--demo", help="Also start a recorder for the webhook and send it one event.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Apply the configuration when it or a file it names changes.")
+    ] = False,
     ready_file: Annotated[
         Optional[Path],  # noqa: UP045 - as above
         typer.Option("--ready-file", help="Write {url, admin, socket, pid, roles} here when ready."),
@@ -27,7 +30,7 @@ def run(
     """Run the data plane until Ctrl-C or SIGTERM; SIGHUP applies the configuration again."""
     from dataplane.cli import run as command
 
-    command.run(config, demo=demo, ready_file=ready_file, as_json=json)
+    command.run(config, demo=demo, watch=watch, ready_file=ready_file, as_json=json)
 
 
 def status(

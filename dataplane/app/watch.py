@@ -1,0 +1,74 @@
+"""`run --watch`: applies the configuration when its files change.
+
+Files are looked at, not subscribed to: it works on every file system, and a second is soon enough for
+a person who just saved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+
+from dataplane.config.files import named
+
+__all__ = ["Look", "Settled", "look", "watch"]
+
+EVERY = 0.5
+"""Seconds between two looks; a change counts when the second one finds nothing more."""
+
+Look = Mapping[Path, tuple[int, int, int] | None]
+"""What a look at files sees: time of change in nanoseconds, size, inode; None for one that is not there."""
+
+
+def look(files: Iterable[Path]) -> Look:
+    """How these files are now. An editor that saves by renaming changes the inode."""
+    return {file: _seen(file) for file in files}
+
+
+def _seen(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+class Settled:
+    """Says once of every change that it is over: two looks in a row saw the same new state."""
+
+    def __init__(self, first: Look) -> None:
+        self._known = self._last = first
+
+    def feed(self, now: Look) -> bool:
+        """True where what changed since the last True has stopped changing."""
+        before, self._last = self._last, now
+        if now != before or now == self._known:
+            return False
+        self._known = now
+        return True
+
+
+async def watch(config: Path, changed: Callable[[], Awaitable[None]]) -> None:
+    """Call `changed` after every change of the file or of those it names, for ever."""
+    files = _Files(config)
+    settled = Settled(await asyncio.to_thread(files.look))
+    while True:
+        await asyncio.sleep(EVERY)
+        if settled.feed(await asyncio.to_thread(files.look)):
+            await changed()
+
+
+class _Files:
+    """The config's files; it is only parsed for their names when it changed itself."""
+
+    def __init__(self, config: Path) -> None:
+        self._config = config
+        self._own: Look = {}
+        self._names: frozenset[Path] = frozenset()
+
+    def look(self) -> Look:
+        own = look((self._config,))
+        if own != self._own:
+            self._own, self._names = own, named(self._config)
+        return {**look(self._names), **own}

@@ -1,0 +1,47 @@
+"""Which files a config is made of: itself, and those it names."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path as FilePath
+
+from dataplane.config.diagnostic import Report
+from dataplane.config.document import MAX_BYTES, Mapping, compose, scalars
+from dataplane.config.references import section, texts
+
+__all__ = ["named"]
+
+_SECRET = re.compile(r"\$\{file:([^}\0]+)\}")
+_CODE = ("transformations", "libraries")
+
+
+def named(path: str | os.PathLike[str]) -> frozenset[FilePath]:
+    """The file at `path`, its scripts, libraries, certificate and the files of `${file:…}`, absolute.
+
+    Never raises: of a file that cannot be read or is no YAML, only itself. Whether the others exist is
+    not asked.
+    """
+    file = FilePath(path).absolute()
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(MAX_BYTES).decode()
+    except (OSError, UnicodeDecodeError):
+        return frozenset((file,))
+    root = compose(text.removeprefix("\ufeff"), Report(str(file)))
+    if root is None:
+        return frozenset((file,))
+    names = _written(root)
+    return frozenset((file, *(file.parent / name for name in names if name and "\0" not in name)))
+
+
+def _written(root: Mapping) -> set[str]:
+    found = {name for scalar in scalars(root) for name in _SECRET.findall(scalar.text)}
+    for kind in _CODE:
+        for name, _, mapping in section(root, kind):
+            found |= {str(node.value) for _, node in texts(mapping, (kind, name), "file")}
+    for name, _, mapping in section(root, "server"):
+        if name == "tls":
+            for key in ("certificate", "key"):
+                found |= {str(node.value) for _, node in texts(mapping, ("server", "tls"), key)}
+    return found
