@@ -14,6 +14,7 @@ from typing import Any
 
 from dataplane.config.model import Config
 from dataplane.deliver import desk, plans, reload, verbs
+from dataplane.deliver.archive import Archive
 from dataplane.deliver.books import Books
 from dataplane.deliver.courier import Courier, Plan
 from dataplane.deliver.ledger import Ledger
@@ -69,6 +70,7 @@ class Engine:
             window=dedup.window.total_seconds(),
             max_ids=dedup.max_ids,
         )
+        self.archive = Archive(self._data / "archive", self.ledger.state, self.sequencer.restore)
         self.readers = Readers(
             self.sequencer, self._reader, self._runner,
             couriers=self.couriers, ledger=self.ledger, spawn=self._spawn,

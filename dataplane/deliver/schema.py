@@ -42,6 +42,13 @@ CREATE TABLE count (
 ) WITHOUT ROWID;
 CREATE TABLE fact (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """,
+    """
+CREATE TABLE archive (
+    id INTEGER PRIMARY KEY, destination TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    events INTEGER NOT NULL, bytes INTEGER NOT NULL, oldest INTEGER NOT NULL, newest INTEGER NOT NULL
+);
+CREATE INDEX archive_by_destination ON archive (destination, id);
+""",
 )
 
 

@@ -102,17 +102,18 @@ class Changes:
 
 
     def rename(self, old: str, new: str) -> None:
-        """A destination has another id now: its place, exceptions, dead letters and counts go with it."""
+        """A destination has another id now: its place, exceptions, dead letters, archive and counts follow."""
         for sql in (
             "UPDATE destination SET id=? WHERE id=?",
             "UPDATE exception SET destination=? WHERE destination=?",
             "UPDATE dead SET destination=? WHERE destination=?",
             "UPDATE count SET id=? WHERE scope='destination' AND id=?",
+            "UPDATE archive SET destination=? WHERE destination=?",
         ):
             self.statements.append((sql, (new, old)))
 
     def forget(self, destination: str) -> None:
-        """A destination is removed: its place, exceptions and counts; its dead letters stay."""
+        """A destination is removed: its place, exceptions, counts; its dead letters and archive stay."""
         for sql in (
             "DELETE FROM destination WHERE id=?",
             "DELETE FROM exception WHERE destination=?",
@@ -223,6 +224,10 @@ class State:
         )
         names = [c[0] for c in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query of a topic that has a file of its own; it can only read."""
+        return self._reader.execute(sql, values).fetchall()
 
     def close(self) -> None:
         """Close both connections."""

@@ -29,7 +29,7 @@ from turnout import clock
 from turnout.errors import Refused
 from turnout.protocol import Envelope, Unit
 
-__all__ = ["RefusedEvent", "Sequenced", "Sequencer"]
+__all__ = ["RefusedEvent", "Sequenced", "Sequencer", "restored"]
 
 log = logger()
 _envelope = msgspec.msgpack.Decoder(Envelope).decode
@@ -76,6 +76,11 @@ class Sequenced:
         self.secret = secret
         self._enriched: bytes | None = None
         self._message_id: str | None = None
+
+    @property
+    def envelope(self) -> Envelope:
+        """What the server added to its request; the same object for all events of a request."""
+        return self.received.envelope
 
     @property
     def source(self) -> str:
@@ -201,17 +206,16 @@ class Sequencer:
         )
 
     def _open(self, record: Record) -> tuple[_Received, list[Unit]]:
-        envelope = _envelope(record.envelope)
-        moment = clock.from_millis(envelope.received_at)
-        stamp = Stamp(
-            moment, clock.iso(moment), envelope.ip, envelope.sent_at, envelope.kind, envelope.trusted,
-            envelope.anonymous_id,
-        )
+        received = _received(record.envelope)
         try:
-            units = _split(envelope, record.body)
+            units = _split(received.envelope, record.body)
         except Refused:
             units = []  # wholly refused requests are kept as they came, often as no JSON at all
-        return _Received(envelope, stamp), units
+        return received, units
+
+    def restore(self, number: int, key: int, raw: bytes, envelope: bytes) -> Sequenced:
+        """An event that is kept elsewhere than in the log, as `load` gave it."""
+        return restored(number, key, raw, envelope, self._secret)
 
     def load(self, number: int, most: int) -> tuple[list[Sequenced], int]:
         """Up to about `most` unique events from `number` on, and the number to go on with.
@@ -263,6 +267,22 @@ class Sequencer:
         """Write everything out."""
         self.sidecar.close()
         self.ids.close(self.sidecar.next_number - 1)
+
+
+def restored(number: int, key: int, raw: bytes, envelope: bytes, secret: bytes) -> Sequenced:
+    """An event from its number, order key, JSON as received, and the envelope of its request as
+    stored; `secret` is what ids are generated with where it came without."""
+    return Sequenced(number, key, raw, _received(envelope), secret)
+
+
+def _received(packed: bytes) -> _Received:
+    envelope = _envelope(packed)
+    moment = clock.from_millis(envelope.received_at)
+    stamp = Stamp(
+        moment, clock.iso(moment), envelope.ip, envelope.sent_at, envelope.kind, envelope.trusted,
+        envelope.anonymous_id,
+    )
+    return _Received(envelope, stamp)
 
 
 def _split(envelope: Envelope, body: bytes) -> list[Unit]:
