@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dataplane.api.handlers import events, letters, status
+from dataplane.api.handlers import alerts, events, letters, status
 from dataplane.api.route import Route
 from dataplane.app.supervisor import Supervisor
 
@@ -23,6 +23,7 @@ ROUTES: tuple[Route, ...] = (
     *status.ROUTES,
     *letters.ROUTES,
     *events.ROUTES,
+    *alerts.ROUTES,
     Route("GET", "/openapi.json", "openapi", "This document.", _openapi, audited=False),
 )
 

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dataplane.app.alerting import Alerting
 from dataplane.app.child import START, Child
 from dataplane.app.folders import Lock, make_folders
 from dataplane.app.role import ROLES, usage
 from dataplane.config import Config, fingerprint, load
 from dataplane.inspect.health import judge
+from dataplane.inspect.room import room
 from dataplane.metrics.exposition import samples, undeclared
 from dataplane.metrics.log import logger
 from turnout import __version__
@@ -43,6 +45,7 @@ class Supervisor:
         self.started = datetime.now(UTC)
         self.reloads: dict[str, int] = {"applied": 0, "rejected": 0}
         self.last_reload: dict[str, Any] | None = None
+        self.alerting = Alerting(self.status, lambda: self.config)
         self._children: dict[str, Child] = {}
         self._lock: Lock | None = None
         self._reloading = asyncio.Lock()
@@ -59,6 +62,7 @@ class Supervisor:
             await asyncio.gather(*(child.spawn() for child in self._children.values()))
             for child in self._children.values():
                 await child.begin()
+            self.alerting.start(self.config.data)
         except BaseException:
             await self.stop(0)
             raise
@@ -66,6 +70,7 @@ class Supervisor:
     async def stop(self, deadline: float) -> None:
         """Drain the roles in their order within `deadline` seconds, then end them; 0: at once."""
         until = time.monotonic() + deadline
+        await self.alerting.stop()
         for child in self._children.values():
             child.leave()
         for child in self._children.values():
@@ -132,10 +137,12 @@ class Supervisor:
                 except TurnoutError as error:
                     roles[child.name]["error"] = str(error)
         ingest, pipeline = parts.get("ingest", {}), parts.get("pipeline", {})
+        log = ingest.get("log")
         status = {
             "version": __version__, "url": self.url, "admin": self.admin_url, "pid": os.getpid(),
             "started": iso(self.started), "config": self._config_status(), "roles": roles,
-            "log": ingest.get("log"), **pipeline,
+            "log": log, "room": room(self.config.data, self.config.log, log and log["bytes"]),
+            "alerts": self.alerting.describe(), **pipeline,
         }
         return {"health": judge(status), **status}
 
@@ -210,6 +217,7 @@ class Supervisor:
         for child in self._children.values():
             own.append(["turnout_role_up", [child.name], int(child.running)])
             own.append(["turnout_role_restarts_total", [child.name], child.restarts])
+        own.extend(self.alerting.samples())
         own.extend(["turnout_reloads_total", [result], number] for result, number in self.reloads.items())
         return own
 

@@ -48,6 +48,8 @@ def _show(found: dict[str, Any]) -> None:
         say(f"  problem: {problem}")
     for warning in health["warnings"]:
         say(f"  warning: {warning}")
+    for alert in found["alerts"]["active"]:
+        say(f"  alert since {alert['since']}: {alert['summary']}")
     say("")
     table("", ("role", "state", "pid", "restarts", "last exit"), (
         (name, role["state"], role["pid"], role["restarts"], role["last_exit"])

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -28,12 +28,21 @@ from pydantic import (
 from turnout.durations import Duration, PositiveDuration, PositiveSize, Size
 
 __all__ = [
-    "NAME", "Admin", "Config", "Dedup", "DeliveryOverride", "DestinationConfig", "Egress", "Library",
-    "LimitsConfig", "LogConfig", "Processes", "Server", "Source", "Tls", "Transformation",
+    "ALERTS", "NAME", "Admin", "AlertChannel", "Alerts", "Config", "Dedup", "DeliveryOverride",
+    "DestinationConfig", "Egress", "Library", "LimitsConfig", "LogConfig", "Processes", "Server", "Source", "Tls",
+    "Transformation",
 ]
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
 """What an id of a source, library, transformation or destination looks like."""
+
+
+AlertKind = Literal[
+    "backlog", "crash_loop", "dead_letters", "destination_down", "destination_paused", "disk", "log_closed",
+    "log_full", "script", "state",
+]
+ALERTS: tuple[str, ...] = get_args(AlertKind)
+"""What an alert can be about."""
 
 
 def _listed(value: Any) -> Any:
@@ -51,6 +60,12 @@ def _network(value: str) -> str:
         ipaddress.ip_network(value, strict=False)
     except ValueError:
         raise ValueError("must be an address or a network such as 10.0.0.0/8") from None
+    return value
+
+
+def _web_address(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"https?://[^/\s]+\S*", value.get_secret_value()):
+        raise ValueError("must be an https or http address")
     return value
 
 
@@ -80,6 +95,7 @@ Name = Annotated[str, Field(pattern=NAME)]
 Text = Annotated[str, Field(min_length=1)]
 Network = Annotated[str, AfterValidator(_network)]
 Origin = Annotated[str, AfterValidator(_origin)]
+WebAddress = Annotated[SecretStr, AfterValidator(_web_address)]
 WriteKey = Annotated[str, AfterValidator(_write_key)]
 File = Annotated[Path, BeforeValidator(_path), AfterValidator(_in_folder)]
 """A path, relative to the folder of the config file; absolute in a parsed Config."""
@@ -290,6 +306,32 @@ class DestinationConfig(Model):
         return tuple(self.transformation)
 
 
+class AlertChannel(Model):
+    """Somebody who is told of alerts; follows `egress`, and no redirect."""
+
+    type: Literal["slack", "webhook"] = Field(
+        description="`slack`: an incoming webhook of Slack; `webhook`: JSON by POST, see operations.md.",
+    )
+    url: WebAddress = Field(description="Where to; a secret, since whoever has it can write there.")
+    headers: dict[str, SecretStr] = Field({}, description="Headers to send, such as Authorization.")
+    only: list[AlertKind] = Field([], description="Kinds it is told of; default: all.")
+
+
+class Alerts(Model):
+    """What is told to people, once when it begins and once when it is over."""
+
+    channels: dict[Name, AlertChannel] = Field({}, description="Who is told, by id.")
+    hold: Duration = Field(
+        timedelta(seconds=30), description="How long something must be so, or be over, before it is told.",
+    )
+    share: float = Field(
+        0.8, gt=0, le=1, description="Part of the disk, the log or a backlog that is too much.",
+    )
+    dead_letters: float = Field(
+        10, gt=0, description="Dead letters of a destination in a minute that are too many.",
+    )
+
+
 class Config(Model):
     """The whole of config.yaml; paths are relative to its folder, and absolute in a parsed Config."""
 
@@ -306,6 +348,7 @@ class Config(Model):
     libraries: dict[Name, Library] = Field({}, description="Code that transformations import, by name.")
     transformations: dict[Name, Transformation] = Field({}, description="Scripts, by id.")
     destinations: dict[Name, DestinationConfig] = Field({}, description="Where events go, by id.")
+    alerts: Alerts = Field(Alerts(), description="What is told to people.")
     discard: list[Name] = Field([], description="Ids of removed destinations whose backlog is given up.")
     _folder: Path = PrivateAttr(Path())
 

@@ -9,7 +9,6 @@ __all__ = ["PLANNED", "PLANNED_LANGUAGES", "refuse_planned"]
 
 PLANNED: dict[tuple[str, ...], str] = {
     ("actions",): "rows of a warehouse sent to tools",
-    ("alerts",): "alerts",
     ("consent",): "consent rules",
     ("extracts",): "rows of tools read into a warehouse",
     ("profiles",): "profiles",

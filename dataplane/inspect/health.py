@@ -36,6 +36,8 @@ def judge(status: dict[str, Any]) -> dict[str, Any]:
             warnings.append(f"{name}: {dead} dead (turnout dead list --destination {name})")
     if status.get("state_stuck"):
         problems.append("state: cannot be written (is the disk full?); nothing is delivered until it can")
+    for name, reason in ((status.get("alerts") or {}).get("failing") or {}).items():
+        warnings.append(f"alerts: the channel {name} does not take them: {reason}")
     reload = (status.get("config") or {}).get("last_reload")
     if reload and reload["result"] == "rejected":
         warnings.append(f"config: the last reload was rejected: {reload['reason']}")

@@ -204,6 +204,21 @@ METRICS: tuple[Metric, ...] = (
         "Rises: somebody guesses, or a scraper has an old token.",
     ),
     Metric(
+        "turnout_alerts_active", "gauge", ("kind",), "alerts",
+        "Alerts that stand now.",
+        "Any: `turnout alerts list` says what each is about; docs/operations.md what to do.",
+    ),
+    Metric(
+        "turnout_alerts_total", "counter", ("channel", "result"), "alerts",
+        "Alerts by channel; result is sent, refused (the channel said no), expired or dropped (it took too long).",
+        "Any but sent: `turnout alerts test --channel NAME` shows the answer.",
+    ),
+    Metric(
+        "turnout_alerts_waiting", "gauge", ("channel",), "alerts",
+        "Alerts that a channel has not taken yet.",
+        "Stays above 0: as turnout_alerts_total.",
+    ),
+    Metric(
         "turnout_process_cpu_seconds_total", "counter", ("role",), "seconds",
         "CPU time of each process since it started.",
         "Near 1 per second for ingest or pipeline: that process is at its limit.",
