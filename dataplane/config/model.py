@@ -29,8 +29,8 @@ from turnout.durations import Duration, PositiveDuration, PositiveSize, Size
 
 __all__ = [
     "ALERTS", "NAME", "Admin", "AlertChannel", "Alerts", "Config", "Dedup", "DeliveryOverride",
-    "DestinationConfig", "Egress", "Library", "LimitsConfig", "LogConfig", "Processes", "Server", "Source", "Tls",
-    "Transformation",
+    "DestinationConfig", "Egress", "JournalConfig", "Library", "LimitsConfig", "LogConfig", "Processes", "Server",
+    "Source", "Tls", "Transformation",
 ]
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
@@ -205,6 +205,15 @@ class Dedup(Model):
     )
 
 
+class JournalConfig(Model):
+    """The journal: what was tried with which event, kept for `turnout explain`."""
+
+    max_bytes: PositiveSize = Field(2_000_000_000, description="The oldest attempts are forgotten beyond this.")
+    max_age: PositiveDuration = Field(
+        timedelta(days=7), description="Attempts older than this are forgotten.",
+    )
+
+
 class Processes(Model):
     """How many processes do the work."""
 
@@ -343,6 +352,7 @@ class Config(Model):
     egress: Egress = Field(Egress(), description="What Turnout may reach.")
     log: LogConfig = Field(LogConfig(), description="The log of accepted events.")
     dedup: Dedup = Field(Dedup(), description="Duplicates.")
+    journal: JournalConfig = Field(JournalConfig(), description="What was tried with which event.")
     processes: Processes = Field(Processes(), description="How many processes do the work.")
     sources: dict[Name, Source] = Field({}, description="What sends events, by id.")
     libraries: dict[Name, Library] = Field({}, description="Code that transformations import, by name.")

@@ -10,11 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from dataplane.deliver.courier import Courier
+from dataplane.deliver.history import History
+from dataplane.deliver.journal import referenced
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.state import DestinationRow
 from dataplane.log.base import LogReader
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
+from turnout.clock import Clock
 
 __all__ = ["Books"]
 
@@ -23,6 +26,8 @@ log = logger()
 COMMIT_EVERY = 0.1
 RELEASE_EVERY = 5.0
 CHECKPOINT_EVERY = 300.0
+KEPT = 3600.0
+"""Seconds that a config and its scripts are kept, whatever the journal says."""
 
 
 class Books:
@@ -35,19 +40,25 @@ class Books:
         *,
         couriers: Mapping[str, Courier],
         ledger: Ledger,
+        history: History,
+        clock: Clock,
         written: Callable[[], None],
     ) -> None:
         self._sequencer = sequencer
         self._reader = reader
         self._couriers = couriers
         self._ledger = ledger
+        self._history = history
+        self._clock = clock
         self._written = written
         self._counted: Counter[tuple[str, str]] = Counter()
 
     async def keep(self) -> None:
         """Write down what changed ten times a second, for ever."""
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(COMMIT_EVERY)
+            self._ledger.journal.flush(loop.time())
             was_stuck = self._ledger.stuck
             await self.commit()
             self._written()
@@ -96,6 +107,9 @@ class Books:
         checkpoint = loop.time() + CHECKPOINT_EVERY
         while True:
             await asyncio.sleep(RELEASE_EVERY)
+            if self._ledger.journal.pruned:
+                self._ledger.journal.pruned = False
+                await asyncio.to_thread(self._forget)
             number = self.lowest()
             await self.commit()
             if self._ledger.stuck or self._ledger.writing:
@@ -110,6 +124,15 @@ class Books:
                     await asyncio.to_thread(self._sequencer.ids.save, known)
             except OSError as error:  # disk full: said, and tried again
                 log.error("release.failed", error=type(error).__name__, reason=error.strerror)
+
+    def _forget(self) -> None:
+        """Delete old configs and scripts that nothing in the journal refers to any more."""
+        journal = self._ledger.journal
+        configs, scripts = referenced(journal.folder)
+        for courier in list(self._couriers.values()):
+            configs.add(courier.plan.origin.config)
+            scripts.update(version for _, version in courier.plan.origin.scripts)
+        self._history.prune(configs, scripts, self._clock.now().timestamp() - KEPT)
 
     def lowest(self) -> int:
         """The first event that some destination still needs from the log."""

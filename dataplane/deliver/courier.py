@@ -16,6 +16,7 @@ from dataplane.deliver import exchange
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.condition import Condition
 from dataplane.deliver.exchange import Client, Sender, Sent
+from dataplane.deliver.journal import Origin
 from dataplane.deliver.lanes import Entry, Lanes, lane_of
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.settle import Settler
@@ -51,6 +52,7 @@ class Plan:
     sender: Sender
     client: Client | None
     fingerprint: str
+    origin: Origin
 
 
 Materialize = Callable[["Courier", int], Awaitable[Entry | None]]
@@ -96,6 +98,7 @@ class Courier:
         self._filled = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._settler.secrets = plan.adapter.settings.secrets()
+        self._settler.origin = plan.origin
         self.pause.disabled(not plan.enabled)
 
     # ---- what comes in
@@ -134,6 +137,7 @@ class Courier:
         self._settler.id = self.condition.id = plan.id
         self._settler.delivery = plan.delivery
         self._settler.secrets = plan.adapter.settings.secrets()
+        self._settler.origin = plan.origin
         self.routes.clear()
         self.pause.disabled(not plan.enabled)
         if changed:
@@ -205,19 +209,28 @@ class Courier:
         if not self.closed:
             self.pump()
 
-    async def _exchange(self, plan: Plan, events: Sequence[Event]) -> list[Sent]:
+    async def _exchange(self, plan: Plan, events: Sequence[Event], attempt: int = 1) -> list[Sent]:
         at = Context(self._clock.now(), plan.delivery)
         timeout = plan.delivery.timeout.total_seconds()
         loop = asyncio.get_running_loop()
 
-        async def send(request: Request) -> Response:
+        journal = self.ledger.journal
+
+        async def send(request: Request, carried: Sequence[Event]) -> Response:
             started = loop.time()
             response = await plan.sender.send(request, timeout)
-            self.seconds += loop.time() - started
+            seconds = loop.time() - started
+            self.seconds += seconds
             self.statuses[response.status] += 1
+            journal.sent(plan.origin, carried, request.events, at=started, seconds=seconds,
+                         status=response.status, error=response.error, attempt=attempt)  # fmt: skip
             return response
 
+        begun = loop.time()
         sent = await exchange.run(plan.adapter, events, at, send, plan.client)
+        if plan.client is not None:
+            said = [one.verdict for one in sent]
+            journal.written(plan.origin, events, said, at=begun, seconds=loop.time() - begun, attempt=attempt)
         self.condition.judge(sent, [event.key for event in events], loop.time())
         return sent
 
@@ -289,10 +302,10 @@ class Courier:
                 for event in made:
                     event.child = max(row.child, event.child)
                 events.extend(made)
+            sent: list[Sent] = []
             if events:
-                sent = await self._exchange(plan, events)
+                sent = await self._exchange(plan, events, 1 + max(row.attempts for row, _ in batch))
             else:
-                sent = []
                 self.condition.breaker.unsent()
             at = 0
             for row, entry in batch:

@@ -42,6 +42,7 @@ def stats(engine: Engine) -> list[Sample]:
     found: list[Sample] = []
     for (source, what), n in engine.source_counts().items():
         found.append(("turnout_sequence_events_total", [source, what], n))
+    found.append(("turnout_journal_lost_total", [], engine.ledger.journal.lost_ever))
     now = engine.clock.now().timestamp()
     for ident, courier in engine.couriers.items():
         counts = engine.ledger.counts

@@ -17,6 +17,7 @@ from dataplane.deliver import desk, plans, reload, verbs
 from dataplane.deliver.archive import Archive
 from dataplane.deliver.books import Books
 from dataplane.deliver.courier import Courier, Plan
+from dataplane.deliver.history import History
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.readers import Readers
 from dataplane.deliver.state import DestinationRow
@@ -62,7 +63,8 @@ class Engine:
         destination with a backlog).
         """
         dedup = config.dedup
-        self.ledger = Ledger(self._data, self._clock)
+        self.ledger = Ledger(self._data, self._clock, config.journal)
+        self.history = History(self._data / "history")
         self.sequencer = Sequencer(
             self._reader,
             self._data / "sequence",
@@ -77,9 +79,11 @@ class Engine:
         )
         self.books = Books(
             self.sequencer, self._reader,
-            couriers=self.couriers, ledger=self.ledger, written=self.readers.send,
+            couriers=self.couriers, ledger=self.ledger, history=self.history, clock=self._clock,
+            written=self.readers.send,
         )
         self.books.recount()
+        self.ledger.journal.flush(asyncio.get_running_loop().time())
         await self.prepare(config)
         await self.commit()
         for work in (self.readers.front(), self.books.keep(), self.books.release()):
@@ -111,10 +115,12 @@ class Engine:
 
     async def commit(self) -> None:
         """Swap to what was prepared, between two requests, and store where new destinations begin."""
-        self._swap()
+        config = self._swap()
+        scripts = [script for courier in self.couriers.values() for script in courier.plan.chain]
+        await asyncio.to_thread(self.history.keep, config, scripts)
         await self.books.commit()
 
-    def _swap(self) -> None:
+    def _swap(self) -> Config:
         if self._prepared is None or self._config is None:
             raise Unavailable("no config is prepared")
         prepared, self._prepared = self._prepared, None
@@ -130,8 +136,10 @@ class Engine:
                 self._spawn(reload.retire(old, courier))
         for courier in gone:
             self._spawn(self._end(courier))
+        self.ledger.journal.bounds = self._config.journal
         for courier in self.couriers.values():
             courier.pump()
+        return self._config
 
     async def _end(self, courier: Courier) -> None:
         """Let a removed destination's requests land, and forget what they still wrote."""

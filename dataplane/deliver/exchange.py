@@ -38,7 +38,8 @@ class Sent(NamedTuple):
     response: Response | None = None
 
 
-Send = Callable[[Request], Awaitable[Response]]
+Send = Callable[[Request, Sequence[Event]], Awaitable[Response]]
+"""Sends a request that carries some of these events (`Request.events` are indices of them)."""
 
 
 async def run(
@@ -73,7 +74,7 @@ async def _requests(
             break
         if isinstance(asked, Checkpoint):
             raise RuntimeError("exchanges with checkpoints are not in this version")
-        answer = await send(asked)
+        answer = await send(asked, events)
         for index in asked.events:
             last[index] = (asked, answer)
     if len(verdicts) != len(events):

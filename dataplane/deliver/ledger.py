@@ -13,8 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from dataplane.config.model import JournalConfig
 from dataplane.deliver.dead import DeadLetter, DeadLetters, pack
 from dataplane.deliver.exchange import Sent
+from dataplane.deliver.journal import Journal
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
 from dataplane.metrics.log import logger
@@ -36,9 +38,10 @@ Payload = tuple[bytes | None, bytes | None]
 class Ledger:
     """One per pipeline process."""
 
-    def __init__(self, data: Path, clock: Clock) -> None:
+    def __init__(self, data: Path, clock: Clock, bounds: JournalConfig | None = None) -> None:
         self.state = State(data / "state" / "pipeline.db")
         self.letters = DeadLetters(data / "dead")
+        self.journal = Journal(data / "journal", clock, bounds or JournalConfig())
         self.changes = Changes()
         self.dirty: set[str] = set()
         self.counts: Counter[tuple[str, str]] = Counter()
@@ -184,6 +187,7 @@ class Ledger:
     def close(self) -> None:
         """Stop the thread and close the files."""
         self._thread.shutdown()
+        self.journal.close()
         self.letters.close()
         self.state.close()
 

@@ -11,7 +11,9 @@ import orjson
 
 from dataplane.config.model import Config, DestinationConfig
 from dataplane.deliver.courier import Plan
+from dataplane.deliver.history import config_hash
 from dataplane.deliver.http import Sender
+from dataplane.deliver.journal import Origin
 from dataplane.pipeline.route import Gate
 from dataplane.pipeline.scripts import read_scripts
 from destinations import registry
@@ -47,13 +49,16 @@ async def build(config: Config, runner: Runner) -> dict[str, Plan]:
     scripts = read_scripts(config)
     for script in scripts.values():
         await runner.check(script)
+    shown = config_hash(config)
     return {
-        ident: _plan(ident, item, config, tuple(scripts[name] for name in item.transformations))
+        ident: _plan(ident, item, config, tuple(scripts[name] for name in item.transformations), shown)
         for ident, item in config.destinations.items()
     }
 
 
-def _plan(ident: str, item: DestinationConfig, config: Config, chain: tuple[Script, ...]) -> Plan:
+def _plan(
+    ident: str, item: DestinationConfig, config: Config, chain: tuple[Script, ...], shown: str
+) -> Plan:
     adapter = registry.build(item.type, item.settings)
     delivery = delivery_of(adapter, item)
     return Plan(
@@ -67,6 +72,7 @@ def _plan(ident: str, item: DestinationConfig, config: Config, chain: tuple[Scri
         sender=Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency),
         client=registry.client(item.type, adapter.settings, base=config.folder),
         fingerprint=_fingerprint(item, config, chain),
+        origin=Origin.of(ident, shown, [(script.name, script.version) for script in chain]),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.exchange import Sent
+from dataplane.deliver.journal import Origin
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.pausing import Pause
@@ -19,6 +20,8 @@ from turnout.verdict import Outcome, Verdict, dead
 
 __all__ = ["Settler"]
 
+NOWHERE = Origin("", "", (), 0)
+
 
 class Settler:
     """The books of one destination. `id` and `delivery` follow its plan at a reload."""
@@ -29,6 +32,7 @@ class Settler:
         self.id = ident
         self.delivery = delivery
         self.secrets: Collection[str] = ()
+        self.origin: Origin = NOWHERE
         self.chains = chains
         self.ledger = ledger
         self.pause = pause
@@ -83,6 +87,7 @@ class Settler:
         verdict = one.verdict
         if verdict.outcome is Outcome.FILTERED:
             self.ledger.reasons[self.id, verdict.reason] += 1
+            self.ledger.journal.filtered(self.origin, verdict.reason, entry.number, child)
         elif verdict.outcome is Outcome.DEAD:
             self.ledger.bury(self.id, entry, child, raw, options, one=one, attempts=attempts, secrets=self.secrets)
         self.ledger.add(self.id, verdict.outcome.value)

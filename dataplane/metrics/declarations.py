@@ -148,6 +148,11 @@ METRICS: tuple[Metric, ...] = (
         "Rises: the tool became slow.",
     ),
     Metric(
+        "turnout_journal_lost_total", "counter", (), "lines",
+        "Lines of the journal of attempts that could not be written; events are not concerned.",
+        "Rises: the disk is full. `turnout explain` will not know these attempts.",
+    ),
+    Metric(
         "turnout_transform_runs_total", "counter", ("script",), "batches",
         "Batches of events run through a transformation.",
         "None.",
