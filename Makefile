@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 # The folder with comparison programs (floor.py, ceiling.py) that `make bench` runs beside ours, if given.
 YARDSTICK ?=
 
-.PHONY: help run test check bench sdk setup lock dist clean
+.PHONY: help run test check bench faults sdk setup lock dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ sdk: ## unmodified SDKs, Python and Node, against a running data plane
 bench: ## a table of figures, and bench/results/latest.json (minutes)
 	@tools/setup.sh dev $(VENV)
 	@YARDSTICK="$(YARDSTICK)" $(VENV)/bin/python -m bench
+
+faults: ## kills, full disks, damaged files, destinations that misbehave: a table (a quarter of an hour)
+	@tools/setup.sh dev $(VENV)
+	@$(VENV)/bin/python -m bench.faults
 
 setup: ## the virtual environment for everything above
 	@tools/setup.sh dev $(VENV)

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Spent", "anonymous_memory", "command", "cpu_seconds", "own_cpu", "tree"]
+__all__ = ["Spent", "anonymous_memory", "children", "command", "cpu_seconds", "own_cpu", "tree"]
 
 PROC = Path("/proc")
 

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-__all__ = ["Apart", "Cycle", "Load", "Numbered", "Requests", "batch", "drive", "encode", "event", "number_of",
-           "post"]
+__all__ = ["Apart", "Cycle", "Load", "Numbered", "Requests", "answer_of", "batch", "drive", "encode", "event",
+           "number_of", "post"]
 
 WEB_AGENT = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 STAMP = "2026-03-09T07:15:42.118Z"
@@ -189,7 +189,7 @@ async def _drive(
                     return
                 sent = time.monotonic()
                 writer.write(requests(number, connection))
-                status, now = await _answer(reader), time.monotonic()
+                status, now = await answer_of(reader), time.monotonic()
                 load.latencies.append(now - sent)
                 if status != 200:
                     load.bad[status] = load.bad.get(status, 0) + 1
@@ -207,7 +207,8 @@ async def _drive(
     return load
 
 
-async def _answer(reader: asyncio.StreamReader) -> int:
+async def answer_of(reader: asyncio.StreamReader) -> int:
+    """The status of one answer, its body read; raises IncompleteReadError where the connection ends."""
     head = await reader.readuntil(b"\r\n\r\n")
     at = head.lower().find(b"content-length:")
     if at >= 0 and (length := int(head[at + 15 : head.index(b"\r", at)])):

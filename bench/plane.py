@@ -119,13 +119,22 @@ class Plane:
 
     def status(self) -> dict[str, Any]:
         """What `turnout status` knows, from the admin API."""
+        status: dict[str, Any] = self.ask("/status")
+        return status
+
+    def ask(self, path: str, body: bytes | None = None) -> Any:
+        """The admin API's answer to a GET, or to a POST of `body`; raises `urllib.error.URLError`."""
         token = (self.folder / "data" / "admin.token").read_text().strip()
         request = urllib.request.Request(
-            f"{self.admin}/api/v1/status", headers={"Authorization": f"Bearer {token}"}
+            f"{self.admin}/api/v1{path}", body, {"Authorization": f"Bearer {token}"}
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
-            status: dict[str, Any] = json.load(answer)
-        return status
+            return json.load(answer)
+
+    def wait(self) -> None:
+        """Wait until the app process has ended."""
+        if self._process is not None:
+            self._process.wait()
 
     def _environment(self) -> dict[str, str]:
         # Without compiled modules at hand a start takes half as long again, which is no user's start.

@@ -21,11 +21,14 @@ __all__ = ["Arrival", "Sink"]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One request: `at` in seconds of the monotonic clock, its headers, its body as bytes."""
+    """One request: `at` in seconds of the monotonic clock, its headers, its body as bytes, its path,
+    and the status it was answered with."""
 
     at: float
     headers: dict[str, str]
     body: bytes
+    path: str = "/"
+    status: int = 200
 
     @property
     def json(self) -> Any:
@@ -34,9 +37,13 @@ class Arrival:
 
 
 class Sink:
-    """`with Sink() as sink:` serves `sink.url`; every POST is recorded and answered 200."""
+    """`with Sink() as sink:` serves `sink.url`; every POST is recorded and answered 200.
 
-    def __init__(self) -> None:
+    `answer(path, body)` gives another status.
+    """
+
+    def __init__(self, answer: Callable[[str, bytes], int] | None = None) -> None:
+        self._answer = answer
         self.arrivals: list[Arrival] = []
         self.url = ""
         self._loop = asyncio.new_event_loop()
@@ -88,5 +95,6 @@ class Sink:
 
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()
-        self.arrivals.append(Arrival(time.monotonic(), dict(request.headers), body))
-        return web.Response(text="ok")
+        status = self._answer(request.path, body) if self._answer is not None else 200
+        self.arrivals.append(Arrival(time.monotonic(), dict(request.headers), body, request.path, status))
+        return web.Response(status=status, text="ok")

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from bench import cpu, yardstick
-from bench.kills import kill_under_load
+from bench.faults.kills import kill_under_load
 from bench.load import Apart, Cycle, Numbered, batch, drive, encode, event, number_of, post
 from bench.paired import Paired, interleaved
 from bench.plane import Plane
@@ -153,8 +153,8 @@ def _idle(plane: Plane) -> float:
 
 
 def _kills(folder: Path) -> list[Row]:
-    found = kill_under_load(folder, 20)
-    note = f"{found.acknowledged} acknowledged, {found.again} arrived again"
+    found = kill_under_load(folder, 20, ("all",))
+    note = f"{found.acknowledged} acknowledged, {found.again} arrived again, {found.window:.2f} s before a kill"
     return [
         at_most("system: acknowledged events lost in 20 kills -9", found.lost, 0, "events", note),
         at_most("system: order violations in 20 kills -9", found.disordered, 0, "events", note),

@@ -32,6 +32,8 @@ GRACE = 0.5
 """Seconds beyond the soft deadline before a worker is killed."""
 PROBATION = 60.0
 """Seconds a script sits on the bench after its last kill."""
+PATIENT = 5
+"""How many workers killed from outside a batch outlives as a whole; then its events are tried alone."""
 PROBE_MEMORY = 256 << 20
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class _Job:
     results: list[Ran | None]
     todo: deque[list[int]]
     flags: int = 0
+    outside: int = 0
     logs: list[str] = field(default_factory=list)
 
 
@@ -260,7 +263,10 @@ class Pool:
         if isinstance(error, Lost):
             kind = "timeout" if error.timeout else "memory" if error.memory else "crash"
         self._killed(job, kind)
-        if len(chunk) == 1:
+        if isinstance(error, Lost) and error.outside and job.outside < PATIENT:
+            job.outside += 1
+            job.todo.appendleft(chunk)
+        elif len(chunk) == 1:
             name = job.script.file or job.script.name
             job.results[chunk[0]] = Failed(f"{name}: the script {error}", kind)
         else:

@@ -224,7 +224,7 @@ class Sequencer:
         """
         found: list[Sequenced] = []
         upto = number
-        for block, record in self._records(number):
+        for block, record in self._records(number, READ_BYTES if most > 1 else 1):
             received, units = self._open(record)
             for index, (flags, _, key, offset, length) in enumerate(block):
                 at = block.first + index
@@ -239,14 +239,17 @@ class Sequencer:
             upto = max(upto, self.sidecar.next_number)
         return found, upto
 
-    def _records(self, number: int) -> Iterator[tuple[Block, Record]]:
-        """Blocks from `number` on beside their records; a record lost to damage is passed over."""
+    def _records(self, number: int, chunk: int = READ_BYTES) -> Iterator[tuple[Block, Record]]:
+        """Blocks from `number` on beside their records; a record lost to damage is passed over.
+
+        `chunk` is how many bytes of the log are read at once, at least a record.
+        """
         held: list[Record] = []
         for block in self.sidecar.blocks(number):
             while held and held[0].position < block.position:
                 held.pop(0)
             if not held:
-                held = list(self._reader.read(block.position, READ_BYTES))
+                held = list(self._reader.read(block.position, chunk))
             if held and held[0].position == block.position:
                 yield block, held.pop(0)
             else:

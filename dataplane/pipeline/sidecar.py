@@ -32,6 +32,7 @@ _MARK = b"\xabSQ1"
 ENTRY = struct.Struct("<B16sQII")
 SEGMENT = 8 << 20
 _CHUNK = 1 << 20
+_MARK_EVERY = 8 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +167,9 @@ class Sidecar:
             offset = self._nearest(first, number)
             with self._path(first).open("rb") as file:
                 file.seek(offset)
-                data = b""
-                while chunk := file.read(_CHUNK):
-                    data += chunk
+                data, want = b"", 2 * _MARK_EVERY  # a look-up of one event needs no more
+                while chunk := file.read(want):
+                    data, want = data + chunk, _CHUNK
                     start = 0
                     while (block := _unpack(data, start)) is not None:
                         size = _BLOCK.size + len(block.entries)
@@ -180,9 +181,9 @@ class Sidecar:
                     data = data[start:]
 
     def _note(self, first: int, number: int, offset: int) -> None:
-        """Remember about every megabyte where a number is, so that a look-up reads little."""
+        """Remember every few kilobytes where a number is, so that a look-up reads little."""
         marks = self._index.setdefault(first, [])
-        if not marks or offset - marks[-1][1] >= _CHUNK // 4:
+        if not marks or offset - marks[-1][1] >= _MARK_EVERY:
             marks.append((number, offset))
 
     def _nearest(self, first: int, number: int) -> int:

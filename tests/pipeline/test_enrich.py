@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.pipeline import head as heads
@@ -76,6 +76,7 @@ NAMES = ["type", "messageId", "userId", "anonymousId", "timestamp", "sentAt", "o
          "receivedAt", "request_ip", "integrations", "event", "properties"]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), anything), st.booleans())
 def test_any_object_stays_an_object_and_keeps_its_other_fields(event: dict[str, Any], trusted: bool) -> None:
     raw = codec.dumps(event)

@@ -143,6 +143,17 @@ async def test_a_worker_killed_from_outside_costs_nothing(pool: Pool) -> None:
     assert await pool.run(slow, [item({"n": 1})]) == [Outputs((b'{"n":1}',))]
 
 
+async def test_an_event_whose_worker_is_killed_from_outside_is_tried_again(pool: Pool) -> None:
+    slow = script("alone", "x = sum(range(6_000_000)); return event")
+    await pool.run(slow, [item({"n": 0})])
+    running = asyncio.create_task(pool.run(slow, [item({"n": 1})]))
+    while not pool.health()["busy"]:
+        await asyncio.sleep(0)
+    for worker in psutil.Process(pool.zygote_pid).children():
+        worker.kill()
+    assert await running == [Outputs((b'{"n":1}',))]
+
+
 async def test_globals_of_one_script_are_nobody_elses(run: Run, pool: Pool) -> None:
     poison = script("poison", "import collections\n    collections.Counter.get = 1")
     (failed,) = await pool.run(poison, [item({})])

@@ -25,17 +25,25 @@ START = 20.0
 """Seconds the zygote has to import everything."""
 FORK = 5.0
 """Seconds the zygote has to answer."""
+OUTSIDE = frozenset({1, 2, 9, 15})
+"""Signals a script cannot send itself: SIGHUP, SIGINT, SIGKILL (also the kernel short of memory), SIGTERM."""
 _BUFFER = 256 << 10
 
 
 class Lost(Exception):
-    """A worker died, was killed or sent garbage; `timeout` says that it was the deadline."""
+    """A worker died, was killed or sent garbage; `timeout` says that it was the deadline.
 
-    def __init__(self, reason: str, *, timeout: bool = False, memory: bool = False) -> None:
+    `outside` says that someone else ended it (the kernel short of memory, an operator, the zygote's end).
+    """
+
+    def __init__(
+        self, reason: str, *, timeout: bool = False, memory: bool = False, outside: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.timeout = timeout
         self.memory = memory
+        self.outside = outside
 
 
 class Zygote:
@@ -288,8 +296,8 @@ def _cause(status: int) -> Lost:
     if status >= 0 and os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         name = {31: "asked the system for something forbidden", 11: "crashed the interpreter"}.get(number)
-        return Lost(name or f"was killed by signal {number}")
-    return Lost("lost its worker")
+        return Lost(name or f"was killed by signal {number}", outside=number in OUTSIDE)
+    return Lost("lost its worker", outside=True)
 
 
 def _widen(channel: socket.socket) -> None:
