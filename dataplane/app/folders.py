@@ -12,7 +12,7 @@ from pathlib import Path
 from dataplane.config import Config
 from turnout.errors import Fixable
 
-__all__ = ["Lock", "admin_token", "log_folder", "make_folders", "write_private"]
+__all__ = ["Lock", "admin_token", "check_owner", "log_folder", "make_folders", "write_private"]
 
 
 def log_folder(data: Path, partition: int = 0) -> Path:
@@ -25,7 +25,7 @@ def make_folders(data: Path) -> None:
 
     Raises `Fixable` where they cannot be made, or belong to another user.
     """
-    _own(data)
+    check_owner(data)
     inside = (data / "log", log_folder(data), data / "sequence", data / "state", data / "dead")
     try:
         for folder in (data, *inside):
@@ -35,8 +35,11 @@ def make_folders(data: Path) -> None:
         raise Fixable(f"data: cannot make {error.filename or data}: {error.strerror}") from None
 
 
-def _own(data: Path) -> None:
-    """Refuse a folder of another user: also root would leave files in it that the owner cannot open."""
+def check_owner(data: Path) -> None:
+    """Refuse a folder of another user: also root would leave files in it that the owner cannot open.
+
+    Raises `Fixable`; a folder that does not exist is nobody's.
+    """
     try:
         owner = data.stat().st_uid
     except FileNotFoundError:

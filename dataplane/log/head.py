@@ -14,7 +14,7 @@ from typing import Final
 
 from turnout.errors import FormatError
 
-__all__ = ["Head"]
+__all__ = ["Head", "published"]
 
 _MAGIC: Final = int.from_bytes(b"TRNHEAD1", "little")
 _PREFIX: Final = int.from_bytes(b"TRNHEAD", "little")
@@ -125,6 +125,19 @@ class Head:
         """Unmap."""
         self._words.release()
         self._map.close()
+
+
+def published(folder: Path) -> int:
+    """What the file in `folder` says is durable, without mapping or making it; 0 where it says nothing."""
+    try:
+        file = os.open(folder / "head", os.O_RDONLY)
+    except FileNotFoundError:
+        return 0
+    try:
+        spot = os.pread(file, 16, 8 * _SPOT)
+    finally:
+        os.close(file)
+    return int.from_bytes(spot[8:16], "little") if spot[:7] == b"TRNHEAD" else 0
 
 
 def _make(path: Path) -> int:

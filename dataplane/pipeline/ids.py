@@ -19,7 +19,7 @@ from typing import Any
 
 from turnout.errors import FormatError
 
-__all__ = ["MessageIds", "Table"]
+__all__ = ["MessageIds", "Table", "copied"]
 
 MAGIC = b"TOIDS\x01"
 VERSION = 1
@@ -119,19 +119,12 @@ class MessageIds:
             stale.unlink()
         names = sorted(folder.glob("*.ids"), reverse=True)
         self._tables = [Table(path) for path in names]
-        saved = self._saved()
+        saved = _read_note(self._checkpoint)
         whole = bool(self._tables) and (saved.get("boot") == boot_id() or bool(saved.get("clean")))
         self._disk = int(saved.get("disk") or 0) if self._tables else 0
         self.missing_from: int | None = None if whole else self._disk + 1
         """The first event whose id may be missing (a power cut, lost files); None where none is."""
         self._note(clean=False)
-
-    def _saved(self) -> dict[str, Any]:
-        try:
-            saved = json.loads(self._checkpoint.read_text())
-        except (OSError, ValueError):
-            return {}
-        return saved if isinstance(saved, dict) else {}
 
     def checkpoint(self) -> int:
         """The event number up to which every id is surely on disk."""
@@ -199,14 +192,7 @@ class MessageIds:
         self._note(clean=clean)
 
     def _note(self, *, clean: bool) -> None:
-        note = {"version": VERSION, "boot": boot_id(), "disk": self._disk, "clean": clean}
-        draft = self._checkpoint.with_suffix(".json.new")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(note, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(self._checkpoint)
+        _write_note(self._checkpoint, disk=self._disk, boot=boot_id(), clean=clean)
 
     def close(self, number: int) -> None:
         """Flush, note that all is on disk, and unmap."""
@@ -214,6 +200,34 @@ class MessageIds:
         for table in self._tables:
             table.close()
         self._tables = []
+
+
+def copied(folder: Path) -> None:
+    """Say that the tables in `folder` were copied while they were written.
+
+    The next start enters the ids since the last checkpoint again, as after a power cut.
+    """
+    checkpoint = folder / "ids.json"
+    if checkpoint.exists():
+        _write_note(checkpoint, disk=int(_read_note(checkpoint).get("disk") or 0), boot="", clean=False)
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    try:
+        saved = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return saved if isinstance(saved, dict) else {}
+
+
+def _write_note(path: Path, *, disk: int, boot: str, clean: bool) -> None:
+    draft = path.with_suffix(".json.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({"version": VERSION, "boot": boot, "disk": disk, "clean": clean}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
 
 
 def boot_id() -> str:
