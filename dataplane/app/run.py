@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from dataplane.app import notify
 from dataplane.app.folders import write_private
+from dataplane.app.reaper import reap
 from dataplane.app.supervisor import Supervisor
 from dataplane.app.watch import watch
 from dataplane.metrics.log import configure, logger
@@ -79,6 +80,7 @@ class _Run:
         try:
             await self._unless_stopped(self._start())
             self._later(notify.alive())
+            self._later(reap(lambda: self._supervisor.pids().values()))
             if self._options.watch:
                 self._later(watch(self._supervisor.path, self._apply))
             await self._stopping.wait()
