@@ -48,7 +48,7 @@ FIELDS = {
 }
 """What the free-form License field of old packages says, in lower case."""
 
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {"quickjs-ng": "MIT"}
 """Packages whose metadata names no licence: package -> the SPDX name read in its licence file."""
 
 _TOKEN = re.compile(r"\s*(\(|\)|[A-Za-z0-9.+-]+)")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-__all__ = ["Failed", "Item", "Library", "Outputs", "Ran", "Runner", "Script"]
+__all__ = ["Answer", "Failed", "Item", "Library", "Outputs", "Question", "Ran", "Reach", "Runner", "Script"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,24 +17,26 @@ class Library:
     name: str
     source: str
     file: str = ""
-    language: str = "python"
+    language: Literal["python", "javascript"] = "python"
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
     """One transformation as it is to be run. Never compiled outside a worker process.
 
-    `timeout` in seconds per batch, `memory` in bytes of the worker's address space.
+    `timeout` in seconds per batch, `memory` in bytes of the worker's address space; `hosts` are those
+    that it may fetch from, as the config names them.
     """
 
     name: str
     source: str
     file: str = ""
-    language: str = "python"
+    language: Literal["python", "javascript"] = "python"
     libraries: tuple[Library, ...] = ()
     timeout: float = 4.0
     memory: int = 256 << 20
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    hosts: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -69,6 +71,26 @@ class Failed:
 
 
 Ran = Outputs | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a script asks for in the middle of a run: `fetch` or `geolocation`, and its arguments as sent."""
+
+    verb: str
+    args: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What it is told: plain JSON, or `error`, a sentence that the script sees."""
+
+    value: Any = None
+    error: str | None = None
+
+
+Reach = Callable[[Script, Sequence[Question]], Awaitable[Sequence[Answer]]]
+"""Answers what a script asks, all at once and in order; everything in a question is hostile."""
 
 
 class Runner(Protocol):

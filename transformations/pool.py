@@ -19,7 +19,8 @@ from typing import Any, Literal
 import orjson
 
 from transformations import replies
-from transformations.base import Failed, Item, Ran, Script
+from transformations.base import Failed, Item, Ran, Reach, Script
+from transformations.questions import Questions
 from transformations.sandbox import wire
 from transformations.sandbox.limits import Layers, available
 from transformations.sandbox.parent import Lost, Worker, Zygote
@@ -67,12 +68,19 @@ class Pool:
 
     `workers` is how many batches run at once, `warm` how many idle workers are kept for their
     script. `sandbox`: "auto" and "required" insist on every layer that Linux should have (elsewhere
-    auto runs with limits only); "off" drops the kernel's filter and says so in `health`.
+    auto runs with limits only); "off" drops the kernel's filter and says so in `health`. `reach`
+    answers what scripts ask for while they run; without it they reach nothing.
     """
 
     def __init__(
-        self, workers: int = 1, *, warm: int = 8, sandbox: Literal["auto", "required", "off"] = "auto"
+        self,
+        workers: int = 1,
+        *,
+        warm: int = 8,
+        sandbox: Literal["auto", "required", "off"] = "auto",
+        reach: Reach | None = None,
     ) -> None:
+        self._reach = reach
         self._sandbox = sandbox
         self._layers: Layers = frozenset()
         self._zygote: Zygote | None = None
@@ -137,7 +145,6 @@ class Pool:
 
     async def check(self, script: Script) -> None:
         """Compile in a worker and run the module once; raises `ScriptError` with file and line."""
-        _python(script)
         file = script.file or script.name
         key = self._key(script)
         try:
@@ -145,7 +152,9 @@ class Pool:
                 worker = await self._worker(script, fresh=True)
                 try:
                     request = _load(script) + wire.frame(wire.CHECK)
-                    answer = await worker.exchange(request, 2 * min(script.timeout, wire.LOADING) + GRACE)
+                    answer = await worker.exchange(
+                        request, 2 * min(script.timeout, wire.LOADING) + GRACE, Questions(script, None)
+                    )
                 finally:
                     worker.close()
                     self._busy.discard(worker)
@@ -167,7 +176,6 @@ class Pool:
         return await self._all(script, items, wire.TRIAL)
 
     async def _all(self, script: Script, items: Sequence[Item], flags: int) -> Trial:
-        _python(script)
         indices = list(range(len(items)))
         todo = deque(indices[at:at + wire.MAX_ITEMS] for at in range(0, len(indices), wire.MAX_ITEMS))
         job = _Job(script, self._key(script), items, [None] * len(items), todo, flags)
@@ -198,7 +206,7 @@ class Pool:
             patience += min(script.timeout, wire.LOADING)
             worker.key = job.key
         try:
-            answer = await worker.exchange(request, patience)
+            answer = await worker.exchange(request, patience, Questions(script, self._reach))
             retire = self._settle(job, chunk, answer)
         except (Lost, wire.Garbled) as error:
             worker.close()
@@ -333,7 +341,7 @@ class Pool:
         if known is not None and known[0] is script:
             return known[1]
         key = (
-            script.name, script.file, script.version, script.timeout, script.memory,
+            script.name, script.file, script.language, script.version, script.timeout, script.memory,
             tuple(sorted(script.credentials.items())),
         )
         self._keys[id(script)] = (script, key)
@@ -373,11 +381,7 @@ class Pool:
 def _load(script: Script) -> bytes:
     return wire.frame(wire.LOAD, orjson.dumps({
         "name": script.name, "file": script.file, "source": script.source, "timeout": script.timeout,
-        "credentials": dict(script.credentials),
-        "libraries": [{"name": lib.name, "file": lib.file, "source": lib.source} for lib in script.libraries],
+        "credentials": dict(script.credentials), "language": script.language, "memory": script.memory,
+        "libraries": [{"name": lib.name, "file": lib.file, "source": lib.source} for lib in script.libraries
+                      if lib.language == script.language],
     }))
-
-
-def _python(script: Script) -> None:
-    if script.language != "python":
-        raise ScriptError(f"{script.language} is not supported yet; write it in python", file=script.file)

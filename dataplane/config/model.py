@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from dataplane.config.languages import Language
 from turnout.durations import Duration, PositiveDuration, PositiveSize, Size
 
 __all__ = [
@@ -247,17 +248,17 @@ class Source(Model):
 
 
 class Library(Model):
-    """Code that transformations import by its id, which is a Python identifier."""
+    """Code that transformations of its language import by its id, which is an identifier."""
 
     file: File = Field(description="The library's source file.")
-    language: Literal["python"] | None = Field(None, description="Default: by the file's suffix.")
+    language: Language | None = Field(None, description="Default: by the file's suffix.")
 
 
 class Transformation(Model):
     """A script that events pass on their way to a destination."""
 
     file: File = Field(description="The script's source file.")
-    language: Literal["python"] | None = Field(None, description="Default: by the file's suffix.")
+    language: Language | None = Field(None, description="Default: by the file's suffix.")
     timeout: PositiveDuration = Field(
         timedelta(seconds=4), description="A batch that runs longer is killed.",
     )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataplane.config.diagnostic import Path, Report
-from dataplane.config.document import Mapping, Scalar
+from dataplane.config.document import Mapping
 
-__all__ = ["PLANNED", "PLANNED_LANGUAGES", "refuse_planned"]
+__all__ = ["PLANNED", "refuse_planned"]
 
 PLANNED: dict[tuple[str, ...], str] = {
     ("actions",): "rows of a warehouse sent to tools",
@@ -25,10 +25,6 @@ PLANNED: dict[tuple[str, ...], str] = {
 }
 """Path of a key (`*` is any id) and the feature that it will switch on."""
 
-PLANNED_LANGUAGES = frozenset(("javascript", "js"))
-"""Values of `language:` that will be served."""
-JAVASCRIPT_SUFFIXES = frozenset((".js", ".mjs", ".cjs", ".ts"))
-
 
 def refuse_planned(root: Mapping, report: Report) -> None:
     """Report every planned key at its place, and take it out of the tree."""
@@ -37,12 +33,6 @@ def refuse_planned(root: Mapping, report: Report) -> None:
             entry = parent.entries.pop(pattern[-1], None)
             if entry is not None:
                 report.add(entry.place, (*path, pattern[-1]), f"not in this version ({feature})")
-    for section in ("transformations", "libraries"):
-        for parent, path in _parents(root, (section, "*", "language")):
-            entry = parent.entries.get("language")
-            if entry is not None and isinstance(entry.node, Scalar) and entry.node.value in PLANNED_LANGUAGES:
-                report.add(entry.node.place, (*path, "language"), "JavaScript is not in this version")
-                entry.node.broken = True
 
 
 def _parents(root: Mapping, pattern: tuple[str, ...]) -> list[tuple[Mapping, Path]]:

@@ -74,7 +74,6 @@ def page() -> str:
             parts += ["## Top level\n"]
         parts.append("| key | value | default | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
     refused = ["`" + ".".join(p).replace("*", "<id>") + f"` ({what})" for p, what in PLANNED.items()]
-    refused.append("`language: javascript`")
     return "\n".join([*parts, _PLANNED, ",\n".join(refused) + "."]) + "\n"
 
 

@@ -12,7 +12,7 @@ from pathlib import PurePath
 
 from dataplane.config.diagnostic import Path, Report, meant
 from dataplane.config.document import Entry, Mapping, Scalar, Sequence
-from dataplane.config.planned import JAVASCRIPT_SUFFIXES
+from dataplane.config.languages import SUFFIXES
 
 __all__ = ["check_references", "section", "texts"]
 
@@ -83,7 +83,7 @@ def _write_keys(root: Mapping, report: Report) -> None:
 
 def _scripts(root: Mapping, report: Report) -> None:
     for name, entry, mapping in section(root, "libraries"):
-        if not name.isidentifier() or keyword.iskeyword(name):
+        if not _javascript(mapping) and (not name.isidentifier() or keyword.iskeyword(name)):
             report.add(entry.place, ("libraries", name),
                        "scripts import a library by this name; it must be a Python identifier")
         _language(mapping, ("libraries", name), report)
@@ -91,15 +91,23 @@ def _scripts(root: Mapping, report: Report) -> None:
         _language(mapping, ("transformations", name), report)
 
 
+def _javascript(mapping: Mapping) -> bool:
+    """Whether a library is JavaScript, which imports by any text."""
+    said = [str(node.value) for _, node in texts(mapping, (), "language")]
+    files = [PurePath(str(node.value)).suffix.lower() for _, node in texts(mapping, (), "file")]
+    return "javascript" in said or (not said and any(SUFFIXES.get(one) == "javascript" for one in files))
+
+
 def _language(mapping: Mapping, path: Path, report: Report) -> None:
     if "language" in mapping.entries:
         return
     for where, node in texts(mapping, path, "file"):
         suffix = PurePath(str(node.value)).suffix.lower()
-        if suffix in JAVASCRIPT_SUFFIXES:
-            report.add(node.place, where, "JavaScript is not in this version")
-        elif suffix != ".py":
-            report.add(node.place, where, "the suffix does not tell the language; add `language: python`")
+        if suffix in (".ts", ".mts", ".cts", ".tsx"):
+            report.add(node.place, where, "TypeScript is not run as it is; name the JavaScript made of it")
+        elif suffix not in SUFFIXES:
+            report.add(node.place, where,
+                       "the suffix does not tell the language; add `language:` (python, javascript)")
 
 
 def _destinations(root: Mapping, report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dataplane.config.languages import language_of
 from dataplane.config.model import Config
 from transformations.base import Library, Script
 from turnout.errors import ScriptError
@@ -31,7 +32,7 @@ def _shown(path: Path) -> str:
 def read_scripts(config: Config) -> dict[str, Script]:
     """Every transformation by its id; raises `ScriptError` where a file cannot be read."""
     libraries = tuple(
-        Library(name, _source(library.file), _shown(library.file))
+        Library(name, _source(library.file), _shown(library.file), language_of(library.language, library.file))
         for name, library in sorted(config.libraries.items())
     )
     return {
@@ -39,6 +40,7 @@ def read_scripts(config: Config) -> dict[str, Script]:
             name=name,
             source=_source(item.file),
             file=_shown(item.file),
+            language=language_of(item.language, item.file),
             libraries=libraries,
             timeout=item.timeout.total_seconds(),
             memory=item.memory,

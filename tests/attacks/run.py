@@ -1,7 +1,7 @@
 """Run hostile and ordinary scripts through the real pool: `python tests/attacks/run.py [FOLDER ...]`.
 
-A folder has `python/*.py` (attacks: the header line `# id: X`; an attack succeeds when the text
-`PWNED-X` reaches an output or a log line) and `legit/*.py` with `*.json` (event or events, metadata,
+A folder has `python/*.py` and `js/*.js` (attacks; one called `X_name` succeeds when the text `PWNED-X`
+reaches an output or a log line) and `legit/*.py` with `*.json` (event or events, metadata,
 libraries, expected). After every attack another script's batch must be right, in the same pool.
 `--no-filter` runs without the kernel's filter: what the policy alone holds.
 """
@@ -14,21 +14,26 @@ import json
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from transformations import Pool
 from transformations.base import Failed, Item, Library, Outputs, Script
 from turnout.errors import ScriptError
 
 HERE = Path(__file__).parent
+Language = Literal["python", "javascript"]
 EVENTS = [
     {"messageId": "1", "workspace": "A", "secret": "sA", "receivedAt": "2026-11-23T09:12:34.001Z"},
     {"messageId": "2", "workspace": "B", "receivedAt": "2026-11-23T09:12:34.001Z"},
     {"messageId": "3", "workspace": "A", "receivedAt": "2026-11-23T09:12:34.001Z"},
 ]
 LIBRARY = Library("mylib", "DOMAINS = ['x.com']\n\n\ndef is_internal(email):\n    return False\n")
+JAVASCRIPT_LIBRARY = Library(
+    "mylib", "export const DOMAINS = ['x.com'];\nexport const isInternal = email => false;\n", language="javascript"
+)
+LIBRARIES = (LIBRARY, JAVASCRIPT_LIBRARY)
 WITNESS = Script("witness", (
     "import json, re, uuid, collections\nimport mylib\n"
     "def transformEvent(event, metadata):\n"
@@ -36,7 +41,15 @@ WITNESS = Script("witness", (
     "    assert json.dumps({'a': 1}) == '{\"a\": 1}' and re.sub('a', 'b', 'a') == 'b'\n"
     "    assert uuid.UUID(int=1).hex[-1] == '1' and collections.Counter('aa')['a'] == 2\n"
     "    return {'messageId': event['messageId'], 'ok': True}\n"
-), libraries=(LIBRARY,))
+), libraries=LIBRARIES)
+WITNESSES = (WITNESS, Script("witness-js", (
+    "import {DOMAINS, isInternal} from 'mylib';\n"
+    "export function transformEvent(event, metadata) {\n"
+    "  if (DOMAINS.join() !== 'x.com' || isInternal('a') || JSON.stringify({a: 1}) !== '{\"a\":1}') throw 1;\n"
+    "  if ([1, 2].map(x => x + 1).join() !== '2,3' || 'a'.replace(/a/, 'b') !== 'b' || ({}).x) throw 2;\n"
+    "  return {messageId: event.messageId, ok: true};\n"
+    "}\n"
+), language="javascript", libraries=LIBRARIES))
 
 
 @dataclass
@@ -58,11 +71,14 @@ async def attack(pool: Pool, path: Path, timeout: float = 1.0) -> Row:
     """Run one attack over events of two workspaces, then the witness."""
     source = path.read_bytes().decode("utf-8", "surrogatepass")
     mark = f"PWNED-{path.name.split('_')[0]}"
-    script = Script(path.stem, source, file=path.name, libraries=(LIBRARY,), timeout=timeout)
+    language: Language = "javascript" if path.suffix == ".js" else "python"
+    script = Script(
+        path.stem, source, file=path.name, language=language, libraries=LIBRARIES, timeout=timeout
+    )
     started = time.monotonic()
     try:
         # Two workspaces are two transformations, so two scripts.
-        other = Script(path.stem + "-b", source, file=path.name, libraries=(LIBRARY,), timeout=timeout)
+        other = replace(script, name=path.stem + "-b")
         trials = [await pool.trial(script, [item(EVENTS[0])])]
         if "workspace" in source or "hoard" in path.name or "default_arg" in path.name:
             trials.append(await pool.trial(other, [item(EVENTS[1])]))
@@ -75,10 +91,11 @@ async def attack(pool: Pool, path: Path, timeout: float = 1.0) -> Row:
     detail = next((ran.reason for ran in results if isinstance(ran, Failed)), text[:100])
     if mark in text:
         return Row(path.name, False, "SUCCEEDED", text[:200])
-    witness = await pool.run(WITNESS, [item(event) for event in EVENTS])
-    if witness != [Outputs((json.dumps({"messageId": e["messageId"], "ok": True}, separators=(",", ":")).encode(),))
-                   for e in EVENTS]:
-        return Row(path.name, False, "HURT ANOTHER", str(witness)[:200])
+    right = [json.dumps({"messageId": e["messageId"], "ok": True}, separators=(",", ":")).encode() for e in EVENTS]
+    for one in WITNESSES:
+        witness = await pool.run(one, [item(event) for event in EVENTS])
+        if witness != [Outputs((output,)) for output in right]:
+            return Row(path.name, False, "HURT ANOTHER", str(witness)[:200])
     took = time.monotonic() - started
     return Row(path.name, took < 60, outcome, f"{took:.1f} s {detail}")
 
@@ -104,7 +121,9 @@ async def measure(folders: list[Path], *, locked: bool = True, timeout: float = 
     pool = Pool(sandbox="auto" if locked else "off")
     await pool.start()
     try:
-        hostile = [path for folder in folders for path in sorted((folder / "python").glob("*.py"))]
+        hostile = [
+            path for folder in folders for kind in ("python/*.py", "js/*.js") for path in sorted(folder.glob(kind))
+        ]
         harmless = [path for folder in folders for path in sorted((folder / "legit").glob("*.py"))]
         attacks = [await attack(pool, path, timeout) for path in hostile]
         ordinary = [await legit(pool, path) for path in harmless]

@@ -34,13 +34,14 @@ def test_script_files_are_there_and_readable() -> None:
     Path("script").write_text("x = 1\n")
     names = ("good.py", "none.py", "folder", "latin.py", "large.py", "script", "good.py/x.py")
     text = GOOD + "transformations:\n" + "".join(f"  t{i}: {{file: {n}}}\n" for i, n in enumerate(names))
+    unknown = "the suffix does not tell the language; add `language:` (python, javascript)"
     assert said(text + "libraries: {l: {file: script, language: python}}\n") == [
         "c.yaml:4:14: transformations.t1.file: this file does not exist",
-        "c.yaml:5:14: transformations.t2.file: the suffix does not tell the language; add `language: python`",
+        f"c.yaml:5:14: transformations.t2.file: {unknown}",
         "c.yaml:5:14: transformations.t2.file: this is not a regular file",
         "c.yaml:6:14: transformations.t3.file: this file is not UTF-8",
         "c.yaml:7:14: transformations.t4.file: this file is larger than 1048576 bytes",
-        "c.yaml:8:14: transformations.t5.file: the suffix does not tell the language; add `language: python`",
+        f"c.yaml:8:14: transformations.t5.file: {unknown}",
         "c.yaml:9:14: transformations.t6.file: this file does not exist",
     ]
 

@@ -125,8 +125,6 @@ async def test_check_passes_a_good_script_and_names_a_bad_library(pool: Pool) ->
     await pool.check(Script("s", good, libraries=(library,)))
     with pytest.raises(ScriptError, match=r"^lib/tools.py:2: "):
         await pool.check(Script("s", good, libraries=(Library("tools", "\nimport socket\n", "lib/tools.py"),)))
-    with pytest.raises(ScriptError, match="javascript is not supported yet"):
-        await pool.check(Script("s", good, language="javascript"))
 
 
 async def test_libraries_by_name_by_camel_case_in_scope_and_in_each_other(run: Run) -> None:

@@ -7,16 +7,21 @@ counts as done only when its code is appended, which is the last thing that happ
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from transformations.python import codec, deadline
+from transformations import codec
+from transformations.placing import Placing, identity
+from transformations.program import Ask, Fault
+from transformations.python import deadline
 from transformations.python.linker import Linker, plain
 from transformations.python.moment import MOMENT, seconds
 from transformations.python.names import show
-from transformations.python.program import Fault, Program
 from transformations.sandbox import wire
+
+if TYPE_CHECKING:
+    from transformations.python.program import Python
 
 __all__ = ["Batch"]
 
@@ -40,9 +45,10 @@ class Batch:
     """One run of a program: per event a code (`wire`), outputs or a reason in `blobs`, and logs."""
 
     def __init__(
-        self, program: Program, events: Sequence[memoryview], metadata: Sequence[memoryview]
+        self, program: Python, events: Sequence[memoryview], metadata: Sequence[memoryview], ask: Ask
     ) -> None:
         self.program = program
+        self.ask = ask
         self.events = events
         self.metadata = metadata
         self.codes: list[int] = []
@@ -58,7 +64,23 @@ class Batch:
     # ---- the way of a batch
 
     def run(self) -> None:
-        """Run the module and its function; sets `fault` or fills codes and blobs."""
+        """Run under the soft deadline; sets `fault` or fills codes and blobs."""
+        program = self.program
+        seconds = program.timeout if self.events else min(program.timeout, wire.LOADING)
+        try:
+            deadline.arm(seconds)
+            try:
+                self._run()
+            finally:
+                deadline.disarm()
+        except deadline.Expired:
+            deadline.disarm()
+            self._stopped(wire.TIMEOUT, f"took longer than {seconds:g} s" + ("" if self.events else " to load"))
+        except MemoryError:
+            self._stopped(wire.MEMORY, "needs more memory than allowed" + ("" if self.events else " to load"))
+
+    def _run(self) -> None:
+        """Run the module and its function."""
         program = self.program
         MOMENT.begin(program.name, self._identity, self._received)
         try:
@@ -81,7 +103,7 @@ class Batch:
         except _Full:
             self._rest()
 
-    def stopped(self, code: int, reason: str) -> None:
+    def _stopped(self, code: int, reason: str) -> None:
         """Settle a batch that was cut off: what is done stays, the event in hand has `code`."""
         self.program.spent = True
         if not self.running:
@@ -210,10 +232,7 @@ class Batch:
         What is no object, or no JSON, becomes an error of its input; where no input can be told, of
         the first that has no output, so that nothing vanishes without a word.
         """
-        waiting: dict[Any, list[int]] = {}
-        for item in range(len(identities) - 1, -1, -1):
-            waiting.setdefault(_hashable(identities[item]), []).append(item)
-        last: dict[Any, int] = {}
+        placing = Placing(identities)
         made: list[list[bytes]] = [[] for _ in identities]
         errors: dict[int, str] = {}
         stray: list[str] = []
@@ -221,10 +240,7 @@ class Batch:
             if not isinstance(event, dict):
                 stray.append("returned event in events array from transformBatch(events) is not an object")
                 continue
-            identity = _hashable(event.get("messageId"))
-            if waiting.get(identity):
-                last[identity] = waiting[identity].pop()
-            item = last.get(identity, 0)
+            item = placing(event.get("messageId"))
             try:
                 made[item].append(self._one(event))
             except MemoryError:
@@ -246,8 +262,8 @@ class Batch:
         if self.single and wanted == self.current:
             return self._peek(self.metadata, MOMENT.item)
         if self.places is None:
-            self.places = {_hashable(self._identity(item)): item for item in range(len(self.events))}
-        item = self.places.get(_hashable(wanted))
+            self.places = {identity(self._identity(item)): item for item in range(len(self.events))}
+        item = self.places.get(identity(wanted))
         return {} if item is None else self._peek(self.metadata, item)
 
     def _peek(self, parts: Sequence[memoryview], item: int) -> dict[str, Any]:
@@ -278,7 +294,3 @@ def _logged(value: Any) -> str:
         except (TypeError, ValueError):
             return str(value)
     return str(value)
-
-
-def _hashable(identity: Any) -> Any:
-    return identity if type(identity) in (str, int, float) else None if identity is None else repr(identity)

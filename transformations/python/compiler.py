@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 from dataclasses import dataclass
 from types import CodeType
 
 from transformations.python.names import PrivateNames, show
 from transformations.python.policy import Policy
 
-__all__ = ["MAX_SOURCE", "Code", "Refusal", "camel", "compile_source"]
+__all__ = ["MAX_SOURCE", "Code", "Refusal", "compile_source"]
 
 MAX_SOURCE = 512_000
 """Longest source of a script or library, in characters."""
@@ -53,9 +52,3 @@ def compile_source(source: str, file: str, module: str) -> Code:
     except ValueError as error:
         # NUL characters; numbers of more digits than Python converts.
         raise Refusal(f"SyntaxError: {error}") from None
-
-
-def camel(name: str) -> str:
-    """A library's import name: `My helper lib` → `myHelperLib`."""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+", name)
-    return "".join(word.lower() if i == 0 else word[:1].upper() + word[1:].lower() for i, word in enumerate(words))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformations.python import modules
 from transformations.python.compiler import Code
 from transformations.python.guards import BUILTINS, GUARDS, View
 from transformations.python.names import show
-from transformations.python.program import Program
+
+if TYPE_CHECKING:
+    from transformations.python.program import Python
 
 __all__ = ["Linker", "plain"]
 
@@ -20,7 +22,7 @@ FUNCTIONS = ("transformEvent", "transformBatch")
 class Linker:
     """Fresh globals for a script and its libraries; `log` is what `print` and `log` call."""
 
-    def __init__(self, program: Program, log: Callable[..., None]) -> None:
+    def __init__(self, program: Python, log: Callable[..., None]) -> None:
         self.program = program
         self.views: dict[str, View] = {}
         self.importing: list[str] = []

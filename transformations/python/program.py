@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from transformations.python import modules
-from transformations.python.compiler import Code, Refusal, camel, compile_source
+from transformations.libraries import camel
+from transformations.program import Ask, Fault
+from transformations.python import deadline, modules
+from transformations.python.batch import Batch
+from transformations.python.compiler import Code, Refusal, compile_source
+from transformations.sandbox import wire
 
-__all__ = ["Fault", "Program", "preload"]
+__all__ = ["Python", "preload"]
 
 RECURSION = 1000
 COMPILING = 3000
@@ -21,17 +25,7 @@ def preload() -> None:
     compile_source("x = 1", "warm", "warm")
 
 
-@dataclass(slots=True)
-class Fault:
-    """Why none of a batch was run: `kind` as in `transformations.base.Failed`."""
-
-    kind: Literal["error", "timeout", "memory"]
-    message: str
-    file: str = ""
-    line: int = 0
-
-
-class Program:
+class Python:
     """One script and its libraries. `fault` is set when it cannot run; `spent` ends the worker."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
@@ -49,6 +43,30 @@ class Program:
 
     def load(self) -> None:
         """Compile everything; what is wrong becomes the fault."""
+        self._timed(self._compile)
+
+    def batch(self, events: Sequence[memoryview], metadata: Sequence[memoryview], ask: Ask) -> Batch:
+        """A run over these events."""
+        return Batch(self, events, metadata, ask)
+
+    def _timed(self, step: Callable[[], None]) -> None:
+        """Run a step under the soft deadline; being cut off becomes the program's fault."""
+        seconds = min(self.timeout, wire.LOADING)
+        try:
+            deadline.arm(seconds)
+            try:
+                step()
+            finally:
+                deadline.disarm()
+        except deadline.Expired:
+            deadline.disarm()
+            self.fault = Fault("timeout", f"took longer than {seconds:g} s to load", self.file)
+            self.spent = True
+        except MemoryError:
+            self.fault = Fault("memory", "needs more memory than allowed to load", self.file)
+            self.spent = True
+
+    def _compile(self) -> None:
         sys.setrecursionlimit(COMPILING)
         file = self.file
         try:

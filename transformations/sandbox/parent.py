@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess  # starts our own interpreter with fixed arguments
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ from transformations.sandbox import wire, zygote
 from transformations.sandbox.limits import Layers
 from turnout.errors import Unavailable
 
-__all__ = ["Lost", "Worker", "Zygote"]
+__all__ = ["Lost", "Told", "Worker", "Zygote"]
+
+Told = Callable[[bytes], Awaitable[bytes]]
+"""Gives the answer, JSON, to an ASK payload."""
 
 START = 20.0
 """Seconds the zygote has to import everything."""
@@ -222,14 +226,20 @@ class Worker:
             channel.close()
             self._zygote.kill(self.pid)
 
-    async def exchange(self, request: bytes, deadline: float) -> bytes:
-        """Send frames, read one payload; raises `Lost` (the worker is gone) after `deadline` seconds."""
+    async def exchange(self, request: bytes, deadline: float, told: Told | None = None) -> bytes:
+        """Send frames, read one payload; raises `Lost` (the worker is gone) after `deadline` seconds.
+
+        What the worker asks meanwhile is answered by `told`, whose time does not count.
+        """
         channel = self._channel
         if channel is None:
             raise Lost("the worker has ended")
         try:
-            async with asyncio.timeout(deadline):
-                return await self._exchange(channel, request)
+            async with asyncio.timeout(deadline) as timer:
+                payload = await self._exchange(channel, request)
+                while told is not None and payload[0] == wire.ASK:
+                    payload = await self._exchange(channel, await _paused(timer, told(payload)))
+                return payload
         except TimeoutError:
             self.close()
             raise Lost("did not answer before the deadline and was killed", timeout=True) from None
@@ -278,6 +288,16 @@ class Worker:
     async def exit_status(self) -> int:
         """Wait status once it has ended; raises TimeoutError when it does not."""
         return await asyncio.wait_for(asyncio.shield(self._exited), FORK)
+
+
+async def _paused(timer: asyncio.Timeout, answer: Awaitable[bytes]) -> bytes:
+    """Wait for an answer while the worker's time stands still."""
+    loop = asyncio.get_running_loop()
+    left = (timer.when() or loop.time()) - loop.time()
+    timer.reschedule(None)
+    found = await answer
+    timer.reschedule(loop.time() + left)
+    return wire.frame(wire.TELL, found)
 
 
 async def _more(loop: asyncio.AbstractEventLoop, channel: socket.socket, room: memoryview) -> int:

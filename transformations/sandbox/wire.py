@@ -15,9 +15,9 @@ from itertools import accumulate, pairwise
 from typing import overload
 
 __all__ = [
-    "CHECK", "DONE", "ERROR", "EXIT_MEMORY", "FAULT", "HEADER", "LOAD", "LOADING", "MAX_ITEMS",
-    "MAX_LOGS",
-    "MAX_OUTPUT", "MAX_OUTPUTS", "MAX_REASON", "MAX_REPLY", "MAX_TOTAL", "MEMORY", "NOT_RUN", "RUN",
+    "ASK", "CHECK", "DONE", "ERROR", "EXIT_MEMORY", "FAULT", "HEADER", "LOAD", "LOADING", "MAX_ASK",
+    "MAX_ASKS", "MAX_ITEMS", "MAX_LOGS",
+    "MAX_OUTPUT", "MAX_OUTPUTS", "MAX_REASON", "MAX_REPLY", "MAX_TOTAL", "MEMORY", "NOT_RUN", "RUN", "TELL",
     "TIMEOUT", "TRIAL", "Garbled", "Reply", "Slices", "frame", "held", "read_reply", "read_request", "reply", "request",
 ]
 
@@ -31,7 +31,12 @@ CHECK = 0x43
 RUN = 0x52
 """Events to run; answered by DONE or FAULT."""
 
+TELL = 0x54
+"""JSON: answers to what an ASK asked."""
+
 # Kinds of replies.
+ASK = 0x41
+"""JSON `[{id, verb, args}]`: the script wants something of the parent; its run goes on after a TELL."""
 DONE = 0x44
 FAULT = 0x46
 """JSON `{kind, file, line, message}`: nothing was run, the script itself is at fault."""
@@ -46,6 +51,10 @@ TRIAL = 1
 """Flag of RUN: keep what the script logs."""
 
 MAX_ITEMS = 200
+MAX_ASKS = 1000
+"""Questions of one run."""
+MAX_ASK = 4 << 20
+"""Bytes of questions asked at once."""
 MAX_OUTPUT = 1 << 20
 MAX_OUTPUTS = 1000
 MAX_TOTAL = 64 << 20

@@ -9,14 +9,15 @@ from __future__ import annotations
 import gc
 import os
 import socket
-from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import orjson
 
+from transformations.javascript.program import JavaScript
+from transformations.program import Fault, Program
 from transformations.python import deadline
-from transformations.python.batch import Batch
-from transformations.python.program import Fault, Program
+from transformations.python.program import Python
 from transformations.sandbox import wire
 
 __all__ = ["probe", "serve"]
@@ -33,15 +34,14 @@ def serve(channel: int) -> None:
         payload = _read(channel)
         kind = payload[0]
         if kind == wire.LOAD:
-            current = Program(orjson.loads(memoryview(payload)[1:]))
-            _timed(current, current.load)
+            current = _make(orjson.loads(memoryview(payload)[1:]))
+            current.load()
             continue
         assert current is not None
         if kind == wire.CHECK:
-            _timed(current, partial(_check, current))
-            _write(channel, _fault(current.fault) if current.fault else wire.reply((), ()))
+            _write(channel, _check(channel, current))
             continue
-        answer = _run(current, payload)
+        answer = _run(channel, current, payload)
         _write(channel, answer)
         if current.spent:
             os._exit(0)
@@ -63,51 +63,34 @@ def probe(channel: int) -> None:
     socket.socket()
 
 
-def _check(program: Program) -> None:
+def _make(spec: dict[str, Any]) -> Program:
+    return JavaScript(spec) if spec.get("language") == "javascript" else Python(spec)
+
+
+def _check(channel: int, program: Program) -> bytes:
     """Run the module once, without events."""
     if program.fault is None:
-        batch = Batch(program, (), ())
+        batch = program.batch((), (), partial(_ask, channel))
         batch.run()
         program.fault = batch.fault
+    return _fault(program.fault) if program.fault else wire.reply((), ())
 
 
-def _timed(program: Program, step: Callable[[], None]) -> None:
-    """Run a step under the soft deadline; being cut off becomes the program's fault."""
-    try:
-        deadline.arm(min(program.timeout, wire.LOADING))
-        try:
-            step()
-        finally:
-            deadline.disarm()
-    except deadline.Expired:
-        deadline.disarm()
-        seconds = min(program.timeout, wire.LOADING)
-        program.fault = Fault("timeout", f"took longer than {seconds:g} s to load", program.file)
-        program.spent = True
-    except MemoryError:
-        program.fault = Fault("memory", "needs more memory than allowed to load", program.file)
-        program.spent = True
-
-
-def _run(program: Program, payload: bytes) -> bytes:
+def _run(channel: int, program: Program, payload: bytes) -> bytes:
     if program.fault is not None:
         return _fault(program.fault)
     flags, events, metadata = wire.read_request(payload)
-    batch = Batch(program, events, metadata)
-    try:
-        deadline.arm(program.timeout)
-        try:
-            batch.run()
-        finally:
-            deadline.disarm()
-    except deadline.Expired:
-        deadline.disarm()
-        batch.stopped(wire.TIMEOUT, f"took longer than {program.timeout:g} s")
-    except MemoryError:
-        batch.stopped(wire.MEMORY, "needs more memory than allowed")
+    batch = program.batch(events, metadata, partial(_ask, channel))
+    batch.run()
     if batch.fault is not None:
         return _fault(batch.fault)
     return wire.reply(batch.codes, batch.blobs, orjson.dumps(batch.logs) if flags & wire.TRIAL else b"")
+
+
+def _ask(channel: int, question: bytes) -> bytes:
+    """Ask the parent in the middle of a run, and wait for its answer."""
+    _write(channel, wire.frame(wire.ASK, question))
+    return _read(channel)[1:]
 
 
 def _fault(fault: Fault) -> bytes:

@@ -25,7 +25,8 @@ import time
 import warnings
 from collections.abc import Sequence
 
-from transformations.python import program
+from transformations.javascript import program as javascript
+from transformations.python import program as python
 from transformations.sandbox import kernel, limits, wire, worker
 
 __all__ = ["EXITED", "KILL", "LAYERS", "PROBE", "READY", "RECORD", "SPAWN", "SPAWNED", "main"]
@@ -120,7 +121,8 @@ def main(arguments: Sequence[str]) -> int:
     warnings.simplefilter("ignore")
     if sys.platform == "linux":
         kernel.prctl(limits.PR_SET_PDEATHSIG, signal.SIGKILL)
-    program.preload()
+    python.preload()
+    javascript.preload()
     limits.preload()
     os.environ.clear()
     gc.collect()

@@ -1,0 +1,1 @@
+"""Scripts in JavaScript, run by QuickJS inside the same locked worker; imported in workers only."""

@@ -1,0 +1,222 @@
+"""One run of a JavaScript script over a batch of events, in a worker."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from transformations import codec
+from transformations.javascript.run import JSException, Late, Run
+from transformations.placing import Placing
+from transformations.program import Ask, Fault
+from transformations.sandbox import wire
+
+if TYPE_CHECKING:
+    from transformations.javascript.program import JavaScript
+
+__all__ = ["Batch"]
+
+_UNSETTLED = -9
+"""Code of an event that has no result: its promise was never settled, or its turn never came."""
+
+
+class Batch:
+    """One run of a program: per event a code (`wire`), outputs or a reason in `blobs`, and logs."""
+
+    def __init__(
+        self, program: JavaScript, events: Sequence[memoryview], metadata: Sequence[memoryview], ask: Ask
+    ) -> None:
+        self.program = program
+        self.events = events
+        self.metadata = metadata
+        self.codes: list[int] = []
+        self.blobs: list[bytes] = []
+        self.logs: list[str] = []
+        self.fault: Fault | None = None
+        self._ask = ask
+
+    def run(self) -> None:
+        """Run the module and its function; sets `fault` or fills codes and blobs."""
+        program = self.program
+        try:
+            run = Run(program, time.monotonic() + program.timeout)
+        except Late:
+            self._stop("timeout", f"took longer than {program.timeout:g} s")
+            return
+        if program.fault is not None or not self.events:
+            self.fault = program.fault
+            return
+        late = False
+        try:
+            wrong = run.call("run", run.entry, _array(self.events), _array(self.metadata))
+            if wrong:
+                self.fault = Fault("error", wrong, program.file)
+                return
+            self._settle(run)
+        except Late:
+            late = program.spent = True
+        except JSException as error:
+            if "out of memory" in str(error):
+                self._stop("memory", "needs more memory than allowed")
+            else:
+                self.fault = Fault("error", str(error).partition("\n")[0], program.file)
+            return
+        self._collect(run, late=late)
+
+    def _stop(self, kind: str, reason: str) -> None:
+        self.program.spent = True
+        self.fault = Fault(kind, reason, self.program.file)  # type: ignore[arg-type]  # one of the kinds
+
+    def _settle(self, run: Run) -> None:
+        """Run until every promise is settled, asking the parent for what they wait for."""
+        run.jobs()
+        while run.drive("pending"):
+            asked = run.drive("asked")
+            if asked == "[]":
+                return
+            begun = time.monotonic()
+            answer = self._ask(asked.encode("utf-8", "replace"))
+            run.deadline += time.monotonic() - begun  # waiting is not running
+            run.call("told", answer.decode())
+            run.jobs()
+
+    def _collect(self, run: Run, *, late: bool) -> None:
+        """Take the results over; `late` makes what has none a timeout, or not run."""
+        run.context.set_time_limit(2.0)
+        run.context.set_memory_limit(self.program.heap * 2)
+        try:
+            head, _, rest = run.drive("results").partition("\n")
+            self.logs = json.loads(run.drive("lines"))
+        except (JSException, UnicodeEncodeError, ValueError) as error:
+            kind = "memory" if "out of memory" in str(error) else "error"
+            self._stop(kind, f"its results cannot be had: {str(error).partition(chr(10))[0]}")
+            return
+        item, _, listed = head.partition(" ")
+        blobs = rest.encode("utf-8", "replace").split(b"\n") if rest else []
+        if "\\ud" in rest:
+            blobs = [_paired(blob) for blob in blobs]
+        try:
+            codes = [int(code) for code in listed.split(",")]
+            if len(codes) != len(self.events) or len(blobs) != sum(map(_held, codes)):
+                raise ValueError("their number is wrong")
+            if run.entry == "transformEvent":
+                self._place(codes, blobs, int(item), late=late)
+            else:
+                self._sort(codes, blobs, late=late)
+        except (ValueError, IndexError, TypeError) as error:  # a script that replaced what arrays are made of
+            self.codes, self.blobs = [], []
+            self._stop("error", f"its results cannot be read: {error}")
+
+    def _place(self, codes: Sequence[int], blobs: Sequence[bytes], item: int, *, late: bool) -> None:
+        at = room = 0
+        for place, code in enumerate(codes):
+            mine, at = blobs[at : at + _held(code)], at + _held(code)
+            if code == wire.ERROR:
+                self._failed(mine[0])
+            elif code == _UNSETTLED:
+                self._unsettled(place, item, late=late)
+            else:
+                room += sum(map(len, mine))
+                self._made(mine, room)
+
+    def _made(self, outputs: Sequence[bytes], room: int) -> None:
+        """Outputs of one event, unless they are too many or too large."""
+        if len(outputs) > wire.MAX_OUTPUTS:
+            self._fail(f"Error: more than {wire.MAX_OUTPUTS:,} events returned for one")
+        elif any(len(output) > wire.MAX_OUTPUT for output in outputs):
+            self._fail(f"Error: the returned event is larger than {wire.MAX_OUTPUT:,} bytes")
+        elif room > wire.MAX_TOTAL:
+            if self.codes:
+                self.codes.append(wire.NOT_RUN)
+            else:
+                self._fail(f"Error: the returned events are larger than {wire.MAX_TOTAL:,} bytes")
+        else:
+            self.codes.append(len(outputs))
+            self.blobs.extend(outputs)
+
+    def _unsettled(self, place: int, item: int, *, late: bool) -> None:
+        if not late:
+            self._fail("Error: the promise it returned was never settled")
+        elif place <= item:
+            self._fail(f"took longer than {self.program.timeout:g} s", wire.TIMEOUT)
+        else:
+            self.codes.append(wire.NOT_RUN)
+
+    def _failed(self, blob: bytes) -> None:
+        text, stack = json.loads(blob)
+        if "out of memory" in text and text.startswith("InternalError"):
+            self.program.spent = True
+            self._fail("needs more memory than allowed", wire.MEMORY)
+            return
+        file, line = self.program.place(stack)
+        self._fail(f"{file}:{line}: {text}" if file else f"{self.program.file}: {text}")
+
+    def _fail(self, reason: str, code: int = wire.ERROR) -> None:
+        self.blobs.append(reason[: wire.MAX_REASON].encode("utf-8", "replace"))
+        self.codes.append(code)
+
+    def _sort(self, codes: Sequence[int], blobs: Sequence[bytes], *, late: bool) -> None:
+        """Outputs of a whole batch by input; a failure is everybody's."""
+        if not codes or codes[0] == _UNSETTLED:
+            for place in range(len(self.events)):
+                self._unsettled(place, len(self.events), late=late)
+            return
+        if codes[0] == wire.ERROR:
+            for _ in self.events:
+                self._failed(blobs[0])
+            return
+        made: list[list[bytes]] = [[] for _ in self.events]
+        errors: dict[int, bytes] = {}
+        placing = Placing([_identity(event) for event in self.events])
+        stray: list[bytes] = []
+        for row in json.loads(blobs[0]):
+            failed = json.dumps([row[2], row[3]]).encode() if row[1] is None else b""
+            if failed and row[0] is None:
+                stray.append(failed)
+                continue
+            place = placing(row[0])
+            if failed:
+                errors.setdefault(place, failed)
+            else:
+                made[place].append(_paired(row[1].encode("utf-8", "replace")))
+        for failed in stray:  # of the first that has no output, so that nothing vanishes without a word
+            errors.setdefault(next((i for i, row in enumerate(made) if not row and i not in errors), 0), failed)
+        room = 0
+        for place, outputs in enumerate(made):
+            if place in errors:
+                self._failed(errors[place])
+            else:
+                room += sum(map(len, outputs))
+                self._made(outputs, room)
+
+
+def _held(code: int) -> int:
+    """How many lines of the results an event of this code has."""
+    return 1 if code == wire.ERROR else max(code, 0)
+
+
+def _array(parts: Sequence[memoryview]) -> str:
+    joined = b",".join(parts)
+    if b"\\ud" in joined or b"\\uD" in joined:
+        joined = b",".join([_paired(bytes(part)) for part in parts])
+    return (b"[" + joined + b"]").decode("utf-8", "replace")
+
+
+def _paired(raw: bytes) -> bytes:
+    """JSON in which lone surrogates are U+FFFD, as everywhere in Turnout; others are as they were."""
+    if b"\\ud" not in raw and b"\\uD" not in raw:
+        return raw
+    try:
+        return codec.encode(codec.decode(memoryview(raw)))
+    except ValueError:
+        return raw
+
+
+def _identity(event: memoryview) -> object:
+    try:
+        found = json.loads(bytes(event))
+    except ValueError:
+        return None
+    return found.get("messageId") if isinstance(found, dict) else None

@@ -1,0 +1,93 @@
+"""A JavaScript script in a worker: rewritten once, run in a fresh context for every batch."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from transformations.javascript import modules, run
+from transformations.javascript.batch import Batch
+from transformations.javascript.modules import Module
+from transformations.javascript.run import Late, Run, Unit
+from transformations.libraries import camel
+from transformations.program import Ask, Fault
+
+__all__ = ["JavaScript", "preload"]
+
+_PLACE = re.compile(r"<input>:(\d+)")
+
+
+def preload() -> None:
+    """Make a fork of this process ready to run scripts without opening a file."""
+    modules.preload()
+    run.warm()
+
+
+class JavaScript:
+    """One script and its libraries. `fault` is set when it cannot run; `spent` ends the worker."""
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.name: str = spec["name"]
+        self.file: str = spec["file"] or spec["name"]
+        self.timeout: float = spec["timeout"]
+        # Half for the heap of scripts, half for the interpreter around it and what goes in and out.
+        self.heap = max(int(spec["memory"]) // 2, 16 << 20)
+        self.credentials: dict[str, str] = spec["credentials"]
+        self._source: str = spec["source"]
+        self._libraries: list[dict[str, str]] = spec["libraries"]
+        self.units: list[Unit] = []
+        self.script = Module("")
+        self.fault: Fault | None = None
+        self.spent = False
+
+    def load(self) -> None:
+        """Rewrite the modules in the order they need each other; run them once to find mistakes."""
+        known: dict[str, dict[str, str]] = {}
+        for library in self._libraries:
+            for name in (library["name"], camel(library["name"])):
+                known.setdefault(name, library)
+        self.script = modules.rewrite("", self._source)
+        for name in self.script.imports:
+            if self._add(name, known, ()):
+                return
+        self._unit(self.script, self.file, self._source)
+        try:
+            Run(self, time.monotonic() + self.timeout)
+        except Late:
+            self.fault = Fault("timeout", f"took longer than {self.timeout:g} s to load", self.file)
+            self.spent = True
+
+    def batch(self, events: Sequence[memoryview], metadata: Sequence[memoryview], ask: Ask) -> Batch:
+        """A run over these events, in a context of its own."""
+        return Batch(self, events, metadata, ask)
+
+    def _add(self, name: str, known: dict[str, dict[str, str]], path: tuple[str, ...]) -> bool:
+        """Add a library and those that it imports; True where one is missing."""
+        if any(unit.module.name == name for unit in self.units):
+            return False
+        library = known.get(name)
+        if library is None or name in path:
+            circle = " → ".join((*path, name))
+            why = "Module not found." if library is None else f"Libraries import each other: {circle}."
+            self.fault = Fault("error", f"import from {name} failed. {why}", self.file, 1)
+            return True
+        module = modules.rewrite(name, library["source"])
+        if any(self._add(other, known, (*path, name)) for other in module.imports):
+            return True
+        self._unit(module, library["file"] or library["name"], library["source"])
+        return False
+
+    def _unit(self, module: Module, file: str, source: str) -> None:
+        first = self.units[-1].first + self.units[-1].lines if self.units else 0
+        self.units.append(Unit(module, file, first, source.count("\n") + 3))
+
+    def place(self, stack: str) -> tuple[str, int]:
+        """File and line of the innermost frame that is in the script or a library; "" where none is."""
+        for found in _PLACE.finditer(stack):
+            line = int(found[1])
+            for unit in self.units:
+                if unit.first < line <= unit.first + unit.lines:
+                    return unit.file, line - unit.first
+        return "", 0

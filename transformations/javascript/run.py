@@ -1,0 +1,136 @@
+"""One fresh context with a script and its libraries loaded, and the clock that runs against it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# Not `quickjs`, whose import starts a thread: the zygote must have one only.
+from _quickjs import Context, JSException
+
+from transformations.javascript.modules import Module
+from transformations.program import Fault
+
+if TYPE_CHECKING:
+    from transformations.javascript.program import JavaScript
+
+__all__ = ["JSException", "Late", "Run", "Unit", "warm"]
+
+STACK = 1 << 20
+"""Bytes of stack for JavaScript; far below the 8 MB a process has."""
+
+
+class Late(Exception):
+    """The time is up; what was done until then can still be asked."""
+
+
+@cache
+def _prelude() -> str:
+    return Path(__file__).with_name("prelude.js").read_text(encoding="utf-8")
+
+
+def warm() -> None:
+    """Read the prelude, and run it once."""
+    Context().eval(_prelude())
+
+
+@dataclass(slots=True)
+class Unit:
+    """A module with the lines it has among all: its first is `first` lines down."""
+
+    module: Module
+    file: str
+    first: int
+    lines: int
+
+
+class Run:
+    """A fresh context with everything loaded, until `deadline` (monotonic seconds); sets the fault."""
+
+    def __init__(self, program: JavaScript, deadline: float) -> None:
+        self.program = program
+        self.deadline = deadline
+        self.context = Context()
+        self.context.set_memory_limit(program.heap)
+        self.context.set_max_stack_size(STACK)
+        self.drive: Callable[..., Any] = self.context.eval(_prelude())
+        self.drive("configure", json.dumps({"name": program.name, "credentials": program.credentials}))
+        self.entry = ""
+        for unit in program.units:
+            if not self._module(unit):
+                return
+        self._find_entry()
+
+    def left(self) -> float:
+        """Seconds; raises `Late` where none are left."""
+        found = self.deadline - time.monotonic()
+        if found <= 0:
+            raise Late
+        return found
+
+    def call(self, *what: str) -> Any:
+        """Drive a step that may run the script; raises `Late` or JSException."""
+        self.context.set_time_limit(self.left())
+        try:
+            return self.drive(*what)
+        except JSException as error:
+            if "InternalError: interrupted" in str(error):
+                raise Late from None
+            raise
+
+    def jobs(self) -> None:
+        """Run what promises have waiting; raises `Late`."""
+        while True:
+            self.context.set_time_limit(self.left())
+            try:
+                if not self.context.execute_pending_job():
+                    return
+            except JSException as error:  # a job's own failure is its promise's; only time is ours
+                if "InternalError: interrupted" in str(error):
+                    raise Late from None
+
+    def _module(self, unit: Unit) -> bool:
+        """Evaluate a module; False where it failed, with the fault set."""
+        self.context.set_time_limit(self.left())
+        code = "\n" * unit.first + unit.module.code
+        try:
+            if unit.module.plain:
+                self.context.eval(code)  # sloppy, as RudderStack's first version was
+                return True
+            self.drive("watch", self.context.module(code))
+            self.jobs()
+            said = self.drive("loaded")
+        except JSException as error:
+            return self._broken(str(error), str(error), unit)
+        if said == "":
+            return self._broken("Error: the module waits for something that never comes", "", unit)
+        if said != "ok":
+            text, stack = json.loads(said)
+            return self._broken(text, stack, unit)
+        return True
+
+    def _broken(self, text: str, stack: str, unit: Unit) -> bool:
+        if "InternalError: interrupted" in text:
+            raise Late
+        file, line = self.program.place(stack)
+        kind = "memory" if "out of memory" in text else "error"
+        message = text.partition("\n")[0]
+        self.program.fault = Fault(kind, message, file or unit.file, line)  # type: ignore[arg-type]  # one of the kinds
+        self.program.spent = kind == "memory"
+        return False
+
+    def _find_entry(self) -> None:
+        names = self.drive("entry", "").split(",") if self.drive("entry", "") else []
+        if not names and self.program.script.plain and self.drive("legacy"):
+            names = ["transform"]
+        self.drive("close")
+        if len(names) != 1:
+            message = f"Expected one of transformEvent,transformBatch. Found {','.join(names) or 'none'}"
+            self.program.fault = Fault("error", message, self.program.file, 1)
+            return
+        self.entry = names[0]

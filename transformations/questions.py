@@ -1,0 +1,53 @@
+"""What scripts ask in the middle of a run, read without trust, and answered by whoever may reach out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from transformations.base import Answer, Question, Reach, Script
+from transformations.sandbox import wire
+
+__all__ = ["Questions"]
+
+
+class _Asked(msgspec.Struct):
+    id: int
+    verb: str
+    args: list[Any]
+
+
+_decode = msgspec.json.Decoder(list[_Asked]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Questions:
+    """Those of one run of a script; without `reach` every one is answered with an error."""
+
+    def __init__(self, script: Script, reach: Reach | None) -> None:
+        self._script = script
+        self._reach = reach
+        self.count = 0
+
+    async def __call__(self, payload: bytes) -> bytes:
+        """Answer an ASK payload; raises `wire.Garbled` for what no honest worker sends."""
+        if len(payload) > wire.MAX_ASK:
+            raise wire.Garbled("the worker asks too much at once")
+        try:
+            asked = _decode(memoryview(payload)[1:])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise wire.Garbled("the worker's question cannot be read") from None
+        self.count += len(asked)
+        if self.count > wire.MAX_ASKS:
+            raise wire.Garbled(f"the worker asks more than {wire.MAX_ASKS} times in one run")
+        answers = await self._answers([Question(one.verb, tuple(one.args)) for one in asked])
+        return _encode([
+            {"id": one.id, "value": answer.value} if answer.error is None else {"id": one.id, "error": answer.error}
+            for one, answer in zip(asked, answers, strict=True)
+        ])
+
+    async def _answers(self, questions: list[Question]) -> list[Answer]:
+        if self._reach is None:
+            return [Answer(error=f"{one.verb} is not available here") for one in questions]
+        return list(await self._reach(self._script, questions))
