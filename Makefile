@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 # The folder with comparison programs (floor.py, ceiling.py) that `make bench` runs beside ours, if given.
 YARDSTICK ?=
 
-.PHONY: help run test check bench faults sdk setup lock dist clean
+.PHONY: vectors help run test check bench faults sdk setup lock dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,11 @@ sdk: ## unmodified SDKs, Python and Node, against a running data plane
 	@tools/setup.sh dev $(VENV)
 	@tools/setup.sh node
 	@TURNOUT_NODE_SDKS=1 $(VENV)/bin/python -m pytest tests/sdk $(PYTEST_ARGS)
+
+vectors: ## measure scripts against a peer's recorded answers: VECTORS=<folder>
+	@test -n "$(VECTORS)" || { echo "make vectors VECTORS=<folder with user_transformations.json>" >&2; exit 2; }
+	@tools/setup.sh dev $(VENV)
+	@$(VENV)/bin/python -m tools.vectors $(VECTORS)
 
 bench: ## a table of figures, and bench/results/latest.json (minutes)
 	@tools/setup.sh dev $(VENV)

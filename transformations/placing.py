@@ -22,6 +22,10 @@ class Placing:
             self._waiting.setdefault(identity(identities[place]), []).append(place)
         self._last: dict[Hashable, int] = {}
 
+    def knows(self, messageId: object) -> bool:  # noqa: N803 - the field's name
+        """Whether an input had this messageId."""
+        return identity(messageId) in self._waiting
+
     def __call__(self, messageId: object) -> int:  # noqa: N803 - the field's name
         """The place of the next output with this messageId."""
         key = identity(messageId)

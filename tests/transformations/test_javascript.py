@@ -79,7 +79,8 @@ async def test_errors_name_file_line_and_message(js: Run) -> None:
 
 async def test_a_promise_that_never_settles_is_an_error(js: Run) -> None:
     source = "export const transformEvent = e => e.n ? new Promise(() => 0) : e;"
-    assert await js(source, {"n": 1}, {}) == ["Error: the promise it returned was never settled", [{}]]
+    said = "case.js: Error: timed out: the promise it returned is never settled"
+    assert await js(source, {"n": 1}, {}) == [said, [{}]]
 
 
 async def test_outputs_keep_the_order_of_the_inputs(js: Run) -> None:

@@ -114,14 +114,19 @@ BATCH = "def transformBatch(events, metadata):\n    "
     ("return [e for e in events if e['messageId'] != 'b']", [["a"], [], ["c"]]),
     ("return []", [[], [], []]),
     ("return [events[1], {'messageId': 'b', 'n': 2}]", [[], ["b", "b"], []]),
-    ("return [{'messageId': 'new'}, {}, events[2]]", [["new", None], [], ["c"]]),
-    ("return [{'messageId': ['odd']}]", [[["odd"]], [], []]),
 ])
 async def test_outputs_of_a_batch_belong_to_the_event_of_their_message_id(
     run: Run, body: str, outputs: list[list[Any]]
 ) -> None:
     ran = await run(BATCH + body, {"messageId": "a"}, {"messageId": "b"}, {"messageId": "c"})
     assert [[event.get("messageId") for event in row] for row in ran] == outputs
+
+
+@pytest.mark.parametrize("output", ["{'messageId': 'new'}", "{}", "{'messageId': ['odd']}"])
+async def test_an_unknown_message_id_fails_the_batch_as_in_rudderstack(run: Run, output: str) -> None:
+    ran = await run(BATCH + f"return [events[0], {output}]", {"messageId": "a"}, {"messageId": "b"})
+    assert len(ran) == 2
+    assert all("a messageId that no input has" in one.reason for one in ran)
 
 
 async def test_equal_message_ids_in_a_batch_go_in_turn(run: Run) -> None:

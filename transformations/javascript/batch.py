@@ -138,7 +138,7 @@ class Batch:
 
     def _unsettled(self, place: int, item: int, *, late: bool) -> None:
         if not late:
-            self._fail("Error: the promise it returned was never settled")
+            self._fail(f"{self.program.file}: Error: timed out: the promise it returned is never settled")
         elif place <= item:
             self._fail(f"took longer than {self.program.timeout:g} s", wire.TIMEOUT)
         else:
@@ -182,7 +182,9 @@ class Batch:
             else:
                 made[place].append(_paired(row[1].encode("utf-8", "replace")))
         for failed in stray:  # of the first that has no output, so that nothing vanishes without a word
-            errors.setdefault(next((i for i, row in enumerate(made) if not row and i not in errors), 0), failed)
+            free = next((i for i, row in enumerate(made) if not row and i not in errors), None)
+            if free is not None or not errors:
+                errors[free or 0] = failed
         room = 0
         for place, outputs in enumerate(made):
             if place in errors:

@@ -106,7 +106,11 @@
   hidden("geolocation", (...values) => ask("geolocation", values));
 
   // ---- results
-  const objective = (value) => value !== null && typeof value === "object" && kindOf(value) === "[object Object]";
+  const objective = (value) => {
+    if (value === null || typeof value !== "object") return false;
+    const kind = kindOf(value);
+    return kind === "[object Object]" || kind === "[object Error]";
+  };
   const written = (value) => {
     const made = stringify(value);
     if (made === undefined || made[0] !== "{") throw new TypeError("returned event is not a JSON object");
@@ -213,7 +217,12 @@
       for (const key of ["transformEvent", "transformBatch"]) if (typeof found[key] === "function") names[names.length] = key;
       return join(names, ",");
     },
-    legacy: () => typeof globalThis.transform === "function" ? "transform" : "",
+    legacy: () => {
+      if (typeof globalThis.transform !== "function") return "";
+      hidden("metadata", lookUp); // what the first version had, and had not
+      delete globalThis.getCredential;
+      return "transform";
+    },
     close: () => { delete globalThis.__turnoutLibrary; delete globalThis.__turnoutPublish; },
     run: (entry, given, about) => {
       events = parse(given); metadataText = about; metadata = null; places = null;
@@ -236,7 +245,8 @@
         const one = answers[i], waits = waiting[one.id];
         if (!waits) continue;
         delete waiting[one.id];
-        if (one.error !== undefined) waits[1](new RealError(one.error)); else waits[0](one.value);
+        if (one.error === undefined) waits[0](one.value);
+        else waits[1](Object.assign(new RealError(), { message: one.error })); // seen where a script returns it
       }
     },
     results: () => {

@@ -18,6 +18,7 @@ from transformations.python import deadline
 from transformations.python.linker import Linker, plain
 from transformations.python.moment import MOMENT, seconds
 from transformations.python.names import show
+from transformations.python.reaching import asking
 from transformations.sandbox import wire
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Batch:
         program = self.program
         MOMENT.begin(program.name, self._identity, self._received)
         try:
-            entry, function = Linker(program, self._log).entry()
+            entry, function = Linker(program, self._log, asking(self.ask)).entry()
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  # the script's own failure, whatever it is
@@ -227,10 +228,10 @@ class Batch:
     def _sorted(
         self, result: Sequence[Any], identities: Sequence[Any]
     ) -> tuple[list[list[bytes]], dict[int, str]]:
-        """Outputs by input: the nth of a messageId to the nth input that had it, others to the first.
+        """Outputs by input, by `messageId`; one that no input has fails the whole batch, as in RudderStack.
 
-        What is no object, or no JSON, becomes an error of its input; where no input can be told, of
-        the first that has no output, so that nothing vanishes without a word.
+        What is no JSON becomes an error of its input; what is no object, of the first that has no output,
+        so that nothing vanishes without a word.
         """
         placing = Placing(identities)
         made: list[list[bytes]] = [[] for _ in identities]
@@ -240,6 +241,9 @@ class Batch:
             if not isinstance(event, dict):
                 stray.append("returned event in events array from transformBatch(events) is not an object")
                 continue
+            if not placing.knows(event.get("messageId")):
+                unknown = str(event.get("messageId"))[:80]
+                raise ValueError(f"an output of transformBatch has a messageId that no input has: {unknown}")
             item = placing(event.get("messageId"))
             try:
                 made[item].append(self._one(event))
@@ -250,8 +254,9 @@ class Batch:
             if len(made[item]) > wire.MAX_OUTPUTS:
                 raise ValueError(f"more than {wire.MAX_OUTPUTS:,} events returned for one")
         for reason in stray:
-            free = (i for i in range(len(made)) if not made[i] and i not in errors)
-            errors.setdefault(next(free, 0), f"{self.program.file}: TypeError: {reason}")
+            place = next((i for i in range(len(made)) if not made[i] and i not in errors), None)
+            if place is not None or not errors:
+                errors[place or 0] = f"{self.program.file}: TypeError: {reason}"
         return made, errors
 
     # ---- what a script asks for

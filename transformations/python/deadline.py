@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["Expired", "arm", "disarm", "install", "overdue"]
+__all__ = ["Expired", "arm", "disarm", "install", "overdue", "stopped"]
 
 AGAIN = 0.1
 """Seconds after which the alarm rings again, for a script whose `finally` swallowed it."""
@@ -34,6 +36,19 @@ def disarm() -> None:
     """No more alarms; may be called any number of times."""
     _State.armed = False
     signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def stopped() -> Iterator[None]:
+    """The time stands still while the script waits for the parent."""
+    left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    armed, _State.armed = _State.armed, False
+    try:
+        yield
+    finally:
+        _State.armed = armed
+        if armed:
+            signal.setitimer(signal.ITIMER_REAL, max(left, 0.001), AGAIN)
 
 
 def overdue() -> bool:

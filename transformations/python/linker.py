@@ -9,6 +9,7 @@ from transformations.python import modules
 from transformations.python.compiler import Code
 from transformations.python.guards import BUILTINS, GUARDS, View
 from transformations.python.names import show
+from transformations.python.reaching import Asking, reaching
 
 if TYPE_CHECKING:
     from transformations.python.program import Python
@@ -20,15 +21,15 @@ FUNCTIONS = ("transformEvent", "transformBatch")
 
 
 class Linker:
-    """Fresh globals for a script and its libraries; `log` is what `print` and `log` call."""
+    """Fresh globals for a script and its libraries; `log` is what `print` and `log` call, `ask` reaches out."""
 
-    def __init__(self, program: Python, log: Callable[..., None]) -> None:
+    def __init__(self, program: Python, log: Callable[..., None], ask: Asking) -> None:
         self.program = program
         self.views: dict[str, View] = {}
         self.importing: list[str] = []
         self.builtins: dict[str, Any] = {
             **BUILTINS, "__import__": self._import, "print": plain(log), "log": plain(log),
-            "getCredential": plain(self._credential),
+            "getCredential": plain(self._credential), **reaching(ask),
         }
 
     def entry(self) -> tuple[str, Callable[..., Any]]:

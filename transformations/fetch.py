@@ -1,0 +1,97 @@
+"""What scripts may ask of `fetch` and `geolocation`: their arguments read, without reaching out.
+
+Arguments come from hostile code. The sentences are those that scripts written for RudderStack know.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = ["Fetch", "Unasked", "private", "read_address", "read_fetch"]
+
+MAX_URL = 8_192
+MAX_BODY = 1 << 20
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
+
+class Unasked(Exception):
+    """The arguments cannot be used; the message is for the script."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One request of a script. `host` is in lower case; `options` is what was given, for look-ups."""
+
+    url: str
+    host: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_fetch(args: Sequence[Any]) -> Fetch:
+    """`fetch(url, {method, headers, body})`; raises `Unasked`."""
+    url = args[0] if args else None
+    if not isinstance(url, str) or not url:
+        raise Unasked("fetch url is required")
+    options = args[1] if len(args) > 1 and isinstance(args[1], dict) else {}
+    try:
+        parts = urlsplit(url[: MAX_URL + 1])
+        host, _ = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        raise Unasked("fetch url is not valid") from None
+    if parts.scheme not in ("http", "https"):
+        raise Unasked("invalid protocol, only http and https are supported")
+    if not host or len(url) > MAX_URL:
+        raise Unasked("fetch url is not valid")
+    method = str(options.get("method") or "GET").upper()
+    if method not in METHODS:
+        raise Unasked(f"fetch method must be one of {', '.join(sorted(METHODS))}")
+    return Fetch(url, host, method, _headers(options.get("headers")), _body(options.get("body")), options)
+
+
+def _headers(given: Any) -> dict[str, str]:
+    if not isinstance(given, dict):
+        return {}
+    found = {str(name): str(value) for name, value in given.items() if value is not None}
+    if any("\n" in part or "\r" in part or "\0" in part for pair in found.items() for part in pair):
+        raise Unasked("fetch headers must not contain line breaks")
+    return found
+
+
+def _body(given: Any) -> bytes | None:
+    if given is None:
+        return None
+    raw = (given if isinstance(given, str) else json.dumps(given, separators=(",", ":"))).encode("utf-8", "replace")
+    if len(raw) > MAX_BODY:
+        raise Unasked(f"fetch body is larger than {MAX_BODY:,} bytes")
+    return raw
+
+
+def private(host: str) -> bool:
+    """Whether a name says by itself that it is not public; what it resolves to is looked at on connect."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
+
+
+def read_address(args: Sequence[Any]) -> str:
+    """`geolocation(ip)`; raises `Unasked`."""
+    given = args[0] if args else None
+    try:
+        return str(ipaddress.ip_address(given)) if isinstance(given, str) else _not_an_address()
+    except ValueError:
+        return _not_an_address()
+
+
+def _not_an_address() -> str:
+    raise Unasked("invalid ip address")
