@@ -51,10 +51,14 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What an adapter may know beside the event: the time it is handed, and how it is to send."""
+    """What an adapter may know beside the event: the time it is handed, and how it is to send.
+
+    `salt` makes other ids of the same events: a replay that is to be taken for new ones has it.
+    """
 
     now: datetime
     delivery: Delivery = Delivery()
+    salt: str = ""
 
     def options(self, event: Event) -> Mapping[str, Any]:
         """What the event's integrations object says to this destination; {} where nothing."""
@@ -63,6 +67,8 @@ class Context:
     def id(self, event: Event, *salt: str) -> str:
         """A UUID that is the same for the same source, messageId, child and salt, on every attempt."""
         seed = "\0".join((event.source, event.message_id, str(event.child), *salt))
+        if self.salt:
+            seed += "\0" + self.salt
         text = sha256(seed.encode("utf-8", "replace")).hexdigest()
         # The bits of version 4 and its variant (RFC 9562 §5.4); uuid.UUID takes five times as long.
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"

@@ -10,9 +10,11 @@ from aiohttp import web
 
 from dataplane.app.supervisor import Supervisor
 from turnout import codec
-from turnout.errors import Refused
+from turnout.errors import Fixable, Refused
 
-__all__ = ["DESTINATION", "LIMIT", "Handler", "Route", "ident", "json_object", "parameters"]
+__all__ = [
+    "DESTINATION", "DOOR", "LIMIT", "Handler", "Route", "ident", "json_object", "parameters", "socket_only",
+]
 
 Handler = Callable[[Supervisor, web.Request], Awaitable[Any]]
 
@@ -34,6 +36,8 @@ class Route:
     audited: bool = True
 
 
+DOOR = web.AppKey("door", str)
+"""Which door a request came through: `token` (the admin port) or `socket`."""
 DESTINATION = ("destination", "string", "Only this destination.")
 LIMIT = ("limit", "integer", "At most so many, 1 to 1000.")
 
@@ -47,6 +51,12 @@ def parameters(request: web.Request, *names: str) -> dict[str, Any]:
             raise Refused("limit", "limit is a number from 1 to 1000")
         found["limit"] = int(text)
     return found
+
+
+def socket_only(request: web.Request, what: str) -> None:
+    """Refuse what reads or writes files of the machine to whoever has only the token."""
+    if request.app[DOOR] != "socket":
+        raise Fixable(f"{what} is only for the admin socket: use the command line on the machine itself")
 
 
 def ident(text: str) -> int | str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dataplane.api.handlers import alerts, events, letters, status
+from dataplane.api.handlers import alerts, events, letters, replays, status
 from dataplane.api.route import Route
 from dataplane.app.supervisor import Supervisor
 
@@ -24,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     *letters.ROUTES,
     *events.ROUTES,
     *alerts.ROUTES,
+    *replays.ROUTES,
     Route("GET", "/openapi.json", "openapi", "This document.", _openapi, audited=False),
 )
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from dataplane.api.audit import Audit
+from dataplane.api.route import DOOR
 from dataplane.api.routes import BASE, ROUTES, Route
 from dataplane.app.folders import admin_token
 from dataplane.app.supervisor import Supervisor
@@ -69,6 +70,7 @@ class Admin:
 
     async def _door(self, who: str, token: bytes | None) -> web.AppRunner:
         app = web.Application(client_max_size=BODY, middlewares=[self._guard(token), _answer_errors])
+        app[DOOR] = who
         for route in ROUTES:
             app.router.add_route(route.method, BASE + route.path, self._handler(route, who))
         app.router.add_get("/metrics", self._metrics)

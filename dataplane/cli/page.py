@@ -28,7 +28,7 @@ COMMAND` shows where they came from).
 | 2 | the command line itself is wrong |
 | 130 | interrupted |
 
-`send`, `refused`, `dead`, `status` and `reload` speak to the running data plane over the admin socket that
+`send`, `refused`, `dead`, `replay`, `status` and `reload` speak to the running data plane over the admin socket that
 the configuration names (`--socket` skips the configuration); whoever may open that file may ask.
 """
 

@@ -57,6 +57,12 @@ def _show(found: dict[str, Any]) -> None:
     ))
     for title, key in (("source", "sources"), ("destination", "destinations")):
         _section(title, found.get(key) or {})
+    for ident, row in (found.get("replays") or {}).items():
+        held = "; the log keeps what it has not read" if row["holds_log"] else ""
+        waits = f", {row['reason']}" if row["reason"] else ""
+        share = (row["position"] - row["first"]) / max(1, row["end"] - row["first"])
+        say(f"\nreplay {ident} to {row['file'] or row['destination']}: {share:.0%} read, "
+            f"{row['pending']} pending{waits}{held}")  # fmt: skip
     if log := found.get("log"):
         how = ("open" if log["open"] else "CLOSED") + (", FULL" if log["full"] else "")
         say(f"\nlog: {how}, {log['bytes']:,} bytes")

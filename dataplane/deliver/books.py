@@ -138,6 +138,8 @@ class Books:
         """The first event that some destination still needs from the log."""
         numbers = [self._sequencer.next_number]
         for courier in self._couriers.values():
+            if not courier.pins():
+                continue
             numbers.append(min(courier.snapshot().cursors))
             if (waiting := courier.chains.lowest()) is not None:
                 numbers.append(waiting)

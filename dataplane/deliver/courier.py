@@ -19,7 +19,7 @@ from dataplane.deliver.exchange import Client, Sender, Sent
 from dataplane.deliver.journal import Origin
 from dataplane.deliver.lanes import Entry, Lanes, lane_of
 from dataplane.deliver.ledger import Ledger
-from dataplane.deliver.settle import Settler
+from dataplane.deliver.settle import Replayed, Settler
 from dataplane.deliver.state import DestinationRow, ExceptionRow
 from dataplane.metrics.log import logger
 from dataplane.pipeline.route import Gate, Route
@@ -40,12 +40,15 @@ ROOM_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What config.yaml says of a destination, made ready: swapped whole at a reload."""
+    """What config.yaml says of a destination, made ready: swapped whole at a reload.
+
+    Without a `gate` nothing is filtered (a replay into a file). `replay` is set in the plan of a replay.
+    """
 
     id: str
     adapter: Destination[Any]
     delivery: Delivery
-    gate: Gate
+    gate: Gate | None
     chain: tuple[Script, ...]
     enabled: bool
     trusted: frozenset[str]
@@ -53,6 +56,7 @@ class Plan:
     client: Client | None
     fingerprint: str
     origin: Origin
+    replay: Replayed | None = None
 
 
 Materialize = Callable[["Courier", int], Awaitable[Entry | None]]
@@ -90,6 +94,8 @@ class Courier:
         self.closed = False
         self.reading = False
         self.rests_until = 0.0
+        self.pins: Callable[[], bool] = lambda: True
+        """Whether the log must keep what it has not read."""
         self.routes: dict[tuple[bytes, str, str], Route] = {}
         self._clock = clock
         self._materialize = materialize
@@ -99,6 +105,7 @@ class Courier:
         self._timer: asyncio.TimerHandle | None = None
         self._settler.secrets = plan.adapter.settings.secrets()
         self._settler.origin = plan.origin
+        self._settler.replay = plan.replay
         self.pause.disabled(not plan.enabled)
 
     # ---- what comes in
@@ -112,6 +119,11 @@ class Courier:
     def room(self) -> bool:
         """Whether the queue takes more."""
         return self.lanes.count < ROOM and self.lanes.bytes < ROOM_BYTES
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that it was offered has no verdict yet."""
+        return bool(self.lanes.count or self.lanes.flying or len(self.chains) or self._tasks)
 
     def offer(self, entry: Entry) -> None:
         """Queue an event at this destination, or settle it at once where it is decided."""
@@ -138,6 +150,7 @@ class Courier:
         self._settler.delivery = plan.delivery
         self._settler.secrets = plan.adapter.settings.secrets()
         self._settler.origin = plan.origin
+        self._settler.replay = plan.replay
         self.routes.clear()
         self.pause.disabled(not plan.enabled)
         if changed:
@@ -210,7 +223,7 @@ class Courier:
             self.pump()
 
     async def _exchange(self, plan: Plan, events: Sequence[Event], attempt: int = 1) -> list[Sent]:
-        at = Context(self._clock.now(), plan.delivery)
+        at = Context(self._clock.now(), plan.delivery, plan.replay.salt if plan.replay else "")
         timeout = plan.delivery.timeout.total_seconds()
         loop = asyncio.get_running_loop()
 

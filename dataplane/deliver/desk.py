@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
+
+from dataplane.deliver import replay_verbs
 
 if TYPE_CHECKING:
     from dataplane.deliver.engine import Engine, Sample
@@ -33,6 +36,7 @@ def status(engine: Engine) -> dict[str, Any]:
         "sequenced": sequencer.next_number - 1,
         "position": sequencer.position,
         "head": engine.reader.head,
+        "replays": {str(work.row.id): replay_verbs.shown(engine, work.row) for work in engine.replays},
         "state_stuck": engine.ledger.stuck,
     }
 
@@ -63,4 +67,10 @@ def stats(engine: Engine) -> list[Sample]:
             ("turnout_requests_total", [ident, str(code)], n) for code, n in courier.statuses.items()
         )
         found.append(("turnout_attempts_seconds_total", [ident], courier.seconds))
+    verdicts: Counter[str] = Counter()
+    for replay in engine.replays.rows.values():
+        for verdict in ("delivered", "filtered", "dead"):
+            verdicts[verdict] += engine.ledger.counts[replay.name, verdict]
+    found.append(("turnout_replays", [], sum(1 for _ in engine.replays)))
+    found.extend(("turnout_replay_events_total", [verdict], n) for verdict, n in verdicts.items())
     return found

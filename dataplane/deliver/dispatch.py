@@ -12,14 +12,14 @@ from dataplane.deliver.lanes import Entry, Part
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
-from dataplane.pipeline.route import Filtered, Route, Send, route
+from dataplane.pipeline.route import SEND, Filtered, Route, Send, route
 from dataplane.pipeline.sequence import Sequenced
 from transformations.base import Runner
 from turnout import codec
 from turnout.errors import Refused, Transient
 from turnout.verdict import dead, filtered
 
-__all__ = ["dispatch", "entry_of", "groups"]
+__all__ = ["dispatch", "entries", "entry_of", "groups", "routed"]
 
 log = logger()
 ROUTES = 4_096
@@ -42,7 +42,9 @@ def routed(courier: Courier, integrations: bytes, kind: str, source: str) -> Rou
         if len(known) >= ROUTES:
             known.clear()
         decoded = _integrations(integrations) if integrations else None
-        found = known[key] = route(decoded, kind, source, courier.plan.gate, present=bool(integrations))
+        gate = courier.plan.gate
+        found = SEND if gate is None else route(decoded, kind, source, gate, present=bool(integrations))
+        known[key] = found
     return found
 
 
@@ -60,12 +62,22 @@ def _extra(couriers: Sequence[Courier]) -> dict[str, Any]:
         return {}
     plan: Plan = couriers[0].plan
     names = plan.adapter.names
-    return {"destinationId": plan.id, "destinationType": plan.adapter.slug,
-            "destinationName": names[0] if names else plan.id}  # fmt: skip
+    ident = plan.gate.id if plan.gate is not None else plan.id
+    return {"destinationId": ident, "destinationType": plan.adapter.slug,
+            "destinationName": names[0] if names else ident}  # fmt: skip
 
 
 async def dispatch(runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier]) -> None:
     """Offer a batch to couriers of one chain, in number order."""
+    for courier, row in zip(couriers, await entries(runner, events, couriers), strict=True):
+        for entry in row:
+            courier.offer(entry)
+
+
+async def entries(
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier]
+) -> list[list[Entry]]:
+    """A batch made ready for couriers of one chain, in number order; what a courier had is left out."""
     chain = couriers[0].plan.chain
     decisions = [_decide(courier, events) for courier in couriers]
     outputs: dict[int, list[transform.Part]] = {}
@@ -78,11 +90,17 @@ async def dispatch(runner: Runner, events: Sequence[Sequenced], couriers: Sequen
         if wanted:
             made = await _run(runner, wanted, couriers)
             outputs = {event.number: parts for event, parts in zip(wanted, made, strict=True)}
-    for courier, row in zip(couriers, decisions, strict=True):
-        for event, decision in zip(events, row, strict=True):
-            if decision is not None:
-                parts = _parts(courier, event, decision, outputs.get(event.number))
-                courier.offer(Entry(event.number, event.key, event.source, event.received_at, parts))
+    return [
+        [
+            Entry(
+                event.number, event.key, event.source, event.received_at,
+                _parts(courier, event, decision, outputs.get(event.number)),
+            )
+            for event, decision in zip(events, row, strict=True)
+            if decision is not None
+        ]
+        for courier, row in zip(couriers, decisions, strict=True)
+    ]
 
 
 async def _run(

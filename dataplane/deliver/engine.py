@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
+from collections import ChainMap, Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from dataplane.deliver.courier import Courier, Plan
 from dataplane.deliver.history import History
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.readers import Readers
+from dataplane.deliver.replays import Replays
 from dataplane.deliver.state import DestinationRow
 from dataplane.log.base import LogReader
 from dataplane.metrics.log import logger
@@ -54,6 +55,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._prepared: dict[str, Plan] | None = None
         self._config: Config | None = None
+        self._coming: Config | None = None
         self.couriers: dict[str, Courier] = {}
 
     async def start(self, config: Config) -> None:
@@ -73,23 +75,26 @@ class Engine:
             max_ids=dedup.max_ids,
         )
         self.archive = Archive(self._data / "archive", self.ledger.state, self.sequencer.restore)
+        self.replays = Replays(self)
         self.readers = Readers(
             self.sequencer, self._reader, self._runner,
-            couriers=self.couriers, ledger=self.ledger, spawn=self._spawn,
+            couriers=self.couriers, ledger=self.ledger, spawn=self.spawn,
         )
         self.books = Books(
             self.sequencer, self._reader,
-            couriers=self.couriers, ledger=self.ledger, history=self.history, clock=self._clock,
+            couriers=ChainMap(self.couriers, self.replays.couriers), ledger=self.ledger,
+            history=self.history, clock=self._clock,
             written=self.readers.send,
         )
         self.books.recount()
         self.ledger.journal.flush(asyncio.get_running_loop().time())
         await self.prepare(config)
         await self.commit()
+        self.replays.take_up()
         for work in (self.readers.front(), self.books.keep(), self.books.release()):
-            self._spawn(work).add_done_callback(self._stopped)
+            self.spawn(work).add_done_callback(self._stopped)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -111,7 +116,7 @@ class Engine:
         """Make everything of a new config ready; raises `Fixable`, and changes nothing that runs."""
         reload.check_removed(config, self.couriers, self.ledger, self.sequencer.next_number)
         self._prepared = await plans.build(config, self._runner)
-        self._config = config
+        self._coming = config
 
     async def commit(self) -> None:
         """Swap to what was prepared, between two requests, and store where new destinations begin."""
@@ -121,9 +126,10 @@ class Engine:
         await self.books.commit()
 
     def _swap(self) -> Config:
-        if self._prepared is None or self._config is None:
+        if self._prepared is None or self._coming is None:
             raise Unavailable("no config is prepared")
         prepared, self._prepared = self._prepared, None
+        self._config = self._coming
         gone = reload.rename_and_remove(self._config, prepared, self.couriers, self.ledger)
         stored = self.ledger.state.destinations()
         for plan in prepared.values():
@@ -133,10 +139,11 @@ class Engine:
             else:
                 old = courier.plan
                 courier.configure(plan)
-                self._spawn(reload.retire(old, courier))
+                self.spawn(reload.retire(old, courier))
         for courier in gone:
-            self._spawn(self._end(courier))
+            self.spawn(self._end(courier))
         self.ledger.journal.bounds = self._config.journal
+        self.replays.configure()
         for courier in self.couriers.values():
             courier.pump()
         return self._config
@@ -151,7 +158,7 @@ class Engine:
         """Forget what was prepared."""
         prepared, self._prepared = self._prepared, None
         for plan in (prepared or {}).values():
-            self._spawn(reload.retire(plan))
+            self.spawn(reload.retire(plan))
 
     def _courier(self, plan: Plan, config: Config, stored: dict[str, DestinationRow]) -> Courier:
         item = config.destinations[plan.id]
@@ -176,8 +183,9 @@ class Engine:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)
         until = loop.time() + deadline
-        await asyncio.gather(*(c.stop(until) for c in self.couriers.values()))
-        self.ledger.dirty.update(self.couriers)
+        everyone = {**self.couriers, **self.replays.couriers}
+        await asyncio.gather(*(c.stop(until) for c in everyone.values()))
+        self.ledger.dirty.update(everyone)
         await self.books.commit()
         self.sequencer.close()
         self.ledger.close()
@@ -204,6 +212,23 @@ class Engine:
     def clock(self) -> Clock:
         """The clock it was given."""
         return self._clock
+
+    @property
+    def runner(self) -> Runner:
+        """What runs transformations."""
+        return self._runner
+
+    @property
+    def config(self) -> Config:
+        """The config in force; raises `Unavailable` before the start."""
+        if self._config is None:
+            raise Unavailable("the engine has not started")
+        return self._config
+
+    @property
+    def data(self) -> Path:
+        """The folder of everything that is stored."""
+        return self._data
 
     @property
     def reader(self) -> LogReader:

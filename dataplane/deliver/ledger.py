@@ -30,6 +30,8 @@ __all__ = ["Ledger"]
 
 log = logger()
 ANSWER_BYTES = 2_048
+COUNTED = ("delivered", "filtered", "dead", "born", "revived", "cancelled")
+"""What is counted per destination; `cancelled` only in a replay."""
 SHOWN_HEADERS = frozenset({"content-type", "retry-after", "x-request-id", "date", "server"})
 
 Payload = tuple[bytes | None, bytes | None]
@@ -91,8 +93,12 @@ class Ledger:
         one: Sent,
         attempts: int,
         secrets: Collection[str] = (),
+        replay: int | None = None,
     ) -> None:
-        """Keep a dead letter: the event as it was to be sent, the request and the answer."""
+        """Keep a dead letter: the event as it was to be sent, the request and the answer.
+
+        `replay` is the replay that gave it up, if it was one.
+        """
         letter = DeadLetter(
             event=raw,
             options=_packed(options) or b"",
@@ -104,7 +110,7 @@ class Ledger:
         now = self._clock.now().timestamp()
         row = (
             destination, entry.source, entry.number, child, entry.key.to_bytes(8, "little"), now,
-            one.verdict.status, one.verdict.reason,
+            one.verdict.status, one.verdict.reason, replay,
         )  # fmt: skip
         self.changes.dead.append((row, pack(letter)))
 
@@ -138,7 +144,7 @@ class Ledger:
         dirty, self.dirty = self.dirty, set()
         changes.destinations = rows(dirty)
         for ident in dirty:
-            for what in ("delivered", "filtered", "dead", "born", "revived"):
+            for what in COUNTED:
                 if n := self.counts.get((ident, what)):
                     changes.counts.append(("destination", ident, what, n))
         fresh, self._new = self._new, {}

@@ -49,6 +49,14 @@ CREATE TABLE archive (
 );
 CREATE INDEX archive_by_destination ON archive (destination, id);
 """,
+    """
+CREATE TABLE replay (
+    id INTEGER PRIMARY KEY, definition BLOB NOT NULL, state TEXT NOT NULL, at REAL NOT NULL,
+    first INTEGER NOT NULL, end INTEGER NOT NULL, over REAL, missed INTEGER NOT NULL,
+    reason TEXT NOT NULL, letters INTEGER NOT NULL
+);
+ALTER TABLE dead ADD COLUMN replay INTEGER;
+""",
 )
 
 

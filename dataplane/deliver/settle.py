@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -18,7 +19,16 @@ from turnout.clock import Clock
 from turnout.destination import BEHIND, UNSENT, Delivery
 from turnout.verdict import Outcome, Verdict, dead
 
-__all__ = ["Settler"]
+__all__ = ["Replayed", "Settler"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What sets a replay apart: its id, the destination of its dead letters, the salt of its keys."""
+
+    id: int
+    target: str
+    salt: str = ""
 
 NOWHERE = Origin("", "", (), 0)
 
@@ -33,6 +43,7 @@ class Settler:
         self.delivery = delivery
         self.secrets: Collection[str] = ()
         self.origin: Origin = NOWHERE
+        self.replay: Replayed | None = None
         self.chains = chains
         self.ledger = ledger
         self.pause = pause
@@ -89,7 +100,10 @@ class Settler:
             self.ledger.reasons[self.id, verdict.reason] += 1
             self.ledger.journal.filtered(self.origin, verdict.reason, entry.number, child)
         elif verdict.outcome is Outcome.DEAD:
-            self.ledger.bury(self.id, entry, child, raw, options, one=one, attempts=attempts, secrets=self.secrets)
+            self.ledger.bury(
+                self.replay.target if self.replay else self.id, entry, child, raw, options,
+                one=one, attempts=attempts, secrets=self.secrets, replay=self.replay.id if self.replay else None,
+            )  # fmt: skip
         self.ledger.add(self.id, verdict.outcome.value)
 
     def retried(self, row: ExceptionRow, entry: Entry, rows: Sequence[Sent]) -> None:

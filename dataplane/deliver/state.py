@@ -147,8 +147,8 @@ class State:
                 [(r.id, r.position, r.cursors.tobytes(), r.paused) for r in changes.destinations],
             )
             db.executemany(
-                "INSERT INTO dead (destination, source, number, child, key, at, status, reason,"
-                " segment, offset, length) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO dead (destination, source, number, child, key, at, status, reason, replay,"
+                " segment, offset, length) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                 [(*row, *where) for (row, _), where in zip(changes.dead, dead, strict=True)],
             )
             if changes.refused:
@@ -167,8 +167,10 @@ class State:
             raise
 
     def destinations(self) -> dict[str, DestinationRow]:
-        """Every destination that has a place in the log, also those no longer in the config."""
-        rows = self._db.execute("SELECT id, position, cursors, paused FROM destination").fetchall()
+        """Every destination that has a place in the log, also those no longer in the config; no replay."""
+        rows = self._db.execute(
+            "SELECT id, position, cursors, paused FROM destination WHERE id NOT LIKE 'replay:%'"
+        ).fetchall()
         return {r[0]: DestinationRow(r[0], r[1], array("Q", r[2]), r[3]) for r in rows}
 
     def exceptions(self, destination: str) -> Iterable[ExceptionRow]:
@@ -202,7 +204,7 @@ class State:
     def dead(self, destination: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
         """Dead letters, newest first, without payload; `before` is the last id of the page before."""
         cursor = self._reader.execute(
-            "SELECT id, destination, source, number, child, at, status, reason FROM dead"
+            "SELECT id, destination, source, number, child, at, status, reason, replay FROM dead"
             " WHERE (?1 IS NULL OR destination=?1) AND (?2 IS NULL OR id<?2) ORDER BY id DESC LIMIT ?3",
             (destination, before, limit),
         )

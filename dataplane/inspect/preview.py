@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dataplane.config import Config
 from dataplane.deliver.plans import delivery_of, gate_of
+from dataplane.deliver.rehearsal import rehearse, stopped
 from dataplane.log.base import Record
 from dataplane.pipeline import head as heads
 from dataplane.pipeline.head import EventHead
@@ -31,15 +32,11 @@ from turnout.clock import Clock
 from turnout.destination import Context, Destination
 from turnout.errors import Fixable, Refused
 from turnout.event import Event
-from turnout.preview import curl, describe, describe_record
 from turnout.protocol import Envelope, Limits
-from turnout.request import Record as ToolRecord
-from turnout.request import Request, Response
-from turnout.verdict import Verdict, dead, filtered
+from turnout.verdict import dead, filtered
 
 __all__ = ["Previewer"]
 
-_ANSWER = Response(200, {}, b"{}")
 _BATCH = protocols.Route("/v1/batch")
 
 
@@ -116,7 +113,7 @@ class Previewer:
         try:
             sequenced = self._sequence(codec.dumps(event))
         except Refused as error:
-            return {"message_id": None, "parts": [_stopped("refused", error.message)]}
+            return {"message_id": None, "parts": [stopped("refused", error.message)]}
         decision = self._route(sequenced.head, sequenced.kind)
         parts: Sequence[Part]
         if sequenced.broken:
@@ -168,47 +165,15 @@ class Previewer:
     def _part(self, part: Part, child: int, sequenced: Sequenced, first: Route) -> dict[str, Any]:
         """One output of the transformations: routed again, then given to the adapter."""
         if part.verdict is not None:
-            return _stopped(part.verdict.outcome, part.verdict.reason)
+            return stopped(part.verdict.outcome, part.verdict.reason)
         decision = first
         if self.chain:
             try:
                 head = heads.read(part.raw)
             except Refused as error:
-                return _stopped("dead", error.message)
+                return stopped("dead", error.message)
             decision = self._route(head, (head.type or "").lower())
         if not isinstance(decision, Send):
-            return _stopped("filtered", decision.reason)
+            return stopped("filtered", decision.reason)
         event = Event(part.raw, key=sequenced.key, child=child, source=self.source, options=decision.options)
-        return {"rule": decision.rule, **self._asked(event)}
-
-    def _asked(self, event: Event) -> dict[str, Any]:
-        """What the adapter asks for, with every answer taken as 200."""
-        secrets = self.adapter.settings.secrets()
-        made = self.adapter.verdict(event, self.at)
-        if isinstance(made, Verdict):
-            return _stopped(made.outcome, made.reason)
-        if isinstance(made, ToolRecord):
-            records = [describe_record(made, secrets)]
-            return {"verdict": "send", "reason": "", "requests": [], "records": records}
-        requests = [
-            {**describe(one, secrets), "curl": curl(one, secrets)} for one in self._exchange(event)
-        ]
-        return {"verdict": "send", "reason": "", "requests": requests, "records": []}
-
-    def _exchange(self, event: Event) -> list[Request]:
-        steps = self.adapter.exchange([event], self.at)
-        asked: list[Request] = []
-        answer: Response | None = None
-        while True:
-            try:
-                step = steps.send(answer)
-            except StopIteration:
-                return asked
-            answer = None
-            if isinstance(step, Request):
-                asked.append(replace(step, events=()))
-                answer = _ANSWER
-
-
-def _stopped(verdict: str, reason: str) -> dict[str, Any]:
-    return {"verdict": str(verdict), "reason": reason, "requests": [], "records": []}
+        return {"rule": decision.rule, **rehearse(self.adapter, event, self.at)}

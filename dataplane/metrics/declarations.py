@@ -127,6 +127,16 @@ METRICS: tuple[Metric, ...] = (
         "Grows: the tool answers slowly or with errors; see turnout_requests_total.",
     ),
     Metric(
+        "turnout_replays", "gauge", (), "replays",
+        "Replays that run now, waiting ones included.",
+        "Stays above 0: `turnout replay list` says what one waits for; it may keep the log from letting go.",
+    ),
+    Metric(
+        "turnout_replay_events_total", "counter", ("verdict",), "events",
+        "Verdicts of replayed events, which count in no destination; verdict is delivered, filtered or dead.",
+        "Many dead: `turnout dead list` shows why; `turnout replay cancel ID` stops the replay.",
+    ),
+    Metric(
         "turnout_lag_events", "gauge", ("destination",), "events",
         "Accepted events that the destination has not reached yet.",
         "Grows: raise delivery.concurrency or batch, or find out why the tool is slow.",

@@ -112,6 +112,10 @@ class Sequenced:
             self._enriched = enrich(self.raw, self.head, self.received.stamp, self.message_id)
         return self._enriched
 
+    @enriched.setter
+    def enriched(self, raw: bytes) -> None:
+        self._enriched = raw
+
 
 class Sequencer:
     """Reads the log in order; the only writer of the sidecar and the message ids."""
@@ -238,6 +242,23 @@ class Sequencer:
         else:
             upto = max(upto, self.sidecar.next_number)
         return found, upto
+
+    @property
+    def floor(self) -> int:
+        """Where the log begins now; it moves when the log lets go of something."""
+        return self._reader.floor
+
+    def oldest(self) -> int:
+        """A number at or before which the log has let go of everything; a dozen look-ups of the sidecar."""
+        floor = self._reader.floor
+        low, high = self.sidecar.first, self.next_number
+        while low < high:
+            middle = (low + high) // 2
+            if self.sidecar.position_of(middle) < floor:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
     def _records(self, number: int, chunk: int = READ_BYTES) -> Iterator[tuple[Block, Record]]:
         """Blocks from `number` on beside their records; a record lost to damage is passed over.

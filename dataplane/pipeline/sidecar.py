@@ -193,6 +193,11 @@ class Sidecar:
         at = bisect.bisect_right(marks, (number, 1 << 62)) - 1
         return marks[at][1] if at >= 0 else _HEADER.size
 
+    @property
+    def first(self) -> int:
+        """The lowest number it knows."""
+        return self._firsts[0]
+
     def position_of(self, number: int) -> int:
         """Position in the log of the record that holds event `number`, or of the next record."""
         if number >= self.next_number:

@@ -30,6 +30,7 @@ class Server:
     def __init__(self) -> None:
         self.got: list[Any] = []
         self.taken: list[Any] = []
+        self.headers: list[Any] = []
         self.answer: Answer = lambda _: (200, {})
         self.gate = asyncio.Event()
         self.gate.set()
@@ -46,6 +47,7 @@ class Server:
     async def _handle(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.got.append(body)
+        self.headers.append(request.headers)
         await self.gate.wait()
         status, headers = self.answer(body)
         if 200 <= status < 300:

@@ -1,0 +1,52 @@
+"""What an adapter would ask for to deliver one event, sending nothing: for preview, replay and plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from turnout.destination import Context, Destination
+from turnout.event import Event
+from turnout.preview import curl, describe, describe_record
+from turnout.request import Record, Request, Response
+from turnout.verdict import Verdict
+
+__all__ = ["rehearse", "stopped"]
+
+_ANSWER = Response(200, {}, b"{}")
+
+
+def rehearse(adapter: Destination[Any], event: Event, at: Context) -> dict[str, Any]:
+    """`{"verdict", "reason", "requests": […], "records": […]}`, with every answer taken as 200.
+
+    The verdict is `send`, or why nothing is sent. Requests are shown with secrets masked, and as a
+    curl line.
+    """
+    secrets = adapter.settings.secrets()
+    made = adapter.verdict(event, at)
+    if isinstance(made, Verdict):
+        return stopped(made.outcome, made.reason)
+    if isinstance(made, Record):
+        return {**stopped("send"), "records": [describe_record(made, secrets)]}
+    shown = [{**describe(one, secrets), "curl": curl(one, secrets)} for one in _exchange(adapter, event, at)]
+    return {**stopped("send"), "requests": shown}
+
+
+def stopped(verdict: str, reason: str = "") -> dict[str, Any]:
+    """The answer where nothing is asked for."""
+    return {"verdict": str(verdict), "reason": reason, "requests": [], "records": []}
+
+
+def _exchange(adapter: Destination[Any], event: Event, at: Context) -> list[Request]:
+    steps = adapter.exchange([event], at)
+    asked: list[Request] = []
+    answer: Response | None = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration:
+            return asked
+        answer = None
+        if isinstance(step, Request):
+            asked.append(replace(step, events=()))
+            answer = _ANSWER

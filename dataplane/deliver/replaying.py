@@ -1,0 +1,162 @@
+"""One replay at work: reads the log behind everyone else and feeds a courier of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dataplane.deliver import dispatch
+from dataplane.deliver.courier import Courier
+from dataplane.deliver.lanes import Entry
+from dataplane.deliver.replay import Selection, marked
+from dataplane.deliver.replay_state import ReplayRow
+from dataplane.pipeline.sequence import Sequenced, Sequencer
+from turnout import clock
+
+if TYPE_CHECKING:
+    from dataplane.deliver.ledger import Ledger
+    from transformations.base import Runner
+
+__all__ = ["Replaying", "number_at", "slices"]
+
+SLICE = 200
+"""Events read at once, about; then everyone else has the loop for twice as long as that took."""
+QUEUE = 500
+"""Most events that wait in its lanes, so that a replay holds little memory."""
+LOOK = 0.05
+"""Seconds between looks whether it may go on."""
+SLACK = 60_000
+"""Milliseconds by which requests may stand out of the order of their times in the log."""
+
+
+class Replaying:
+    """Runs until its courier has a verdict for every event, or `courier.closed`."""
+
+    def __init__(
+        self,
+        row: ReplayRow,
+        courier: Courier,
+        *,
+        sequencer: Sequencer,
+        runner: Runner,
+        ledger: Ledger,
+        selection: Selection,
+        rate: float,
+    ) -> None:
+        self.row = row
+        self.courier = courier
+        self.rate = rate
+        self._sequencer = sequencer
+        self._runner = runner
+        self._ledger = ledger
+        self._selection = selection
+        self._at = clock.iso(clock.from_millis(int(row.at * 1000)))
+        self._floor = -1
+
+    async def run(self) -> bool:
+        """True when everything has its verdict; False where the courier was closed before."""
+        courier = self.courier
+        loop = asyncio.get_running_loop()
+        while courier.lanes.position < self.row.end:
+            if courier.closed:
+                return False
+            if self._ledger.stuck or not courier.plan.enabled or courier.lanes.count >= QUEUE:
+                await asyncio.sleep(LOOK)
+                continue
+            started = loop.time()
+            self._pass_released()
+            events, upto = self._sequencer.load(courier.lanes.position, SLICE)
+            chosen = [e for e in events if e.number < self.row.end and self._selection.takes(e)]
+            took = loop.time() - started
+            await self._feed(chosen)
+            if courier.closed:
+                return False
+            courier.advance(min(upto, self.row.end))
+            courier.pump()
+            await asyncio.sleep(2 * took)
+        while courier.busy:
+            if courier.closed:
+                return False
+            await asyncio.sleep(LOOK)
+        return not courier.closed
+
+    async def _feed(self, events: Sequence[Sequenced]) -> None:
+        """Hand events over no faster than the rate, a tenth of a second's worth at a time."""
+        share = max(1, int(self.rate / 10))
+        for start in range(0, len(events), share):
+            group = events[start : start + share]
+            for event in group:
+                event.enriched = marked(event.enriched, self.row.id, self._at)
+            made = await dispatch.entries(self._runner, group, [self.courier])
+            if self.courier.closed:
+                return
+            for entry in made[0]:
+                self.courier.offer(self._marked(entry))
+            self.courier.pump()
+            await asyncio.sleep(len(made[0]) / self.rate)
+
+    def _marked(self, entry: Entry) -> Entry:
+        """The mark again, where a script has made an event without it."""
+        parts = [
+            (raw if verdict is not None else marked(raw, self.row.id, self._at), options, verdict)
+            for raw, options, verdict in entry.parts
+        ]
+        return Entry(entry.number, entry.key, entry.source, entry.at, parts)
+
+    async def materialize(self, courier: Courier, number: int) -> Entry | None:
+        """An event that waited behind another of its user: its turn has come."""
+        events, _ = self._sequencer.load(number, 1)
+        event = next((e for e in events if e.number == number), None)
+        if event is None:
+            return None
+        event.enriched = marked(event.enriched, self.row.id, self._at)
+        return self._marked(await dispatch.entry_of(self._runner, event, courier))
+
+    def _pass_released(self) -> None:
+        """Go on behind what the log has let go of, and count it as missed."""
+        floor = self._sequencer.floor
+        if floor == self._floor:
+            return
+        self._floor = floor
+        oldest = min(self._sequencer.oldest(), self.row.end)
+        position = self.courier.lanes.position
+        if oldest > position:
+            self.row = replace(self.row, missed=self.row.missed + oldest - position)
+            self.row.put(self._ledger.changes)
+            self.courier.advance(oldest)
+
+
+async def number_at(sequencer: Sequencer, millis: int) -> int:
+    """A number before which every stored event was received before `millis` (Unix milliseconds).
+
+    Found by halving: a dozen or two looks into the log, each between other work of the loop.
+    """
+    low, high = sequencer.oldest(), sequencer.next_number
+    while low < high:
+        middle = (low + high) // 2
+        events, _ = sequencer.load(middle, 1)
+        await asyncio.sleep(0)
+        if events and events[0].received_at >= millis - SLACK:
+            high = middle
+        elif events:
+            low = min(events[0].number + 1, high)
+        else:  # nothing unique from there on
+            high = middle
+    return low
+
+
+async def slices(
+    sequencer: Sequencer, selection: Selection, first: int, end: int, seconds: float
+) -> tuple[list[Sequenced], int]:
+    """Chosen events of some slices, and the number to go on with: at most `seconds` of reading."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    found: list[Sequenced] = []
+    while first < end and loop.time() < until and len(found) < 50_000:
+        started = loop.time()
+        events, first = sequencer.load(first, SLICE)
+        found += [e for e in events if e.number < end and selection.takes(e)]
+        await asyncio.sleep(2 * (loop.time() - started))
+    return found, min(first, end)

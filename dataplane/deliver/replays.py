@@ -1,0 +1,332 @@
+"""All replays: begun, cancelled, resumed; taken up again at a start, and following a reload.
+
+A replay is a courier of its own (`replay:<id>`) with its own lanes, exceptions and counts, so that
+nothing a destination counts or waits for is touched by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from dataplane.deliver import dispatch, reload
+from dataplane.deliver.courier import Courier, Plan
+from dataplane.deliver.export import Export, Lines, reserve
+from dataplane.deliver.http import Sender
+from dataplane.deliver.journal import Origin
+from dataplane.deliver.lanes import Entry
+from dataplane.deliver.replay import Definition, Selection, millis, rate_of
+from dataplane.deliver.replay_state import ReplayRow, ReplayRows, name_of
+from dataplane.deliver.replaying import SLACK, Replaying, number_at
+from dataplane.deliver.settle import Replayed
+from dataplane.deliver.state import DestinationRow
+from dataplane.metrics.log import logger
+from dataplane.pipeline.route import Filtered
+from dataplane.pipeline.sequence import Sequenced
+from destinations import registry
+from turnout.errors import Fixable
+from turnout.settings import Settings
+
+if TYPE_CHECKING:
+    from dataplane.deliver.engine import Engine
+
+__all__ = ["Replays"]
+
+log = logger()
+MOST = 4
+"""Replays that run at the same time; each may hold a few megabytes."""
+FULL = 0.8
+"""Share of the log's `max_bytes` beyond which no replay keeps it from letting go."""
+LANDING = 20.0
+"""Seconds that a cancelled replay's requests have to land."""
+
+
+class Replays:
+    """`take_up` once after the start; `configure` at every reload."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.rows: dict[int, ReplayRow] = {row.id: row for row in self._stored().all()}
+        self.couriers: dict[str, Courier] = {}
+        self._running: dict[int, Replaying] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def _stored(self) -> ReplayRows:
+        return ReplayRows(self._engine.ledger.state)
+
+    # ---- what may be asked
+
+    def check(self, definition: Definition) -> None:
+        """Raise `Fixable` where this cannot be replayed by the config in force."""
+        config = self._engine.config
+        target = definition.destination
+        if target and target not in config.destinations:
+            known = ", ".join(config.destinations) or "none"
+            raise Fixable(f"no destination is called {target} (there are: {known})")
+        for source in definition.sources:
+            if source not in config.sources:
+                known = ", ".join(config.sources) or "none"
+                raise Fixable(f"no source is called {source} (there are: {known})")
+        if "delivered" in definition.verdicts:
+            raise Fixable("which events were delivered is not kept: leave the verdict out, or take `dead`")
+        if "filtered" in definition.verdicts and not definition.file:
+            raise Fixable(
+                f"{target} filters these events by the config in force, and would again: write them to a "
+                "file to look at them, or change the rules and replay without the verdict"
+            )
+        if target and not definition.file and not definition.unordered:
+            plan = self._engine.couriers[target].plan
+            if plan.delivery.order == "user":
+                raise Fixable(
+                    f"{target} keeps the order of each user's events (order: user), and a replay sends old "
+                    "events after newer ones of the same user: an old identify would overwrite a new one. "
+                    "If the tool can take that, say so with --unordered"
+                )
+
+    async def span(self, definition: Definition) -> tuple[int, int]:
+        """The numbers between which the wanted events are, as close as their times tell."""
+        sequencer = self._engine.sequencer
+        end = sequencer.next_number
+        first = await number_at(sequencer, millis(definition.since) if definition.since else 0)
+        if definition.until:
+            end = min(end, await number_at(sequencer, millis(definition.until) + 2 * SLACK))
+        return min(first, end), end
+
+    def selection(self, definition: Definition, letters: int) -> Selection:
+        """What decides which events are taken."""
+        return Selection(definition, self._judged(definition, letters) if definition.verdicts else None)
+
+    def _judged(self, definition: Definition, letters: int) -> Callable[[Sequenced], bool]:
+        target = self._engine.couriers[definition.destination]
+        dead: frozenset[int] = frozenset()
+        if "dead" in definition.verdicts:
+            dead = self._stored().dead(definition.destination, letters)
+        filtered = "filtered" in definition.verdicts
+
+        def judged(event: Sequenced) -> bool:
+            if event.number in dead:
+                return True
+            if not filtered:
+                return False
+            route = dispatch.routed(target, bytes(event.head.integrations), event.kind, event.source)
+            return isinstance(route, Filtered)
+
+        return judged
+
+    # ---- from a definition to a courier
+
+    def plan(self, ident: int, definition: Definition) -> Plan:
+        """The plan of a replay by the config in force: its destination's, slower and with its own sender."""
+        name, config = name_of(ident), self._engine.config
+        own = self._engine.couriers[definition.destination].plan if definition.destination else None
+        raw = not definition.transform or "filtered" in definition.verdicts
+        chain = () if own is None or raw else own.chain
+        origin = Origin.of(name, own.origin.config if own else "", [(s.name, s.version) for s in chain])
+        if definition.file:
+            adapter = Export(Settings())
+            gate = None if own is None or "filtered" in definition.verdicts else own.gate
+            return Plan(
+                name, adapter, Export.delivery, gate, chain, True, frozenset(),
+                Sender(allow_private=False, connections=1), Lines(Path(definition.file)), "",
+                origin, Replayed(ident, name),
+            )
+        assert own is not None
+        rate = rate_of(definition, own.delivery.rate)
+        delivery = replace(
+            own.delivery,
+            rate=min(rate, own.delivery.rate or rate),
+            concurrency=max(1, own.delivery.concurrency // 2),
+        )
+        kind = config.destinations[definition.destination].type
+        return replace(
+            own,
+            id=name,
+            delivery=delivery,
+            chain=chain,
+            sender=Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency),
+            client=registry.client(kind, own.adapter.settings, base=config.folder),
+            origin=origin,
+            replay=Replayed(ident, definition.destination, name if definition.new_keys else ""),
+        )
+
+    def courier(self, row: ReplayRow) -> tuple[Courier, Replaying]:
+        """A courier of a replay, and what feeds it; from where it stands, or its beginning."""
+        engine = self._engine
+        ledger = engine.ledger
+        plan = self.plan(row.id, row.definition)
+        place = self._stored().place(row.id) or reload.fresh_row(row.name, row.first)
+
+        async def materialize(made: Courier, number: int) -> Entry | None:
+            return await work.materialize(made, number)
+
+        courier = Courier(
+            plan, place, list(ledger.state.exceptions(row.name)), ledger=ledger, clock=engine.clock,
+            materialize=materialize,
+        )  # fmt: skip
+        courier.pins = self.pins
+        own = engine.couriers.get(row.definition.destination)
+        work = Replaying(
+            row, courier, sequencer=engine.sequencer, runner=engine.runner, ledger=ledger,
+            selection=self.selection(row.definition, row.letters),
+            rate=rate_of(row.definition, own.plan.delivery.rate if own else None),
+        )  # fmt: skip
+        return courier, work
+
+    def pins(self) -> bool:
+        """Whether replays may keep the log from letting go: not when it is nearly full."""
+        engine = self._engine
+        limits = engine.config.log
+        if engine.reader.head - engine.reader.floor > FULL * limits.max_bytes:
+            return False
+        return shutil.disk_usage(engine.data).free > 2 * limits.min_free_bytes
+
+    # ---- begin, go on, end
+
+    def take_up(self) -> None:
+        """Go on with every replay that ran when the last process ended."""
+        for row in list(self.rows.values()):
+            if row.state == "running":
+                self._launch(row)
+
+    async def start(self, definition: Definition) -> ReplayRow:
+        """Begin one; it is in the state file when this returns. Raises `Fixable`."""
+        self.check(definition)
+        self._has_room()
+        first, end = await self.span(definition)
+        engine = self._engine
+        await engine.books.commit()  # so that the index has every dead letter up to now
+        if definition.file:
+            reserve(Path(definition.file))
+        row = ReplayRow(
+            max(self.rows, default=0) + 1, definition, "running", engine.clock.now().timestamp(), first, end,
+            letters=self.last_letter() if "dead" in definition.verdicts else 0,
+        )  # fmt: skip
+        row.put(engine.ledger.changes)
+        self.rows[row.id] = row
+        self._launch(row)
+        await engine.books.commit()
+        return row
+
+    async def resume(self, ident: int) -> ReplayRow:
+        """Go on with a cancelled one from where it stood. Raises `Fixable`."""
+        row = self.find(ident)
+        if row.state != "cancelled" or ident in self._running:
+            raise Fixable(f"replay {ident} is {row.state}; only a cancelled one can be resumed")
+        self.check(row.definition)
+        self._has_room()
+        row = replace(row, state="running", over=None, reason="")
+        row.put(self._engine.ledger.changes)
+        self.rows[ident] = row
+        self._launch(row)
+        await self._engine.books.commit()
+        return row
+
+    async def cancel(self, ident: int, reason: str = "cancelled by hand") -> ReplayRow:
+        """End one: what is in flight lands, what waits to be retried is dropped and counted. Raises `Fixable`."""
+        work = self._running.get(ident)
+        task = self._tasks.pop(ident, None)
+        if work is None or task is None:
+            raise Fixable(f"replay {ident} does not run (it is {self.find(ident).state})")
+        work.courier.closed = True
+        task.cancel()
+        await asyncio.wait([task])
+        replace(work.row, state="cancelled", reason=reason).put(self._engine.ledger.changes)
+        await self._end(work, "cancelled", reason)
+        return self.rows[ident]
+
+    def find(self, ident: int) -> ReplayRow:
+        """A replay by its id; raises `Fixable`."""
+        found = self.rows.get(ident)
+        if found is None:
+            raise Fixable(f"there is no replay {ident}")
+        return found
+
+    def place(self, ident: int) -> DestinationRow | None:
+        """Where one that does not run stood when it was cancelled."""
+        return self._stored().place(ident)
+
+    def last_letter(self) -> int:
+        """The id of the newest dead letter that is written down."""
+        return self._stored().last_letter()
+
+    def running(self, ident: int) -> Replaying | None:
+        """What feeds a replay that runs."""
+        return self._running.get(ident)
+
+    def __iter__(self) -> Iterator[Replaying]:
+        return iter(list(self._running.values()))
+
+    def _has_room(self) -> None:
+        if len(self._running) >= MOST:
+            raise Fixable(f"{MOST} replays run already: wait for one, or cancel one")
+
+    def _launch(self, row: ReplayRow) -> None:
+        courier, work = self.courier(row)
+        self.couriers[row.name] = courier
+        self._running[row.id] = work
+        self._engine.ledger.dirty.add(row.name)
+        courier.pump()
+        self._tasks[row.id] = self._engine.spawn(self._run(work))
+        log.info("replay.running", replay=row.id, destination=row.definition.destination)
+
+    async def _run(self, work: Replaying) -> None:
+        try:
+            done = await work.run()
+        except Exception as error:  # noqa: BLE001 -- said, kept in its row; the pipeline goes on
+            log.failure("replay.fault", error, replay=work.row.id)
+            work.courier.closed = True
+            await self._end(work, "cancelled", f"fault: {type(error).__name__} (see the log)")
+            return
+        if done:
+            await self._end(work, "done", "")
+
+    async def _end(self, work: Replaying, state: str, reason: str) -> None:
+        engine = self._engine
+        courier, name = work.courier, work.row.name
+        self._tasks.pop(work.row.id, None)
+        await courier.stop(asyncio.get_running_loop().time() + LANDING)
+        if dropped := len(courier.chains):
+            engine.ledger.add(name, "cancelled", dropped)
+        engine.ledger.dirty.add(name)
+        if state == "cancelled":
+            await engine.books.commit()  # where it stands, for a resume
+        self.couriers.pop(name, None)
+        now = engine.clock.now().timestamp()
+        over = work.row.finished(engine.ledger.changes, state, now, reason)
+        engine.ledger.dirty.add(name)
+        await engine.books.commit()
+        self.rows[over.id] = over  # said when it is written down
+        self._running.pop(over.id, None)
+        log.info("replay.over", replay=work.row.id, state=state)
+
+    # ---- reload
+
+    def configure(self) -> None:
+        """Follow a new config: renamed destinations are followed, removed ones end their replays."""
+        config = self._engine.config
+        renamed = {item.was: ident for ident, item in config.destinations.items() if item.was}
+        for ident, work in list(self._running.items()):
+            target = work.row.definition.destination
+            if target and target not in config.destinations:
+                if target not in renamed:
+                    self._engine.spawn(self._gone(ident, target))
+                    continue
+                definition = msgspec.structs.replace(work.row.definition, destination=renamed[target])
+                work.row = replace(work.row, definition=definition)
+                work.row.put(self._engine.ledger.changes)
+                self.rows[ident] = work.row
+            old = work.courier.plan
+            plan = self.plan(ident, work.row.definition)
+            work.courier.configure(plan)
+            self._engine.spawn(reload.retire(old, work.courier))
+            work.courier.pump()
+
+    async def _gone(self, ident: int, target: str) -> None:
+        if ident in self._tasks:
+            await self.cancel(ident, f"{target} is gone from the config")

@@ -1,0 +1,274 @@
+"""Replays by a real engine: what they take, where they go, what they count, and what a kill costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_kit import Plant, Server, config, event, per_user
+
+from turnout.errors import Fixable
+
+
+def hook(plant: Plant) -> dict[str, Any]:
+    row = plant.engine.status()["destinations"]["hook"]
+    return {k: row[k] for k in ("delivered", "filtered", "dead", "born", "revived", "pending", "unread")}
+
+
+async def replay(plant: Plant, **asked: Any) -> int:
+    found = await plant.engine.call("replay.start", {"destination": "hook", "unordered": True, **asked})
+    return int(found["id"])
+
+
+async def status(plant: Plant, ident: int) -> dict[str, Any]:
+    found: dict[str, Any] = await plant.engine.call("replay.status", {"id": ident})
+    return found
+
+
+async def over(plant: Plant, ident: int, state: str = "done") -> dict[str, Any]:
+    await plant.until(lambda: plant.engine.replays.rows[ident].state == state, 20)
+    return await status(plant, ident)
+
+
+@pytest.fixture
+async def delivered(plant: Plant, server: Server) -> AsyncIterator[Plant]:
+    """Twelve events of two users, delivered once; the server then forgets them."""
+    await plant.start(config(server.url))
+    for n in range(6):
+        await plant.send(event("ann", n), event("bob", n))
+    await plant.until(lambda: len(server.taken) == 12)
+    server.taken.clear()
+    return plant
+
+
+async def test_everything_is_sent_again_marked_and_counted_apart(delivered: Plant, server: Server) -> None:
+    before = hook(delivered)
+    ident = await replay(delivered, rate=1000)
+    row = await over(delivered, ident)
+    assert per_user(server.taken) == {"ann": list(range(6)), "bob": list(range(6))}
+    assert {e["context"]["turnout"]["replay"]["id"] for e in server.taken} == {ident}
+    assert server.taken[0]["context"]["turnout"]["replay"]["at"] == row["at"]
+    assert (row["selected"], row["delivered"], row["dead"], row["pending"]) == (12, 12, 0, 0)
+    assert hook(delivered) == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ({"users": ["ann"]}, {"ann": [0, 1, 2, 3, 4, 5]}),
+        ({"message_ids": ["ann-1", "bob-3"]}, {"ann": [1], "bob": [3]}),
+        ({"events": ["Other"]}, {}),
+        ({"events": ["Step"], "users": ["bob"]}, {"bob": [0, 1, 2, 3, 4, 5]}),
+        ({"from": "2026-11-18T11:06:40Z", "to": "2026-11-18T11:06:41Z", "users": ["ann"]}, {"ann": [0, 1, 2, 3, 4, 5]}),
+        ({"from": "2026-11-18T11:06:41Z"}, {}),
+        ({"to": "2026-11-18T11:06:40Z"}, {}),
+    ],
+)
+async def test_it_takes_what_was_asked_for(
+    delivered: Plant, server: Server, asked: dict[str, Any], wanted: dict[str, list[int]]
+) -> None:
+    row = await over(delivered, await replay(delivered, rate=1000, **asked))
+    assert per_user(server.taken) == wanted
+    assert row["selected"] == sum(map(len, wanted.values()))
+
+
+async def test_only_the_dead_ones(plant: Plant, server: Server) -> None:
+    server.answer = lambda body: (422, {}) if body["properties"]["n"] == 1 else (200, {})
+    await plant.start(config(server.url))
+    await plant.send(*(event("ann", n) for n in range(3)), event("bob", 1))
+    await plant.until(lambda: hook(plant)["dead"] == 2 and hook(plant)["delivered"] == 2)
+    server.answer = lambda body: (200, {})
+    server.taken.clear()
+    await over(plant, await replay(plant, verdicts=["dead"]))
+    assert per_user(server.taken) == {"ann": [1], "bob": [1]}
+
+
+async def test_dead_letters_of_a_replay_name_it_and_its_destination(delivered: Plant, server: Server) -> None:
+    server.answer = lambda body: (422, {})
+    before = hook(delivered)
+    ident = await replay(delivered, message_ids=["ann-1"])
+    row = await over(delivered, ident)
+    assert (row["dead"], row["delivered"]) == (1, 0)
+    letters = (await delivered.engine.call("dead.list", {}))["dead"]
+    assert [(one["destination"], one["replay"]) for one in letters] == [("hook", ident)]
+    assert hook(delivered) == before
+    server.answer = lambda body: (200, {})
+    await delivered.engine.call("dead.retry", {"ids": [letters[0]["id"]]})
+    await delivered.until(lambda: len(server.taken) == 1)
+
+
+async def test_order_of_users_must_be_given_up_by_name(delivered: Plant) -> None:
+    with pytest.raises(Fixable, match="--unordered"):
+        await delivered.engine.call("replay.start", {"destination": "hook"})
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "name a destination, or a file"),
+        ({"destination": "crm"}, "no destination is called crm"),
+        ({"destination": "hook", "sources": ["app"]}, "no source is called app"),
+        ({"destination": "hook", "from": "soon"}, "from is no time"),
+        ({"destination": "hook", "from": "2026-01-02", "to": "2026-01-01"}, "from is not before to"),
+        ({"destination": "hook", "verdicts": ["lost"]}, "verdict is one of"),
+        ({"destination": "hook", "verdicts": ["filtered"]}, "filters these events"),
+        ({"destination": "hook", "rate": -1}, "rate is a number"),
+        ({"destination": "hook", "users": "ann"}, "array"),
+        ({"destination": "hook", "user": ["ann"]}, "user"),
+        ({"file": "relative.ndjson"}, "absolute path"),
+    ],
+)
+async def test_what_cannot_be_replayed_is_refused_with_a_sentence(
+    delivered: Plant, asked: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(Fixable, match=said):
+        await delivered.engine.call("replay.start", asked)
+    assert (await delivered.engine.call("replay.list", {}))["replays"] == []
+
+
+async def test_through_current_transformations_or_none(plant: Plant, server: Server) -> None:
+    await plant.start(config(server.url))
+    await plant.send(*(event("ann", n) for n in range(4)))
+    await plant.until(lambda: len(server.taken) == 4)
+    await plant.reload(config(server.url, chain="[drop, split]"))
+    server.taken.clear()
+    row = await over(plant, await replay(plant))
+    assert [e["properties"]["n"] for e in server.taken] == [0, 0, 2, 2]
+    assert all(e["context"]["turnout"]["replay"]["id"] == row["id"] for e in server.taken)
+    assert (row["selected"], row["born"], row["filtered"], row["delivered"]) == (4, 2, 2, 4)
+    server.taken.clear()
+    await over(plant, await replay(plant, transform=False))
+    assert [e["properties"]["n"] for e in server.taken] == [0, 1, 2, 3]
+
+
+async def test_keys_are_the_same_unless_new_ones_are_asked_for(plant: Plant, server: Server) -> None:
+    keyed = config(server.url).replace('webhook_url: "', 'idempotency_key: true, webhook_url: "')
+    await plant.start(keyed)
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: len(server.taken) == 1)
+    await over(plant, await replay(plant))
+    await over(plant, await replay(plant, new_keys=True))
+    first, same, new = (headers["Idempotency-Key"] for headers in server.headers)
+    assert first == same != new
+
+
+async def test_into_a_file(delivered: Plant, tmp_path: Path, server: Server) -> None:
+    path = tmp_path / "out.ndjson"
+    ident = await replay(delivered, destination="", file=str(path), users=["ann"])
+    row = await over(delivered, ident)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert per_user(lines) == {"ann": list(range(6))}
+    assert lines[0]["receivedAt"]
+    assert lines[0]["context"]["turnout"]["replay"]["id"] == ident
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert server.taken == []
+    assert row["delivered"] == 6
+    with pytest.raises(Fixable, match="exists already"):
+        await replay(delivered, destination="", file=str(path))
+
+
+async def test_what_a_destination_filters_goes_to_a_file(plant: Plant, tmp_path: Path, server: Server) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ann", 1), event("bob", 1, integrations={"All": False}))
+    await plant.until(lambda: hook(plant)["delivered"] == 1 and hook(plant)["filtered"] == 1)
+    path = tmp_path / "filtered.ndjson"
+    await over(plant, await replay(plant, file=str(path), verdicts=["filtered"]))
+    assert [json.loads(line)["userId"] for line in path.read_text().splitlines()] == ["bob"]
+
+
+async def test_a_failing_user_waits_in_order_and_a_cancelled_replay_can_be_resumed(
+    delivered: Plant, server: Server
+) -> None:
+    server.answer = lambda body: (503, {}) if body["userId"] == "ann" else (200, {})
+    ident = await replay(delivered, rate=1000)
+    await delivered.until(lambda: len(server.taken) == 6)
+
+    def waits() -> bool:
+        row = delivered.engine.status()["replays"][str(ident)]
+        return bool(row["pending"] == 6 and row["position"] == row["end"])
+
+    await delivered.until(waits)
+    row = await delivered.engine.call("replay.cancel", {"id": ident})
+    assert (row["state"], row["delivered"], row["cancelled"], row["pending"]) == ("cancelled", 6, 6, 0)
+    assert hook(delivered)["pending"] == 0
+    with pytest.raises(Fixable, match="does not run"):
+        await delivered.engine.call("replay.cancel", {"id": ident})
+    await delivered.engine.call("replay.resume", {"id": ident})
+    row = await over(delivered, ident)
+    assert row["selected"] == 12
+    with pytest.raises(Fixable, match="only a cancelled one"):
+        await delivered.engine.call("replay.resume", {"id": ident})
+
+
+async def test_cancelled_in_the_middle_it_goes_on_where_it_stood(delivered: Plant, server: Server) -> None:
+    ident = await replay(delivered, rate=20)
+    await delivered.until(lambda: len(server.taken) >= 3)
+    row = await delivered.engine.call("replay.cancel", {"id": ident})
+    sent = len(server.taken)
+    assert sent < 12
+    assert row["delivered"] == sent
+    await delivered.engine.call("replay.resume", {"id": ident})
+    row = await over(delivered, ident)
+    assert per_user(server.taken) == {"ann": list(range(6)), "bob": list(range(6))}
+    assert row["delivered"] == 12
+
+
+async def test_it_goes_on_after_a_restart_and_keeps_its_counts(delivered: Plant, server: Server) -> None:
+    server.answer = lambda body: (503, {}) if body["userId"] == "ann" else (200, {})
+    ident = await replay(delivered, rate=20)
+    await delivered.until(lambda: len(server.taken) >= 2)
+    await delivered.stop()
+    server.answer = lambda body: (200, {})
+    await delivered.start(config(server.url))
+    row = await over(delivered, ident)
+    assert per_user(server.taken) == {"ann": list(range(6)), "bob": list(range(6))}
+    assert (row["delivered"], row["selected"]) == (12, 12)
+
+
+async def test_a_disabled_destination_makes_it_wait_and_a_removed_one_ends_it(
+    delivered: Plant, server: Server
+) -> None:
+    off = config(server.url).replace("    type: webhook\n", "    type: webhook\n    enabled: false\n")
+    await delivered.reload(off)
+    ident = await replay(delivered)
+    row = await status(delivered, ident)
+    assert row["state"] == "running"
+    assert row["reason"].startswith("disabled")
+    await delivered.reload(config(server.url).replace("  hook:", "  renamed:") + "    was: hook\n")
+    row = await over(delivered, ident)
+    assert row["destination"] == "renamed"
+    assert len(server.taken) == 12
+    ident = await replay(delivered, destination="renamed", rate=1)
+    await delivered.reload(config(server.url).replace("  hook:", "  third:") + "discard: [renamed]\n")
+    row = await over(delivered, ident, "cancelled")
+    assert row["reason"] == "renamed is gone from the config"
+    with pytest.raises(Fixable, match="no destination is called renamed"):
+        await delivered.engine.call("replay.resume", {"id": ident})
+
+
+async def test_a_dry_run_counts_and_shows_and_sends_nothing(delivered: Plant, server: Server) -> None:
+    await delivered.send(event("eve", 1, integrations={"All": False}))
+    await delivered.until(lambda: hook(delivered)["filtered"] == 1)
+    before = hook(delivered)
+    found = await delivered.engine.call("replay.count", {"destination": "hook", "unordered": True})
+    assert (found["selected"], found["position"]) == (13, found["end"])
+    assert found["routes"] == {"send": 12, "filtered: integrations.All is false": 1}
+    assert len(found["sample"]) == 5
+    request = found["sample"][0]["parts"][0]["requests"][0]
+    assert request["body"]["json"]["context"]["turnout"]["replay"]["id"] == 0
+    await asyncio.sleep(0.2)
+    assert server.taken == []
+    assert hook(delivered) == before
+    assert (await delivered.engine.call("replay.list", {}))["replays"] == []
+
+
+async def test_live_events_pass_a_replay_that_waits(delivered: Plant, server: Server) -> None:
+    ident = await replay(delivered, rate=1)
+    await delivered.send(*(event("zoe", n) for n in range(20)))
+    await delivered.until(lambda: len(per_user(server.taken).get("zoe", [])) == 20)
+    assert (await status(delivered, ident))["state"] == "running"
+    assert per_user(server.taken)["zoe"] == list(range(20))
