@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dataplane.api.handlers import alerts, events, letters, replays, status
+from dataplane.api.handlers import alerts, events, letters, plan, replays, status
 from dataplane.api.route import Route
 from dataplane.app.supervisor import Supervisor
 
@@ -25,6 +25,7 @@ ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *alerts.ROUTES,
     *replays.ROUTES,
+    *plan.ROUTES,
     Route("GET", "/openapi.json", "openapi", "This document.", _openapi, audited=False),
 )
 

@@ -26,10 +26,11 @@ COMMAND` shows where they came from).
 | 0 | done |
 | 1 | not done; the message says why (`check`: not good; `status`: not well; `preview`: nothing to send) |
 | 2 | the command line itself is wrong |
+| 3 | `plan`: something would change |
 | 130 | interrupted |
 
-`send`, `refused`, `dead`, `replay`, `status` and `reload` speak to the running data plane over the admin socket that
-the configuration names (`--socket` skips the configuration); whoever may open that file may ask.
+`send`, `refused`, `dead`, `replay`, `plan`, `alerts`, `status` and `reload` speak to the running data plane over the
+admin socket that the configuration names (`--socket` skips the configuration); whoever may open that file may ask.
 """
 
 

@@ -147,7 +147,7 @@ def _count(client: Client, wanted: dict[str, Any], seconds: float | None) -> dic
             total["sample"] += part["sample"]
             routes.update(part["routes"])
             total |= {name: part[name] for name in ("position", "end", "rate")}
-            given = {name: part[name] for name in ("position", "end", "letters")}
+            given = {name: part[name] for name in ("first", "position", "end", "letters")}
             shown(total["position"] - total["first"], total["end"] - total["first"], f"{total['selected']:,} found")
             if part["position"] >= part["end"] or (until is not None and time.monotonic() > until):
                 break

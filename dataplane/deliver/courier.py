@@ -9,23 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from dataplane.deliver import exchange
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.condition import Condition
-from dataplane.deliver.exchange import Client, Sender, Sent
-from dataplane.deliver.journal import Origin
+from dataplane.deliver.exchange import Sent
 from dataplane.deliver.lanes import Entry, Lanes, lane_of
 from dataplane.deliver.ledger import Ledger
-from dataplane.deliver.settle import Replayed, Settler
+from dataplane.deliver.plan import Plan
+from dataplane.deliver.settle import Settler
 from dataplane.deliver.state import DestinationRow, ExceptionRow
 from dataplane.metrics.log import logger
-from dataplane.pipeline.route import Gate, Route
-from transformations.base import Script
+from dataplane.pipeline.route import Route
 from turnout.clock import Clock
-from turnout.destination import Context, Delivery, Destination
+from turnout.destination import Context
 from turnout.event import Event
 from turnout.request import Request, Response
 from turnout.verdict import dead
@@ -36,28 +34,6 @@ log = logger()
 
 ROOM = 2_000
 ROOM_BYTES = 8 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What config.yaml says of a destination, made ready: swapped whole at a reload.
-
-    Without a `gate` nothing is filtered (a replay into a file). `replay` is set in the plan of a replay.
-    """
-
-    id: str
-    adapter: Destination[Any]
-    delivery: Delivery
-    gate: Gate | None
-    chain: tuple[Script, ...]
-    enabled: bool
-    trusted: frozenset[str]
-    sender: Sender
-    client: Client | None
-    fingerprint: str
-    origin: Origin
-    replay: Replayed | None = None
-
 
 Materialize = Callable[["Courier", int], Awaitable[Entry | None]]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from dataplane.deliver.courier import Courier, Plan
-from dataplane.deliver.lanes import Entry, Part
+from dataplane.deliver.lanes import Entry, Lanes, Part
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
@@ -22,6 +22,16 @@ from turnout.verdict import dead, filtered
 __all__ = ["dispatch", "entries", "entry_of", "groups", "routed"]
 
 log = logger()
+
+
+class Addressee(Protocol):
+    """What events can be made ready for: a courier, or (in `turnout plan`) something that sends nothing."""
+
+    plan: Plan
+    routes: dict[tuple[bytes, str, str], Route]
+    lanes: Lanes
+
+
 ROUTES = 4_096
 
 
@@ -33,7 +43,7 @@ def _integrations(raw: bytes) -> Any:
         return None  # not an object: filtered with that reason
 
 
-def routed(courier: Courier, integrations: bytes, kind: str, source: str) -> Route:
+def routed(courier: Addressee, integrations: bytes, kind: str, source: str) -> Route:
     """The decision for one event at one destination; decisions repeat, so they are remembered."""
     known = courier.routes
     key = (integrations, kind, source)
@@ -56,7 +66,7 @@ def groups(couriers: Sequence[Courier]) -> list[list[Courier]]:
     return list(found.values())
 
 
-def _extra(couriers: Sequence[Courier]) -> dict[str, Any]:
+def _extra(couriers: Sequence[Addressee]) -> dict[str, Any]:
     """Metadata of the destination, where a run is for one only."""
     if len(couriers) != 1:
         return {}
@@ -75,7 +85,7 @@ async def dispatch(runner: Runner, events: Sequence[Sequenced], couriers: Sequen
 
 
 async def entries(
-    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier]
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee]
 ) -> list[list[Entry]]:
     """A batch made ready for couriers of one chain, in number order; what a courier had is left out."""
     chain = couriers[0].plan.chain
@@ -104,7 +114,7 @@ async def entries(
 
 
 async def _run(
-    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier]
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee]
 ) -> list[list[transform.Part]]:
     """Run the chain; while no worker answers, wait: nothing passes untransformed."""
     while True:
@@ -115,7 +125,7 @@ async def _run(
             await asyncio.sleep(1.0)
 
 
-def _decide(courier: Courier, events: Sequence[Sequenced]) -> list[Route | None]:
+def _decide(courier: Addressee, events: Sequence[Sequenced]) -> list[Route | None]:
     """One decision per event; None where the event had its verdict before a restart."""
     wanted = courier.lanes.wanted
     return [
@@ -127,7 +137,7 @@ def _decide(courier: Courier, events: Sequence[Sequenced]) -> list[Route | None]
 
 
 def _parts(
-    courier: Courier, event: Sequenced, decision: Route, outputs: list[transform.Part] | None
+    courier: Addressee, event: Sequenced, decision: Route, outputs: list[transform.Part] | None
 ) -> list[Part]:
     if event.broken:
         return [(event.raw, {}, dead(event.broken))]
@@ -138,7 +148,7 @@ def _parts(
     return [_again(courier, event, part) for part in outputs]
 
 
-def _again(courier: Courier, event: Sequenced, part: transform.Part) -> Part:
+def _again(courier: Addressee, event: Sequenced, part: transform.Part) -> Part:
     """Route an output of a transformation: a script may change its integrations and type."""
     if part.verdict is not None:
         return (part.raw, {}, part.verdict)
@@ -152,7 +162,7 @@ def _again(courier: Courier, event: Sequenced, part: transform.Part) -> Part:
     return (part.raw, decision.options, None)
 
 
-async def entry_of(runner: Runner, event: Sequenced, courier: Courier) -> Entry:
+async def entry_of(runner: Runner, event: Sequenced, courier: Addressee) -> Entry:
     """One event made ready for one destination, by the config in force now."""
     decision = routed(courier, bytes(event.head.integrations), event.kind, event.source)
     outputs = None

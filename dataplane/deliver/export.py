@@ -25,7 +25,7 @@ class Export(Destination[Settings]):
     slug: ClassVar = "export"
     names: ClassVar = ()
     delivery: ClassVar = Delivery(
-        batch=500, batch_bytes=5_000_000, linger=timedelta(milliseconds=200), concurrency=1
+        batch=250, batch_bytes=5_000_000, linger=timedelta(milliseconds=20), concurrency=1
     )
     records: ClassVar = True
 

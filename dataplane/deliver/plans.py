@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -41,12 +41,16 @@ def gate_of(ident: str, adapter: Destination[Any], config: DestinationConfig) ->
     )
 
 
-async def build(config: Config, runner: Runner) -> dict[str, Plan]:
+async def build(
+    config: Config, runner: Runner, scripts: Mapping[str, Script] | None = None
+) -> dict[str, Plan]:
     """A plan per destination; every script is compiled in a worker first.
 
+    `scripts` are those to use; None reads them from the files that the config names.
     Raises `Fixable`: a script that does not compile, settings that are not valid, a missing extra.
     """
-    scripts = read_scripts(config)
+    if scripts is None:
+        scripts = read_scripts(config)
     for script in scripts.values():
         await runner.check(script)
     shown = config_hash(config)

@@ -11,7 +11,7 @@ from turnout.preview import curl, describe, describe_record
 from turnout.request import Record, Request, Response
 from turnout.verdict import Verdict
 
-__all__ = ["rehearse", "stopped"]
+__all__ = ["asked", "rehearse", "stopped"]
 
 _ANSWER = Response(200, {}, b"{}")
 
@@ -23,13 +23,19 @@ def rehearse(adapter: Destination[Any], event: Event, at: Context) -> dict[str, 
     curl line.
     """
     secrets = adapter.settings.secrets()
-    made = adapter.verdict(event, at)
+    made = asked(adapter, event, at)
     if isinstance(made, Verdict):
         return stopped(made.outcome, made.reason)
     if isinstance(made, Record):
         return {**stopped("send"), "records": [describe_record(made, secrets)]}
-    shown = [{**describe(one, secrets), "curl": curl(one, secrets)} for one in _exchange(adapter, event, at)]
+    shown = [{**describe(one, secrets), "curl": curl(one, secrets)} for one in made]
     return {**stopped("send"), "requests": shown}
+
+
+def asked(adapter: Destination[Any], event: Event, at: Context) -> list[Request] | Record | Verdict:
+    """Every request, or the record, with every answer taken as 200; or why nothing is asked for."""
+    made = adapter.verdict(event, at)
+    return made if isinstance(made, Verdict | Record) else _exchange(adapter, event, at)
 
 
 def stopped(verdict: str, reason: str = "") -> dict[str, Any]:
@@ -39,14 +45,14 @@ def stopped(verdict: str, reason: str = "") -> dict[str, Any]:
 
 def _exchange(adapter: Destination[Any], event: Event, at: Context) -> list[Request]:
     steps = adapter.exchange([event], at)
-    asked: list[Request] = []
+    found: list[Request] = []
     answer: Response | None = None
     while True:
         try:
             step = steps.send(answer)
         except StopIteration:
-            return asked
+            return found
         answer = None
         if isinstance(step, Request):
-            asked.append(replace(step, events=()))
+            found.append(replace(step, events=()))
             answer = _ANSWER

@@ -25,8 +25,9 @@ VERDICTS = ("delivered", "filtered", "dead")
 class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What was asked for, as JSON in the state file. `since` and `until` are texts of RFC 3339.
 
-    An empty list takes everything; `rate` 0 is the safe one. `file` is an absolute path: then the
-    events are written there, after the routing and transformations of `destination` where it is named.
+    An empty list takes everything; `archive` only what left the destination's full backlog; `rate` 0 is the
+    safe one. `file` is an absolute path: then the events are written there, after the routing and
+    transformations of `destination` where it is named.
     """
 
     destination: str = ""
@@ -38,6 +39,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     users: list[str] = []
     message_ids: list[str] = []
     verdicts: list[str] = []
+    archive: bool = False
     transform: bool = True
     rate: float = 0.0
     unordered: bool = False
@@ -69,6 +71,10 @@ def define(asked: Mapping[str, Any]) -> Definition:
         raise Fixable("replay: name a destination, or a file to write to")
     if found.verdicts and not found.destination:
         raise Fixable("replay: a verdict is one of a destination; name it too")
+    if found.archive and not found.destination:
+        raise Fixable("replay: an archive is one of a destination; name it too")
+    if found.archive and found.verdicts:
+        raise Fixable("replay: what is in the archive has no verdict; leave one of them out")
     if not found.rate >= 0 or found.rate > 1e6:
         raise Fixable("replay: rate is a number of events a second, 0 for the safe one")
     return found

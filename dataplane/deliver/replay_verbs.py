@@ -103,26 +103,27 @@ def shown(engine: Engine, row: ReplayRow) -> dict[str, Any]:
 async def _count(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     """A part of a dry run: reads for a while from `position` (or the beginning) and says what it found.
 
-    The caller asks again with the `position`, `end` and `letters` it was given until they meet. Routes
+    The caller asks again with the `first`, `position`, `end` and `letters` it was given until position is
+    at the end. Routes
     are by the config in force; transformations run for the sample only.
     """
-    given = {name: args.pop(name) for name in ("position", "end", "letters", "sample") if name in args}
+    given = {name: args.pop(name) for name in ("first", "position", "end", "letters", "sample") if name in args}
     if any(not isinstance(value, int) or value < 0 for value in given.values()):
-        raise Fixable("position, end, letters and sample are numbers")
+        raise Fixable("first, position, end, letters and sample are numbers")
     definition = define(args)
     replays = engine.replays
     replays.check(definition)
-    if "position" in given and "end" in given:
-        first, end = max(given["position"], engine.sequencer.sidecar.first), given["end"]
-        letters = given.get("letters", 0)
+    if {"first", "position", "end"} <= set(given):
+        first, position, end, letters = given["first"], given["position"], given["end"], given.get("letters", 0)
     else:
         await engine.books.commit()
         first, end = await replays.span(definition)
+        position = first
         letters = replays.last_letter()
     end = min(end, engine.sequencer.next_number)
-    selection = replays.selection(definition, letters)
-    events, position = await slices(engine.sequencer, selection, first, end, READING)
     row = ReplayRow(0, definition, "running", engine.clock.now().timestamp(), first, end, letters=letters)
+    selection, stored = await replays.selection(row), replays.stored(definition)
+    events, position = await slices(stored, selection, position, end, READING)
     routes, sample = await _rehearsed(engine, row, events, min(given.get("sample", SAMPLE), SAMPLE))
     own = engine.couriers.get(definition.destination)
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from dataplane.deliver.courier import Courier
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.replay import Selection, marked
 from dataplane.deliver.replay_state import ReplayRow
+from dataplane.deliver.stored import Stored
 from dataplane.pipeline.sequence import Sequenced, Sequencer
 from turnout import clock
 
@@ -42,7 +43,8 @@ class Replaying:
         sequencer: Sequencer,
         runner: Runner,
         ledger: Ledger,
-        selection: Selection,
+        select: Callable[[], Awaitable[Selection]],
+        stored: Stored,
         rate: float,
     ) -> None:
         self.row = row
@@ -51,7 +53,8 @@ class Replaying:
         self._sequencer = sequencer
         self._runner = runner
         self._ledger = ledger
-        self._selection = selection
+        self._select = select
+        self._stored = stored
         self._at = clock.iso(clock.from_millis(int(row.at * 1000)))
         self._floor = -1
 
@@ -59,6 +62,7 @@ class Replaying:
         """True when everything has its verdict; False where the courier was closed before."""
         courier = self.courier
         loop = asyncio.get_running_loop()
+        selection = await self._select()
         while courier.lanes.position < self.row.end:
             if courier.closed:
                 return False
@@ -67,8 +71,8 @@ class Replaying:
                 continue
             started = loop.time()
             self._pass_released()
-            events, upto = self._sequencer.load(courier.lanes.position, SLICE)
-            chosen = [e for e in events if e.number < self.row.end and self._selection.takes(e)]
+            events, upto = self._stored.load(courier.lanes.position, SLICE)
+            chosen = [e for e in events if e.number < self.row.end and selection.takes(e)]
             took = loop.time() - started
             await self._feed(chosen)
             if courier.closed:
@@ -107,7 +111,7 @@ class Replaying:
 
     async def materialize(self, courier: Courier, number: int) -> Entry | None:
         """An event that waited behind another of its user: its turn has come."""
-        events, _ = self._sequencer.load(number, 1)
+        events, _ = self._stored.load(number, 1)
         event = next((e for e in events if e.number == number), None)
         if event is None:
             return None
@@ -117,11 +121,11 @@ class Replaying:
     def _pass_released(self) -> None:
         """Go on behind what the log has let go of, and count it as missed."""
         floor = self._sequencer.floor
-        if floor == self._floor:
+        position = self.courier.lanes.position
+        if floor == self._floor or position < self._stored.boundary:
             return
         self._floor = floor
         oldest = min(self._sequencer.oldest(), self.row.end)
-        position = self.courier.lanes.position
         if oldest > position:
             self.row = replace(self.row, missed=self.row.missed + oldest - position)
             self.row.put(self._ledger.changes)
@@ -148,7 +152,7 @@ async def number_at(sequencer: Sequencer, millis: int) -> int:
 
 
 async def slices(
-    sequencer: Sequencer, selection: Selection, first: int, end: int, seconds: float
+    stored: Stored, selection: Selection, first: int, end: int, seconds: float
 ) -> tuple[list[Sequenced], int]:
     """Chosen events of some slices, and the number to go on with: at most `seconds` of reading."""
     loop = asyncio.get_running_loop()
@@ -156,7 +160,7 @@ async def slices(
     found: list[Sequenced] = []
     while first < end and loop.time() < until and len(found) < 50_000:
         started = loop.time()
-        events, first = sequencer.load(first, SLICE)
+        events, first = stored.load(first, SLICE)
         found += [e for e in events if e.number < end and selection.takes(e)]
         await asyncio.sleep(2 * (loop.time() - started))
     return found, min(first, end)

@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dataplane.deliver import dispatch, reload
+from dataplane.deliver import reload
 from dataplane.deliver.courier import Courier, Plan
 from dataplane.deliver.export import Export, Lines, reserve
 from dataplane.deliver.http import Sender
-from dataplane.deliver.journal import Origin
+from dataplane.deliver.journal import Origin, ends
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.replay import Definition, Selection, millis, rate_of
 from dataplane.deliver.replay_state import ReplayRow, ReplayRows, name_of
 from dataplane.deliver.replaying import SLACK, Replaying, number_at
 from dataplane.deliver.settle import Replayed
 from dataplane.deliver.state import DestinationRow
+from dataplane.deliver.stored import Stored
 from dataplane.metrics.log import logger
-from dataplane.pipeline.route import Filtered
-from dataplane.pipeline.sequence import Sequenced
 from destinations import registry
 from turnout.errors import Fixable
 from turnout.settings import Settings
@@ -55,6 +54,7 @@ class Replays:
         self.rows: dict[int, ReplayRow] = {row.id: row for row in self._stored().all()}
         self.couriers: dict[str, Courier] = {}
         self._running: dict[int, Replaying] = {}
+        self._selected: tuple[Any, Selection] | None = None
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def _stored(self) -> ReplayRows:
@@ -73,13 +73,8 @@ class Replays:
             if source not in config.sources:
                 known = ", ".join(config.sources) or "none"
                 raise Fixable(f"no source is called {source} (there are: {known})")
-        if "delivered" in definition.verdicts:
-            raise Fixable("which events were delivered is not kept: leave the verdict out, or take `dead`")
-        if "filtered" in definition.verdicts and not definition.file:
-            raise Fixable(
-                f"{target} filters these events by the config in force, and would again: write them to a "
-                "file to look at them, or change the rules and replay without the verdict"
-            )
+        if definition.archive and not self._engine.archive.segments(target):
+            raise Fixable(f"nothing of {target} is in the archive")
         if target and not definition.file and not definition.unordered:
             plan = self._engine.couriers[target].plan
             if plan.delivery.order == "user":
@@ -92,32 +87,44 @@ class Replays:
     async def span(self, definition: Definition) -> tuple[int, int]:
         """The numbers between which the wanted events are, as close as their times tell."""
         sequencer = self._engine.sequencer
+        since = millis(definition.since) if definition.since else 0
         end = sequencer.next_number
-        first = await number_at(sequencer, millis(definition.since) if definition.since else 0)
+        archived = self.stored(definition).first(since)
+        if definition.archive:
+            return min(archived or end, end), end
+        first = await number_at(sequencer, since)
         if definition.until:
             end = min(end, await number_at(sequencer, millis(definition.until) + 2 * SLACK))
-        return min(first, end), end
+        return min(first, end, archived or end), end
 
-    def selection(self, definition: Definition, letters: int) -> Selection:
-        """What decides which events are taken."""
-        return Selection(definition, self._judged(definition, letters) if definition.verdicts else None)
+    def stored(self, definition: Definition) -> Stored:
+        """Where it reads from."""
+        engine = self._engine
+        return Stored(engine.sequencer, engine.archive, definition.destination, only=definition.archive)
 
-    def _judged(self, definition: Definition, letters: int) -> Callable[[Sequenced], bool]:
-        target = self._engine.couriers[definition.destination]
-        dead: frozenset[int] = frozenset()
-        if "dead" in definition.verdicts:
-            dead = self._stored().dead(definition.destination, letters)
-        filtered = "filtered" in definition.verdicts
+    async def selection(self, row: ReplayRow) -> Selection:
+        """What decides which events are taken. Reads the journal, in a thread, where a verdict asks for it."""
+        definition = row.definition
+        if not definition.verdicts:
+            return Selection(definition)
+        key = (definition, row.first, row.end, row.letters)
+        if self._selected is None or self._selected[0] != key:
+            self._selected = (key, await self._with_verdicts(row))
+        return self._selected[1]
 
-        def judged(event: Sequenced) -> bool:
-            if event.number in dead:
-                return True
-            if not filtered:
-                return False
-            route = dispatch.routed(target, bytes(event.head.integrations), event.kind, event.source)
-            return isinstance(route, Filtered)
-
-        return judged
+    async def _with_verdicts(self, row: ReplayRow) -> Selection:
+        definition, wanted = row.definition, row.definition.verdicts
+        allowed: list[Container[int]] = []
+        if "dead" in wanted:
+            allowed.append(self._stored().dead(definition.destination, row.letters))
+        if "delivered" in wanted or "filtered" in wanted:
+            journal = self._engine.ledger.journal
+            journal.flush(asyncio.get_running_loop().time())
+            found = await asyncio.to_thread(ends, journal.folder, definition.destination, row.first, row.end)
+            allowed += [
+                numbers for name, numbers in zip(("delivered", "filtered"), found, strict=True) if name in wanted
+            ]
+        return Selection(definition, lambda event: any(event.number in numbers for numbers in allowed))
 
     # ---- from a definition to a courier
 
@@ -169,11 +176,11 @@ class Replays:
             plan, place, list(ledger.state.exceptions(row.name)), ledger=ledger, clock=engine.clock,
             materialize=materialize,
         )  # fmt: skip
-        courier.pins = self.pins
+        courier.pins = (lambda: False) if row.definition.archive else self.pins
         own = engine.couriers.get(row.definition.destination)
         work = Replaying(
             row, courier, sequencer=engine.sequencer, runner=engine.runner, ledger=ledger,
-            selection=self.selection(row.definition, row.letters),
+            select=lambda: self.selection(row), stored=self.stored(row.definition),
             rate=rate_of(row.definition, own.plan.delivery.rate if own else None),
         )  # fmt: skip
         return courier, work

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from turnout.event import Event
 from turnout.protocol import Envelope, Limits
 from turnout.verdict import dead, filtered
 
-__all__ = ["Previewer"]
+__all__ = ["Previewer", "sequence"]
 
 _BATCH = protocols.Route("/v1/batch")
 
@@ -111,7 +112,7 @@ class Previewer:
         shown with secrets masked, and as a curl line.
         """
         try:
-            sequenced = self._sequence(codec.dumps(event))
+            sequenced = sequence([codec.dumps(event)], self.source, self.at.now, trusted=self.trusted)[0]
         except Refused as error:
             return {"message_id": None, "parts": [stopped("refused", error.message)]}
         decision = self._route(sequenced.head, sequenced.kind)
@@ -134,25 +135,6 @@ class Previewer:
             "destinationId": self.gate.id, "destinationType": self.adapter.slug,
             "destinationName": names[0] if names else self.gate.id,
         }
-
-    def _sequence(self, raw: bytes) -> Sequenced:
-        """The event as sequence gives it out; raises `Refused` where the gateway would not take it."""
-        rudder = PROTOCOLS["rudder"]
-        body = b'{"batch":[' + raw + b"]}"
-        parsed = rudder.parse(body, _BATCH, Limits())
-        if parsed.refused:
-            raise Refused(*next(iter(parsed.refused.values())))
-        received = int(self.at.now.timestamp() * 1000)
-        envelope = Envelope(
-            self.source, rudder.name, "", received, "", parsed.sent_at, parsed.slow, {}, self.trusted
-        )
-        record = Record(0, 1, 1, 0, encode(envelope), marks(parsed.keys), body)
-        with tempfile.TemporaryDirectory(prefix="turnout-preview-") as folder:
-            sequencer = Sequencer(_OneRecord(record), Path(folder), dedup=False, window=0.0, max_ids=1000)
-            try:
-                return sequencer.next()[0]
-            finally:
-                sequencer.close()
 
     def _route(self, head: EventHead, kind: str) -> Route:
         raw = bytes(head.integrations)
@@ -177,3 +159,21 @@ class Previewer:
             return stopped("filtered", decision.reason)
         event = Event(part.raw, key=sequenced.key, child=child, source=self.source, options=decision.options)
         return {"rule": decision.rule, **rehearse(self.adapter, event, self.at)}
+
+
+def sequence(raws: Sequence[bytes], source: str, now: datetime, *, trusted: bool) -> list[Sequenced]:
+    """Events as sequence gives them out; raises `Refused` where the gateway would not take one."""
+    rudder = PROTOCOLS["rudder"]
+    body = b'{"batch":[' + b",".join(raws) + b"]}"
+    parsed = rudder.parse(body, _BATCH, Limits())
+    if parsed.refused:
+        raise Refused(*next(iter(parsed.refused.values())))
+    received = int(now.timestamp() * 1000)
+    envelope = Envelope(source, rudder.name, "", received, "", parsed.sent_at, parsed.slow, {}, trusted)
+    record = Record(0, 1, 1, 0, encode(envelope), marks(parsed.keys), body)
+    with tempfile.TemporaryDirectory(prefix="turnout-preview-") as folder:
+        sequencer = Sequencer(_OneRecord(record), Path(folder), dedup=False, window=0.0, max_ids=1000)
+        try:
+            return sequencer.next()
+        finally:
+            sequencer.close()

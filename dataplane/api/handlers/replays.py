@@ -18,10 +18,10 @@ _ASKED: dict[str, Any] = {
     "from": {"type": "string", "description": "RFC 3339; received at or after it."},
     "to": {"type": "string", "description": "RFC 3339; received before it."},
     "sources": _TEXTS, "events": _TEXTS, "users": _TEXTS, "message_ids": _TEXTS, "verdicts": _TEXTS,
-    "transform": {"type": "boolean"}, "rate": {"type": "number"}, "unordered": {"type": "boolean"},
-    "new_keys": {"type": "boolean"},
+    "archive": {"type": "boolean"}, "transform": {"type": "boolean"}, "rate": {"type": "number"},
+    "unordered": {"type": "boolean"}, "new_keys": {"type": "boolean"},
 }
-_COUNTED = {name: {"type": "integer"} for name in ("position", "end", "letters", "sample")}
+_COUNTED = {name: {"type": "integer"} for name in ("first", "position", "end", "letters", "sample")}
 
 
 async def _asked(request: web.Request) -> dict[str, Any]:
@@ -63,7 +63,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/replays", "replay.list", "Replays, newest first.", _list, audited=False),
     Route("POST", "/replays", "replay.start", "Begin a replay.", _start, body=_body(_ASKED)),
     Route("POST", "/replays/count", "replay.count",
-          "A part of a dry run; ask again with the `position`, `end` and `letters` of the answer.", _count,
+          "A part of a dry run; ask again with the `first`, `position`, `end` and `letters` of the answer.", _count,
           body=_body({**_ASKED, **_COUNTED})),
     Route("GET", "/replays/{id}", "replay.status", "One replay.", _status, audited=False),
     Route("POST", "/replays/{id}/cancel", "replay.cancel", "End a replay.", _cancel),

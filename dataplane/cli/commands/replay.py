@@ -37,8 +37,11 @@ def begin(
     user: Annotated[Texts, typer.Option("--user", help="Only this userId or anonymousId; repeatable.")] = None,
     message: Annotated[Texts, typer.Option("--message-id", help="Only this messageId; repeatable.")] = None,
     verdict: Annotated[
-        Texts, typer.Option("--verdict", help="Only what became dead or filtered there; repeatable.")
+        Texts, typer.Option("--verdict", help="Only what was delivered, filtered or dead there; repeatable.")
     ] = None,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Only what its full backlog moved to the archive, undelivered.")
+    ] = False,
     no_transform: Annotated[
         bool, typer.Option("--no-transform", help="Leave out the destination's transformations.")
     ] = False,
@@ -68,7 +71,7 @@ def begin(
     asked = {
         "destination": destination, "file": "" if to_file is None else str(to_file.absolute()),
         "from": since, "to": until, "sources": source, "events": event, "users": user,
-        "message_ids": message, "verdicts": verdict, "transform": not no_transform, "rate": rate,
+        "message_ids": message, "verdicts": verdict, "archive": archive, "transform": not no_transform, "rate": rate,
         "unordered": unordered, "new_keys": new_keys,
     }
     command.begin(config, socket, asked, dry_run=dry_run, wait=not no_wait, yes=yes, as_json=json)

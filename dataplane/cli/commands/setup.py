@@ -1,13 +1,13 @@
-"""Commands about the configuration, offline: `init`, `check`, `preview`."""
+"""Commands about the configuration: `init`, `check`, `preview`, `plan`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
-from dataplane.cli.options import CONFIG, AsJson, ConfigFile
+from dataplane.cli.options import CONFIG, AsJson, ConfigFile, Socket
 
 __all__ = ["add"]
 
@@ -44,7 +44,36 @@ def preview(
     command.preview(config, destination, file, source, as_json=json)
 
 
+def plan(
+    *,
+    config: ConfigFile = CONFIG,
+    last: Annotated[str, typer.Option("--last", help="Take events received since: 90m, 24h, 7d.")] = "1h",
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many, evenly chosen.")
+    ] = 1_000,
+    source: Annotated[
+        Optional[list[str]],  # noqa: UP045 - typer reads it at run time
+        typer.Option("--source", "-s", help="Only this source; repeatable."),
+    ] = None,
+    examples: Annotated[int, typer.Option("--examples", min=0, max=20, help="Shown of each change.")] = 3,
+    base: Annotated[
+        Optional[Path],  # noqa: UP045 - as above
+        typer.Option("--base", help="Compare with this file, offline, instead of with what runs."),
+    ] = None,
+    events: Annotated[str, typer.Option("--events", help="With --base: events, one a line; - is stdin.")] = "",
+    socket: Socket = None,
+    json: AsJson = False,
+) -> None:
+    """Show what a configuration would change for recent events, sending nothing; exit 3 if it would."""
+    from dataplane.cli import plan as command
+
+    command.plan(
+        config, socket, base, events, last=last, limit=limit, sources=source or [], examples=examples,
+        as_json=json,
+    )
+
+
 def add(app: typer.Typer) -> None:
     """Declare them."""
-    for command in (init, check, preview):
+    for command in (init, check, preview, plan):
         app.command()(command)

@@ -5,7 +5,7 @@ be written is lost, said and counted. docs/formats.md has the layout.
 """
 
 from dataplane.deliver.journal.format import Attempt, Filtering, Origin
-from dataplane.deliver.journal.reader import find, referenced
+from dataplane.deliver.journal.reader import ends, find, referenced
 from dataplane.deliver.journal.writer import Journal
 
-__all__ = ["Attempt", "Filtering", "Journal", "Origin", "find", "referenced"]
+__all__ = ["Attempt", "Filtering", "Journal", "Origin", "ends", "find", "referenced"]

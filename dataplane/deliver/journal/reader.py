@@ -10,8 +10,9 @@ from typing import Any
 
 from dataplane.deliver.journal import format as layout
 from dataplane.deliver.journal.format import Attempt, Block, Filtering, Origin
+from dataplane.deliver.numbers import Numbers
 
-__all__ = ["find", "referenced", "write_index"]
+__all__ = ["ends", "find", "referenced", "write_index"]
 
 
 def find(folder: Path, number: int) -> list[Attempt | Filtering]:
@@ -22,6 +23,36 @@ def find(folder: Path, number: int) -> list[Attempt | Filtering]:
         if index is None or any(low <= number <= high for low, high in index["destinations"].values()):
             found.extend(_search(_read(path), number))
     return sorted(found, key=lambda one: one.at)
+
+
+def ends(folder: Path, destination: str, first: int, end: int) -> tuple[Numbers, Numbers]:
+    """Numbers from `first` and before `end` of events that a destination took, and that were filtered
+    there, as far as the journal reaches. Taken is a 2xx, or a record that was written."""
+    taken, filtered = Numbers(first, end), Numbers(first, end)
+    for path in sorted(folder.glob("*.journal")):
+        index = _index(path)
+        low, high = (first, end) if index is None else index["destinations"].get(destination, (0, -1))
+        if low < end and high >= first:
+            _ends(_read(path), destination, taken, filtered)
+    return taken, filtered
+
+
+def _ends(data: bytes, destination: str, taken: Numbers, filtered: Numbers) -> None:
+    ours: set[int] = set()
+    for block in layout.blocks(data):
+        if block.kind == layout.ORIGINS:
+            ours |= {serial for serial, one in layout.origins(data, block).items() if one.destination == destination}
+        elif block.kind == layout.FILTERED:
+            for serial, _, _, _, runs in layout.filterings(data, block):
+                if serial in ours:
+                    for at in range(0, len(runs), 2):
+                        filtered.add_run(runs[at], runs[at + 1])
+        elif block.kind == layout.ATTEMPTS:
+            for serial, numbers, _, fields, error in layout.attempts(data, block):
+                status = fields[2]
+                if serial in ours and not error and (not status or 200 <= status < 300):
+                    for number in numbers:
+                        taken.add(number)
 
 
 def referenced(folder: Path) -> tuple[set[str], set[str]]:

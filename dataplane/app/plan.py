@@ -1,0 +1,55 @@
+"""`turnout plan`: a candidate configuration against the running one, in the app's process.
+
+The app is not on the way of an event, has the environment that a reload would read, and may start a
+sandbox of its own: a candidate's scripts never share a worker with the running ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from dataplane.app.supervisor import Supervisor, needs_restart
+from dataplane.clock import SystemClock
+from dataplane.config import load
+from dataplane.deliver.sampling import scripts_of, unpacked
+from dataplane.inspect.planning import Side, changes
+from transformations.pool import Pool
+from turnout.errors import Unavailable
+
+__all__ = ["plan"]
+
+_one = asyncio.Lock()
+"""One at a time: each has a sandbox and a sample in memory."""
+
+
+async def plan(
+    supervisor: Supervisor, file: Path, *, last: timedelta, limit: int, sources: Sequence[str], examples: int
+) -> dict[str, Any]:
+    """`{"same", "events", "of", "restart", "destinations"}`; see docs/plan.md.
+
+    Raises `ConfigError` for a candidate that is not good, `Unavailable` where the pipeline is down.
+    """
+    if _one.locked():
+        raise Unavailable("another plan is being made: try again in a minute")
+    async with _one:
+        candidate = await asyncio.to_thread(load, file)
+        running = supervisor.config
+        clock = SystemClock()
+        since = int((clock.now() - last).timestamp() * 1000)
+        asked = {"since": since, "limit": limit, "sources": list(sources)}
+        sample = await supervisor.ask("pipeline", "plan.sample", asked)
+        pool = Pool(1)
+        await pool.start()
+        try:
+            found = await changes(
+                Side(running, scripts_of(sample["scripts"])), Side(candidate), unpacked(sample["events"]),
+                runner=pool, clock=clock, examples=examples,
+            )
+        finally:
+            await pool.stop()
+    restart = needs_restart(running, candidate)
+    return {**found, "sampled": len(sample["events"]), "of": sample["of"], "restart": restart}

@@ -1,0 +1,191 @@
+"""`turnout plan` against a running data plane, and offline."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.plane import Plane, turnout
+from bench.sink import Sink
+
+CONFIG = """\
+server: {{host: 127.0.0.1, port: 0}}
+admin: {{host: 127.0.0.1, port: 0}}
+data: ./data
+egress: {{allow_private: true}}
+sources: {{website: {{write_key: wk_demo}}}}
+transformations: {{clean: {{file: {script}}}}}
+destinations:
+  hook: {{type: webhook, settings: {{webhook_url: "{url}/?token={token}"}}, transformation: clean}}
+  other: {{type: webhook, settings: {{webhook_url: "{url}/other"}}}}
+{more}
+"""
+SAME = "def transformEvent(event, metadata):\n    return event\n"
+CHANGED = """\
+def transformEvent(event, metadata):
+    n = event["properties"]["n"]
+    if n == 0:
+        return None
+    if n == 1:
+        return event["missing"]
+    event["properties"]["n"] = n * 10
+    return event
+"""
+MOMENT = """\
+import datetime, random
+
+def transformEvent(event, metadata):
+    event["at"] = datetime.datetime.now().isoformat()
+    event["salt"] = random.random()
+    return event
+"""
+
+
+def send(plane: Plane, number: int) -> None:
+    key = base64.b64encode(b"wk_demo:").decode()
+    batch = [
+        {"type": "track", "event": "Step", "messageId": f"m{n}", "userId": f"u{n}", "properties": {"n": n % 4}}
+        for n in range(number)
+    ]
+    request = urllib.request.Request(
+        f"{plane.url}/v1/batch", json.dumps({"batch": batch}).encode(),
+        {"Authorization": f"Basic {key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
+def run(folder: Path, *words: str) -> tuple[int, str, str]:
+    made = subprocess.run(
+        [turnout(), *words], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False,
+        cwd=folder,
+    )
+    return made.returncode, made.stdout, made.stderr
+
+
+@pytest.fixture
+def filled(data_plane: Callable[..., Plane], sink: Sink) -> Plane:
+    text = CONFIG.format(url=sink.url, script="clean.py", token="hidden-1", more="")
+    plane = data_plane(text, files={"clean.py": SAME})
+    send(plane, 40)
+    assert sink.wait(lambda s: len(s.events) == 80)
+    sink.arrivals.clear()
+    return plane
+
+
+def candidate(plane: Plane, sink: Sink, *, script: str = "clean.py", token: str = "hidden-1", more: str = "") -> None:
+    (plane.folder / "new.yaml").write_text(CONFIG.format(url=sink.url, script=script, token=token, more=more))
+
+
+def asked(plane: Plane, *words: str) -> tuple[int, Any]:
+    code, out, err = run(plane.folder, "plan", "--config", "new.yaml", "--json", *words)
+    assert code in (0, 3), err
+    return code, json.loads(out)
+
+
+def test_the_running_configuration_changes_nothing(filled: Plane, sink: Sink) -> None:
+    candidate(filled, sink)
+    code, found = asked(filled)
+    assert (code, found["same"], found["events"]) == (0, True, 40)
+    assert "nothing would change" in run(filled.folder, "plan", "--config", "new.yaml")[1]
+
+
+def test_another_script_shows_drops_errors_and_changed_requests(filled: Plane, sink: Sink) -> None:
+    (filled.folder / "clean2.py").write_text(CHANGED)
+    candidate(filled, sink, script="clean2.py")
+    before = filled.status()["destinations"]
+    code, found = asked(filled, "--last", "1h", "--examples", "1")
+    assert code == 3
+    kinds = {change["kind"]: change for change in found["destinations"]["hook"]["changes"]}
+    assert {kind: change["count"] for kind, change in kinds.items()} == {
+        "sent → filtered": 10, "sent → dead": 10, "request": 20,
+    }
+    assert kinds["sent → filtered"]["reasons"] == {"dropped by clean": 10}
+    (reason,) = kinds["sent → dead"]["reasons"]
+    assert "clean2.py" in reason or "clean:" in reason
+    diff = kinds["request"]["examples"][0]["diff"][0]
+    assert diff["path"].endswith("body.json.properties.n")
+    assert diff["after"] == diff["before"] * 10
+    assert found["destinations"]["other"]["state"] == "same"
+    assert sink.events == []
+    assert filled.status()["destinations"] == before
+    shown = run(filled.folder, "plan", "--config", "new.yaml")[1]
+    assert "10 sent → filtered" in shown
+    assert "dropped by clean" in shown
+
+
+def test_the_script_file_edited_in_place_is_compared_with_what_runs(filled: Plane, sink: Sink) -> None:
+    (filled.folder / "clean.py").write_text(CHANGED)
+    code, out, _ = run(filled.folder, "plan", "--json")
+    found = json.loads(out)
+    assert code == 3
+    assert found["destinations"]["hook"]["settings"] == ["transformation (its code)"]
+
+
+def test_new_and_removed_destinations_and_secrets(filled: Plane, sink: Sink) -> None:
+    more = f'  third: {{type: webhook, settings: {{webhook_url: "{sink.url}/3"}}}}'
+    candidate(filled, sink, token="hidden-2", more=more)
+    code, found = asked(filled, "--examples", "1", "--limit", "10")
+    assert code == 3
+    assert found["destinations"]["third"]["state"] == "new"
+    assert found["destinations"]["third"]["after"] == {"sent": 10}
+    hook = found["destinations"]["hook"]
+    assert hook["changes"][0]["examples"][0]["diff"][0]["secret"] is True
+    assert hook["settings"] == ["settings.webhook_url"]
+    assert "hidden-2" not in json.dumps(found)
+    gone = (filled.folder / "new.yaml").read_text().replace("  other:", "  fourth:")
+    (filled.folder / "new.yaml").write_text(gone)
+    code, found = asked(filled)
+    assert (found["destinations"]["other"]["state"], found["destinations"]["fourth"]["state"]) == ("removed", "new")
+
+
+def test_a_broken_candidate_is_exit_1_with_its_place(filled: Plane, sink: Sink) -> None:
+    candidate(filled, sink, more="  bad: {type: webhok}")
+    code, _, err = run(filled.folder, "plan", "--config", "new.yaml")
+    assert code == 1
+    assert "new.yaml:" in err
+    assert "did you mean webhook" in err
+    (filled.folder / "clean3.py").write_text("def transformEvent(event, metadata)\n    return event\n")
+    candidate(filled, sink, script="clean3.py")
+    code, _, err = run(filled.folder, "plan", "--config", "new.yaml")
+    assert code == 1
+    assert "clean3.py:1" in err
+    assert run(filled.folder, "plan", "--last", "soon")[0] == 1
+
+
+def test_a_plan_is_only_for_the_socket(filled: Plane) -> None:
+    token = (filled.folder / "data" / "admin.token").read_text().strip()
+    request = urllib.request.Request(
+        f"{filled.admin}/api/v1/plan", json.dumps({"file": "/etc/hostname"}).encode(),
+        {"Authorization": f"Bearer {token}"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert refused.value.code == 422
+
+
+def test_offline_two_files_and_a_file_of_events(tmp_path: Path) -> None:
+    fields = {"url": "https://example.com", "token": "x", "more": ""}
+    (tmp_path / "old.yaml").write_text(CONFIG.format(script="old.py", **fields))
+    (tmp_path / "new.yaml").write_text(CONFIG.format(script="new.py", **fields))
+    (tmp_path / "old.py").write_text(MOMENT)
+    (tmp_path / "new.py").write_text(MOMENT + "# a comment makes it another version, and changes nothing\n")
+    rows = [{"type": "track", "event": "Step", "userId": "u", "properties": {"n": n}} for n in range(4)]
+    (tmp_path / "events.ndjson").write_text("\n".join(map(json.dumps, rows)))
+    words = ("plan", "--config", "new.yaml", "--base", "old.yaml", "--events", "events.ndjson")
+    code, out, err = run(tmp_path, *words)
+    assert (code, err) == (0, ""), out
+    (tmp_path / "new.py").write_text(CHANGED)
+    code, out, _ = run(tmp_path, *words, "--json")
+    assert code == 3
+    hook = json.loads(out)["destinations"]["hook"]
+    assert hook["after"] == {"filtered": 1, "dead": 1, "sent": 2}
+    assert "together" in run(tmp_path, "plan", "--config", "new.yaml", "--base", "old.yaml")[2]
