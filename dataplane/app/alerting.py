@@ -49,6 +49,7 @@ class Alerting:
         self._path = Path()
         self._unwritten = ""
         self._turn = asyncio.Lock()
+        self._writing: asyncio.Future[None] | None = None
         self._failing: dict[str, str] = {}
         self._results: Counter[tuple[str, str]] = Counter()
         self._senders: dict[bool, Sender] = {}
@@ -63,12 +64,15 @@ class Alerting:
         self._watching = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Stop looking; what was not told yet is told after the next start."""
+        """Stop looking, and store what stands; what was not told yet is told after the next start."""
         tasks = [task for task in (self._watching, *self._telling.values()) if task is not None]
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+            if self._writing is not None:  # a thread is not cancelled with who waited for it
+                await asyncio.wait([self._writing])
+            await self._keep()
         for sender in self._senders.values():
             await sender.close()
 
@@ -160,7 +164,9 @@ class Alerting:
     async def _keep(self) -> None:
         try:
             async with self._turn:
-                await asyncio.to_thread(write, self._path, self._state.packed())
+                work = asyncio.to_thread(write, self._path, self._state.packed())
+                self._writing = asyncio.ensure_future(work)
+                await asyncio.shield(self._writing)
         except OSError as error:  # disk full is one of the things to tell of: go on without the file
             reason = error.strerror or type(error).__name__
             if reason != self._unwritten:
@@ -184,10 +190,10 @@ class Alerting:
             answer = await self._send(name, alert)
             result = self._judge(name, alert, answer)
             if result:
-                self._results[name, result] += 1
-                attempts = 0
                 if waiting and waiting[0] is alert:
                     waiting.pop(0)
+                self._results[name, result] += 1
+                attempts = 0
                 await self._keep()
                 continue
             attempts += 1

@@ -15,8 +15,8 @@ from dataplane.app.child import START, Child
 from dataplane.app.folders import Lock, make_folders
 from dataplane.app.role import ROLES, usage
 from dataplane.config import Config, fingerprint, load
+from dataplane.inspect.disk import disk
 from dataplane.inspect.health import judge
-from dataplane.inspect.room import room
 from dataplane.metrics.exposition import samples, undeclared
 from dataplane.metrics.log import logger
 from turnout import __version__
@@ -137,11 +137,10 @@ class Supervisor:
                 except TurnoutError as error:
                     roles[child.name]["error"] = str(error)
         ingest, pipeline = parts.get("ingest", {}), parts.get("pipeline", {})
-        log = ingest.get("log")
         status = {
             "version": __version__, "url": self.url, "admin": self.admin_url, "pid": os.getpid(),
             "started": iso(self.started), "config": self._config_status(), "roles": roles,
-            "log": log, "room": room(self.config.data, self.config.log, log and log["bytes"]),
+            "log": ingest.get("log"), "disk": disk(self.config.data, self.config.log.min_free_bytes),
             "alerts": self.alerting.describe(), **pipeline,
         }
         return {"health": judge(status), **status}
@@ -217,6 +216,9 @@ class Supervisor:
         for child in self._children.values():
             own.append(["turnout_role_up", [child.name], int(child.running)])
             own.append(["turnout_role_restarts_total", [child.name], child.restarts])
+            own.append(["turnout_role_crash_loop", [child.name], int(child.looping)])
+        if found := disk(self.config.data, self.config.log.min_free_bytes):
+            own.extend((["turnout_disk_free_bytes", [], found["free"]], ["turnout_disk_share", [], found["share"]]))
         own.extend(self.alerting.samples())
         own.extend(["turnout_reloads_total", [result], number] for result, number in self.reloads.items())
         return own

@@ -337,6 +337,9 @@ class Alerts(Model):
     share: float = Field(
         0.8, gt=0, le=1, description="Part of the disk, the log or a backlog that is too much.",
     )
+    full_in: Duration = Field(
+        timedelta(hours=4), description="Undelivered events that fill the log sooner, at their rate, are too many.",
+    )
     dead_letters: float = Field(
         10, gt=0, description="Dead letters of a destination in a minute that are too many.",
     )

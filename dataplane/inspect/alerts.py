@@ -121,9 +121,9 @@ def observe(
         blind |= {"log_closed", "log_full", "disk"}
     else:
         found |= _log(log)
-    found |= _shares(status, limits, standing)
+    found |= _room(status, limits, standing)
     if status.get("destinations") is None:
-        blind |= {"destination_paused", "destination_down", "backlog", "dead_letters", "state", "script"}
+        blind |= set(ALERTS) - {"crash_loop", "log_closed"}  # also what the pipeline says of the log
     else:
         found |= _destinations(status, limits, standing)
     if rates is None:
@@ -146,11 +146,20 @@ def _log(log: Mapping[str, Any]) -> dict[Key, str]:
     return {}
 
 
-def _shares(status: Mapping[str, Any], limits: Alerts, standing: frozenset[Key]) -> dict[Key, str]:
+def _room(status: Mapping[str, Any], limits: Alerts, standing: frozenset[Key]) -> dict[Key, str]:
+    """The disk, and the log as the buffer of what is undelivered."""
     found: dict[Key, str] = {}
-    for name, room in (status.get("room") or {}).items():
-        if _above(room["share"], limits, ("disk", name), standing):
-            found["disk", name] = f"the {name} is {room['share']:.0%} full"
+    disk, buffer = (status.get("disk") or {}).get("share"), status.get("buffer") or {}
+    if disk is not None and _above(disk, limits, ("disk", "disk"), standing):
+        found["disk", "disk"] = f"the disk of the data folder is {disk:.0%} full"
+    share, left = buffer.get("share"), buffer.get("full_in")
+    soon = limits.full_in.total_seconds() * (1 / CALM if ("disk", "log") in standing else 1.0)
+    if share is not None and _above(share, limits, ("disk", "log"), standing):
+        found["disk", "log"] = f"undelivered events fill {share:.0%} of the log"
+    elif left is not None and left < soon:
+        found["disk", "log"] = f"undelivered events fill the log in about {_span(left)} at this rate"
+    for name, reason in (status.get("stopping_intake") or {}).items():
+        found["log_full", name] = f"no events are taken: {_cut(reason)}"
     return found
 
 
@@ -163,7 +172,7 @@ def _destinations(status: Mapping[str, Any], limits: Alerts, standing: frozenset
         elif row.get("state") == "down":
             found["destination_down", name] = f"{name} is down: {reason}"
         share = (row.get("backlog") or {}).get("share")
-        if _above(share, limits, ("backlog", name), standing):
+        if share is not None and _above(share, limits, ("backlog", name), standing):
             found["backlog", name] = f"the backlog of {name} is at {share:.0%} of its bound"
     if status.get("state_stuck"):
         found["state", "pipeline"] = "the state cannot be written, nothing is delivered (is the disk full?)"
@@ -172,8 +181,8 @@ def _destinations(status: Mapping[str, Any], limits: Alerts, standing: frozenset
     return found
 
 
-def _above(share: float | None, limits: Alerts, key: Key, standing: frozenset[Key]) -> bool:
-    return share is not None and share >= limits.share * (CALM if key in standing else 1.0)
+def _above(share: float, limits: Alerts, key: Key, standing: frozenset[Key]) -> bool:
+    return bool(share >= limits.share * (CALM if key in standing else 1.0))
 
 
 def _counted(
@@ -199,3 +208,7 @@ def _rates(dead: Counts, now: float) -> dict[str, float] | None:
 
 def _cut(text: str) -> str:
     return text if len(text) <= TEXT else text[: TEXT - 1] + "…"
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 3600:.0f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min"

@@ -209,6 +209,24 @@ METRICS: tuple[Metric, ...] = (
         "Rises: a crash loop; the log line role.died names the exit code or signal.",
     ),
     Metric(
+        "turnout_role_crash_loop", "gauge", ("role",), "1 or 0",
+        "1 while a role's process has died five times within a minute.",
+        "1: docs/operations.md, A process dies again and again.",
+        "max",
+    ),
+    Metric(
+        "turnout_disk_free_bytes", "gauge", (), "bytes",
+        "Free bytes of the disk that the data folder is on.",
+        "Near log.min_free_bytes: the gateway is about to answer 503.",
+        "min",
+    ),
+    Metric(
+        "turnout_disk_share", "gauge", (), "0 to 1",
+        "Part in use of what log.min_free_bytes leaves of the disk; at 1 the gateway answers 503.",
+        "Above 0.8: docs/operations.md, The disk is full.",
+        "max",
+    ),
+    Metric(
         "turnout_reloads_total", "counter", ("result",), "reloads",
         "Reloads of the configuration; result is applied or rejected.",
         "rejected: the old configuration still runs; `turnout status` says what was wrong.",

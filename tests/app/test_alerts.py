@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +19,9 @@ from dataplane.app import channel as channels
 from dataplane.app.alert_state import AlertState, read, write
 from dataplane.app.alerting import Alerting
 from dataplane.config import parse
-from dataplane.config.model import ALERTS, Alerts, Config
+from dataplane.config.model import ALERTS, Alerts
 from dataplane.inspect.alerts import Alert, Memory, Standing, changes
-from dataplane.inspect.room import room
+from dataplane.inspect.disk import disk
 from tests.app.test_app_run import MARK, config, post, until
 from turnout.errors import FormatError
 from turnout.testing import Recorder
@@ -58,7 +56,7 @@ BAD: dict[str, dict[str, Any]] = {
     "destination_paused": crm(state="paused", reason="HTTP 401"),
     "destination_down": crm(state="down", reason="answers nothing"),
     "backlog": crm(backlog={"share": 0.8}),
-    "disk": status(room={"disk": {"share": 0.81}}),
+    "disk": status(disk={"share": 0.81}),
     "state": status(state_stuck=True),
     "script": status(transformations={"benched": ["mark"]}),
 }
@@ -67,7 +65,7 @@ BAD: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("kind", BAD)
 def test_each_kind_is_told_once_and_once_when_it_is_over(kind: str) -> None:
     looks = [(t, BAD[kind]) for t in (100.0, 105.0, 131.0, 200.0)]
-    looks += [(t, status(room={"disk": {"share": 0.1}})) for t in (205.0, 210.0, 236.0, 300.0)]
+    looks += [(t, status(disk={"share": 0.1})) for t in (205.0, 210.0, 236.0, 300.0)]
     told = play(*looks)
     assert [(one[1], one[3]) for one in told] == [(kind, "firing"), (kind, "resolved")]
     assert told[0][0] in (100.0, 131.0)
@@ -91,7 +89,7 @@ def test_what_flaps_while_it_stands_is_not_told_again() -> None:
 
 def test_a_share_must_fall_well_below_its_threshold() -> None:
     shares = [(0.0, 0.85), (31.0, 0.85), (40.0, 0.75), (200.0, 0.75), (210.0, 0.71), (250.0, 0.71)]
-    told = play(*((t, status(room={"disk": {"share": share}})) for t, share in shares))
+    told = play(*((t, status(disk={"share": share})) for t, share in shares))
     assert [(one[0], one[3]) for one in told] == [(31.0, "firing"), (250.0, "resolved")]
 
 
@@ -160,15 +158,29 @@ def test_beginnings_and_ends_alternate(steps: list[tuple[str, float]]) -> None:
     assert open_now.keys() == {key for key, one in memory.standing.items() if one.told}
 
 
-def test_how_full_the_disk_and_the_log_are(tmp_path: Path) -> None:
-    log = Config().log.model_copy(update={"min_free_bytes": 0, "max_bytes": 1000})
-    found = room(tmp_path, log, 500)
-    assert found["log"] == {"bytes": 500, "max_bytes": 1000, "share": 0.5}
-    assert 0 <= found["disk"]["share"] <= 1
-    everything = log.model_copy(update={"min_free_bytes": 1 << 62})
-    assert room(tmp_path, everything, None) == {"disk": {**found["disk"], "share": 1.0, "free": pytest.approx(
-        found["disk"]["free"], rel=0.5)}}
-    assert room(tmp_path / "none", log, None) == {}
+@pytest.mark.parametrize(("buffer", "told"), [
+    ({"share": 0.8, "full_in": None}, "fill 80% of the log"),
+    ({"share": 0.1, "full_in": 14_000}, "in about 4 h"),
+    ({"share": 0.1, "full_in": 600}, "in about 10 min"),
+    ({"share": 0.79, "full_in": 15_000}, ""),
+])
+def test_undelivered_events_that_fill_the_log(buffer: dict[str, Any], told: str) -> None:
+    memory, _ = changes(Memory(), status(buffer=buffer), LIMITS, 0.0)
+    _, new = changes(memory, status(buffer=buffer), LIMITS, HOLD)
+    assert [told in one.summary for one in new] == ([True] if told else [])
+
+
+def test_a_backlog_that_stops_the_intake() -> None:
+    stopped = status(stopping_intake={"crm": "the backlog of crm is full"})
+    assert play((0.0, stopped), (HOLD, stopped)) == [(HOLD, "log_full", "crm", "firing")]
+
+
+def test_how_full_the_disk_is(tmp_path: Path) -> None:
+    found = disk(tmp_path, 0)
+    assert 0 < found["free"] <= found["total"]
+    assert 0 <= found["share"] <= 1
+    assert disk(tmp_path, 1 << 62)["share"] == 1.0
+    assert disk(tmp_path / "none", 0) == {}
 
 
 # ---- channels
@@ -316,7 +328,8 @@ def test_alerts_of_a_running_plane(data_plane: Callable[..., Plane], sink: Sink)
         with Recorder() as tool:
             tool.answer(401)
             plane.config.write_text(text.replace(sink.url, tool.url.rstrip("/")))
-            os.kill(plane.pid, signal.SIGHUP)
+            ran = subprocess.run([turnout(), "reload", "--config", str(plane.config)], timeout=60, check=False)
+            assert ran.returncode == 0
             assert post(plane, {"event": "E"}) == 200
             until(lambda: bool(recorder.received[2:]), 60)
             assert recorder.received[2].json()["kind"] == "destination_paused"
