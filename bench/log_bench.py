@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from statistics import median
 from typing import Protocol
 
@@ -26,6 +25,7 @@ from bench.cpu import own_cpu
 from bench.paired import Paired, interleaved
 from bench.row import Row, at_least, at_most, plain
 from dataplane.config.model import LogConfig
+from dataplane.log.handoff import Handoff
 from dataplane.log.local import open_reader, open_writer
 
 CLIENTS = 100
@@ -60,7 +60,8 @@ class Sqlite:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._queue: Handoff[Item] = Handoff()
+        self._going = True
         self._loop = asyncio.get_running_loop()
         self._commits = 0
         self._thread = threading.Thread(target=self._run)
@@ -78,7 +79,8 @@ class Sqlite:
 
     async def close(self) -> None:
         """Stop the thread."""
-        self._queue.put(None)
+        self._going = False
+        self._queue.ring()
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
@@ -89,14 +91,8 @@ class Sqlite:
         queue = self._queue
         going = True
         while going:
-            item = queue.get()
-            items: list[Item] = []
-            while item is not None:
-                items.append(item)
-                if not queue.qsize():
-                    break
-                item = queue.get_nowait()
-            going = item is not None
+            going = self._going
+            items = queue.take(0.1 if going else 0)
             if items:
                 base.execute("BEGIN")
                 base.executemany(

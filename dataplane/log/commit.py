@@ -14,6 +14,8 @@ __all__ = ["NO_ROOM", "Broken", "NoRoom", "put"]
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BUFFERS = 1000
 """Most buffers in one pwritev; IOV_MAX is 1024 on Linux and macOS."""
+_JOINED = 1 << 20
+"""Up to so many bytes one copy costs less than what the kernel does per buffer."""
 
 
 class NoRoom(Exception):
@@ -47,6 +49,8 @@ def put(file: int, start: int, size: int, buffers: Sequence[bytes], sync: Sync) 
 
 def _write(file: int, offset: int, size: int, buffers: Sequence[bytes]) -> None:
     end = offset + size
+    if size <= _JOINED:
+        buffers = (b"".join(buffers),)
     for first in range(0, len(buffers), _BUFFERS):
         group = buffers[first : first + _BUFFERS]
         written = os.pwritev(file, group, offset)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dataplane.log.quarantine import Quarantine
 from dataplane.log.recovery import recover
 from dataplane.log.retention import Inventory, released
 from dataplane.log.segments import Sync, create
+from dataplane.log.spare import SMALLEST, Spare
 from dataplane.log.wake import Bell
 from dataplane.metrics.log import logger
 
@@ -29,8 +31,12 @@ CHECK_SHORT = 0.1
 """The same while room is short or a write was refused, so that space that comes free is used soon."""
 GROUP = 8 << 20
 """Bytes after which a commit takes no more records."""
+BUSY = 1 << 20
+"""Bytes a segment takes before a spare file is made for the next: a log that idles has none."""
 ROTATE_AFTER = 60.0
 """Seconds: a segment older than this and than the retention is closed, so that it can be deleted."""
+
+_NEVER = 1 << 62
 
 _say = logger()
 
@@ -63,6 +69,9 @@ class Partition:
         self._epoch = found.epoch + 1
         self._file = -1
         self._seed = 0
+        self._filled = 0
+        self._prepare_at = 0
+        self._spare = Spare(folder, sync)
         self.end = found.end
         self.full = self.closed = ""
         self.pressed = False
@@ -83,21 +92,41 @@ class Partition:
         return self._inventory.bytes
 
     def _begin(self) -> None:
-        """Begin a new segment at the end; raises OSError."""
-        file, header = create(self._folder, self.end, self._epoch, self._sync)
+        """Begin a new segment at the end, in the spare file where one is ready; raises OSError."""
+        spare = self._spare.take() if self._spare.size else None
+        file, header = create(self._folder, self.end, self._epoch, self._sync, spare)
         if self._file >= 0:
             os.close(self._file)
         self._file, self._seed = file, header.seed
+        self._filled = spare[2] if spare else 0
+        self._prepare_at = max(BUSY, self._filled // 2)
         self._inventory.begin(self.end, header.created)
 
     def _rotate(self) -> None:
         try:
+            self._cut_zeros()
             self._begin()
         except OSError as error:
             if error.errno in NO_ROOM:
                 raise NoRoom(error.strerror or str(error)) from error
             raise Broken(f"a new segment could not be made: {error.strerror}") from error
         self.room -= BLOCK
+
+    def _cut_zeros(self) -> None:
+        """Give back what the active segment has beyond its records.
+
+        Before anything is published behind it: a reader takes a file's size for the end of its records.
+        """
+        if self._filled > self._inventory.active.size:
+            os.ftruncate(self._file, self._inventory.active.size)
+        self._filled = 0
+
+    def _prepare(self) -> None:
+        """Have the next segment's file made, where there is plenty of room."""
+        size = min(self._segment_bytes, max(SMALLEST, 2 * self._filled))
+        if size >= SMALLEST and self.room > 4 * size:
+            self._spare.want(size)
+        self._prepare_at = _NEVER
 
     def store(self, items: Sequence[tuple[object, Parts, int]], first: int) -> int:
         """Make `items[first:stop]` durable in one commit, publish them, and return `stop`.
@@ -107,7 +136,8 @@ class Partition:
         """
         used = self._inventory.active.size
         space = min(GROUP, self._segment_bytes - used)
-        if items[first][2] > space and used > BLOCK and space < GROUP:
+        full = items[first][2] > space and space < GROUP
+        if used > BLOCK and (full or (self._spare.size and used + items[first][2] > self._filled)):
             self._rotate()
             space = min(GROUP, self._segment_bytes - BLOCK)
         stamp = time.monotonic_ns()
@@ -121,7 +151,11 @@ class Partition:
             stop += 1
         start = position - self._inventory.active.base
         begun = time.perf_counter()
-        put(self._file, start, size, buffers, self._sync)
+        try:
+            put(self._file, start, size, buffers, self._sync)
+        except NoRoom:
+            self._filled = 0  # cut off with what was taken back
+            raise
         self.sync_seconds += time.perf_counter() - begun
         self.syncs += 1
         self.appended += stop - first
@@ -129,6 +163,8 @@ class Partition:
         self.room -= size
         self._inventory.grow(size)
         self._publish()
+        if used + size > self._prepare_at:
+            self._prepare()
         return stop
 
     def _publish(self) -> None:
@@ -177,12 +213,15 @@ class Partition:
         self.floor, self.damaged = self._head.floor, self._head.damaged
         short = self.room < self._segment_bytes or self.pressed
         self.pressed = False
+        if self.room < 2 * self._segment_bytes:
+            self._spare.drop()
         return now + (CHECK_SHORT if short else CHECK)
 
     def _measure(self) -> str:
         """Set `room`; returns why there is none."""
         free = os.statvfs(self._folder)
-        above = free.f_bavail * free.f_frsize - self._limits.min_free_bytes
+        zeros = max(0, self._filled - self._inventory.active.size)  # taken from the disk already
+        above = free.f_bavail * free.f_frsize + zeros - self._limits.min_free_bytes
         below = self._limits.max_bytes - self._inventory.bytes
         self.room = min(above, below)
         if self.room > 0:
@@ -208,4 +247,7 @@ class Partition:
         self.wake()
         self._bell.close()
         self._head.close()
+        self._spare.drop()
+        with suppress(OSError):  # the next start cuts them, where this fails
+            self._cut_zeros()
         os.close(self._file)

@@ -94,11 +94,12 @@ def _mend(folder: Path, base: int, published: int, quarantine: Quarantine, sync:
         segment.forget_cached()
         valid = _scan(segment, end, path, quarantine)
         if valid < end:
-            offset, size = BLOCK + valid - base, end - valid
+            zeros = segment.zeros_from(valid, end)  # put there before any record, or where a page was lost
+            offset, size = BLOCK + valid - base, zeros - valid
             if published > valid:  # acknowledged records stood here: this is no torn write
                 quarantine.note(valid, published, path, offset=offset, size=size)
-            else:
-                quarantine.note(valid, end, path, offset=offset, size=size, kind="tail")
+            elif size:
+                quarantine.note(valid, zeros, path, offset=offset, size=size, kind="tail")
             os.ftruncate(file, BLOCK + valid - base)
             sync(file)
             sync_folder(folder)

@@ -77,16 +77,22 @@ def bases(folder: Path) -> list[int]:
     return sorted(found)
 
 
-def create(folder: Path, base: int, epoch: int, sync: Sync) -> tuple[int, Header]:
+def create(
+    folder: Path, base: int, epoch: int, sync: Sync, spare: tuple[int, Path, int] | None = None
+) -> tuple[int, Header]:
     """Make an empty segment and return it open for writing.
 
     It gets its name only when its header is durable, so a `.log` file without one is damage, never
-    a crash. Raises OSError; nothing is left behind then but perhaps a `.new` file.
+    a crash. `spare` is a file of zeros to be it: descriptor, path, size. Raises OSError; nothing is left
+    behind then but perhaps a `.new` file.
     """
     header = Header(base, epoch, time.time_ns(), os.urandom(16))
     path = segment_path(folder, base)
-    fresh = path.with_suffix(".new")
-    file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    if spare is None:
+        fresh = path.with_suffix(".new")
+        file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    else:
+        file, fresh, _ = spare
     try:
         block = v1.pack_header(header)
         if os.pwrite(file, block, 0) != len(block):
@@ -194,6 +200,18 @@ class Segment:
                 self.fill(record, position, size) == size
                 and v1.crc32(view[8:], self.header.seed) == int.from_bytes(view[4:8], "little")
             )
+
+    def zeros_from(self, position: int, end: int) -> int:
+        """Where the zeros that reach up to `end` begin, not before `position`; `end` where there are none."""
+        buffer = bytearray(CHUNK)
+        zeros = bytes(CHUNK)
+        while position < end:
+            size = min(CHUNK, end - position)
+            filled = self.fill(buffer, end - size, size)
+            if filled < size or buffer[:size] != zeros[:size]:
+                return end - size + len(buffer[:filled].rstrip(b"\0"))
+            end -= size
+        return position
 
     def forget_cached(self) -> None:
         """Have what follows read from the disk itself, not from the page cache."""

@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from dataplane.log.base import Health
 from dataplane.log.commit import NoRoom
 from dataplane.log.format import HEAD, MAX_RECORD, Parts
+from dataplane.log.handoff import Handoff
 from dataplane.log.partition import Limits, Partition
 from dataplane.log.segments import Sync
 from turnout.errors import LogClosed, LogFull, Refused, TurnoutError
@@ -40,7 +40,7 @@ class LocalWriter:
         self._partition = Partition(folder, limits, sync)
         self._lock = lock
         self._most = limits.queue_bytes
-        self._queue: SimpleQueue[Item | None] = SimpleQueue()
+        self._queue: Handoff[Item] = Handoff()
         self._put = self._queue.put
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queued = 0
@@ -98,7 +98,7 @@ class LocalWriter:
         """Store what is queued, stop, and leave the folder to another writer. Twice is harmless."""
         if not self._closing:
             self._closing, self._limit = True, -1
-            self._put(None)
+            self._queue.ring()
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     # What follows runs in the thread; `_stored` and `_failed` in the loop again.
@@ -107,7 +107,8 @@ class LocalWriter:
         due = 0.0
         going = True
         while going:
-            items, going = self._take()
+            going = not self._closing  # nothing is queued after it was set: this round takes the last
+            items = self._queue.take(HEARTBEAT if going else 0)
             try:
                 if items:
                     self._commit(items)
@@ -126,21 +127,6 @@ class LocalWriter:
     def _bound_queue(self) -> None:
         open_still = not (self._partition.closed or self._closing)
         self._limit = min(self._most, self._partition.room) if open_still else -1
-
-    def _take(self) -> tuple[list[Item], bool]:
-        """All that is queued, waiting for it up to one heartbeat; False with it when closing."""
-        items: list[Item] = []
-        queue = self._queue
-        try:
-            item = queue.get(timeout=HEARTBEAT)
-        except Empty:
-            return items, True
-        while item is not None:
-            items.append(item)
-            if not queue.qsize():
-                return items, True
-            item = queue.get_nowait()
-        return items, False
 
     def _commit(self, items: list[Item]) -> None:
         partition = self._partition

@@ -1,8 +1,8 @@
-"""Forks writers that append as fast as they can, for their parent to kill: `python crashing_writer.py FOLDER`.
+"""Forks writers that append as fast as they can, for their parent to kill: `python crashing_writer.py FOLDER [spares]`.
 
 For every line on stdin one writer is forked and its pid printed. It acknowledges into `FOLDER.acks`, one
 line per record and only after the log did: `{turn} {task} {number} {position}`. When it is dead, `dead`
-is printed. Forking spares each of them the imports.
+is printed. Forking spares each of them the imports. With `spares` segments are filled ahead from the start.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from partition_files import MARKS, small
 
+from dataplane.log import partition
 from dataplane.log.base import LogWriter
 from dataplane.log.local import open_writer
 
@@ -36,6 +37,8 @@ async def work(folder: Path, turn: int) -> None:
 
 
 if __name__ == "__main__":
+    if "spares" in sys.argv:
+        partition.SMALLEST, partition.BUSY = 16 << 10, 4096
     for turn, _ in enumerate(iter(sys.stdin.readline, "")):
         pid = os.fork()
         if pid == 0:

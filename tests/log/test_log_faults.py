@@ -32,11 +32,11 @@ def start(script: str, *words: object, stdin: int = subprocess.DEVNULL) -> subpr
     return subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, env=environment)
 
 
-def kill_under_load(folder: Path, times: int) -> list[tuple[int, int, int, int]]:
+def kill_under_load(folder: Path, times: int, *words: str) -> list[tuple[int, int, int, int]]:
     """Kill a writer at random moments of its work; returns what it acknowledged."""
     chance = random.Random(9)
     acks = Path(f"{folder}.acks")
-    with start("crashing_writer.py", folder, stdin=subprocess.PIPE) as forks:
+    with start("crashing_writer.py", folder, *words, stdin=subprocess.PIPE) as forks:
         assert forks.stdin is not None
         assert forks.stdout is not None
         for _ in range(times):
@@ -56,9 +56,12 @@ def kill_under_load(folder: Path, times: int) -> list[tuple[int, int, int, int]]
     return [tuple(map(int, line.split())) for line in whole]  # type: ignore[misc] # four of them
 
 
-def test_kill_9_under_load_loses_nothing_acknowledged_and_keeps_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [(), ("spares",)], ids=["grown", "filled ahead"])
+def test_kill_9_under_load_loses_nothing_acknowledged_and_keeps_order(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
     folder = tmp_path / "log"
-    promised = kill_under_load(folder, KILLS)
+    promised = kill_under_load(folder, KILLS, *words)
     asyncio.run(_recover(folder))
     stored = {r.position: r.body for r in read_all(folder)}
     assert {turn for turn, *_ in promised} == set(range(KILLS))

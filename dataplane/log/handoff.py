@@ -1,0 +1,50 @@
+"""Handing items from the event loop to one thread, which takes all there are at once.
+
+A `queue.SimpleQueue` takes a lock for every item on both sides; here the thread is only told when it sleeps.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+__all__ = ["Handoff"]
+
+T = TypeVar("T")
+
+
+class Handoff(Generic[T]):
+    """A queue with one taker."""
+
+    __slots__ = ("_asleep", "_bell", "_items")
+
+    def __init__(self) -> None:
+        self._items: deque[T] = deque()
+        self._asleep = False
+        self._bell: SimpleQueue[None] = SimpleQueue()
+
+    def put(self, item: T) -> None:
+        """Queue one item, from any thread."""
+        self._items.append(item)
+        if self._asleep:
+            self._asleep = False
+            self._bell.put(None)
+
+    def ring(self) -> None:
+        """Have the taker come back at once, also with nothing."""
+        self._bell.put(None)
+
+    def take(self, timeout: float) -> list[T]:
+        """All that is queued, in order; waits up to `timeout` seconds, and may come back with nothing earlier."""
+        items = self._items
+        if not items:
+            self._asleep = True  # before the second look: whoever puts after it rings
+            if not items:
+                try:
+                    self._bell.get(timeout=timeout)
+                except Empty:
+                    pass
+            self._asleep = False
+        pop = items.popleft
+        return [pop() for _ in range(len(items))]
