@@ -56,7 +56,27 @@ class _Typed(_Ids, gc=False):
     type: str | None = None
 
 
+class _TooMany(Exception):
+    """More events than a request may carry."""
+
+
+class _Counted(msgspec.Struct, gc=False):
+    """An event that is only counted; the decoder calls `__post_init__` for each."""
+
+    left: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        _Counted.left -= 1
+        if _Counted.left < 0:
+            raise _TooMany
+
+
+class _Crowd(msgspec.Struct, gc=False):
+    batch: list[_Counted | tuple[None, ...] | str | int | float | bool | None]
+
+
 _event = msgspec.json.Decoder(_Event)
+_crowd = msgspec.json.Decoder(_Crowd)
 _batch = msgspec.json.Decoder(_Batch)
 _raws = msgspec.json.Decoder(_Raws)
 _ids = msgspec.json.Decoder(_Ids)
@@ -117,7 +137,6 @@ def _check_utf8(body: bytes) -> None:
 
 
 def _one(body: bytes, kind: str, limits: Limits, anonymous_id: str) -> Parsed:
-    judge = _Judge(kind, KINDS, limits, anonymous_id)
     if len(body) <= limits.event:  # else it is refused for its size, unread
         try:
             event = _event.decode(body)
@@ -125,15 +144,17 @@ def _one(body: bytes, kind: str, limits: Limits, anonymous_id: str) -> Parsed:
             pass  # valid JSON of another shape, which `judge` names
         except msgspec.DecodeError:
             found, _ = _lenient(body, kind)
-            return judge.all(found, "", slow=True)
+            return _Judge(kind, KINDS, limits, anonymous_id).all(found, "", slow=True)
         else:
             key = event.anonymousId or event.userId
             if key:
                 return Parsed((key,))
-    return judge.all([(body, None)], "", slow=False)
+    return _judged(_Judge(kind, KINDS, limits, anonymous_id), body, [(body, None)], "")
 
 
 def _many(body: bytes, limits: Limits, kinds: frozenset[str], anonymous_id: str) -> Parsed:
+    if body.count(b",") >= limits.events:
+        _check_crowd(body, limits)
     try:
         batch = _batch.decode(body)
     except msgspec.DecodeError:
@@ -147,19 +168,25 @@ def _many(body: bytes, limits: Limits, kinds: frozenset[str], anonymous_id: str)
             and (len(body) <= limits.event or _longest(body) <= limits.event)
         ):
             return Parsed(keys, {}, _stamp(batch.sentAt))
-    slow = False
+    judge = _Judge("", kinds, limits, anonymous_id)
     try:
         raws = _raws.decode(body)
     except msgspec.ValidationError:
         raise Refused("invalid_batch", "the body must be an object whose `batch` is an array") from None
     except msgspec.DecodeError:
-        slow = True
-        found, sent_at = _lenient(body, "")
-        _check_number(len(found), limits)
-    else:
-        _check_number(len(raws.batch), limits)
-        found, sent_at = [(bytes(raw), None) for raw in raws.batch], _stamp(raws.sentAt)
-    return _Judge("", kinds, limits, anonymous_id).all(found, sent_at, slow)
+        found, sent_at = _lenient(body, "", limits)
+        return judge.all(found, sent_at, slow=True)
+    _check_number(len(raws.batch), limits)
+    return _judged(judge, body, [(bytes(raw), None) for raw in raws.batch], _stamp(raws.sentAt))
+
+
+def _judged(judge: _Judge, body: bytes, found: list[Found], sent_at: str) -> Parsed:
+    """Judge events as they stand in the body; where a string in one is no Unicode, by the slow path."""
+    try:
+        return judge.all(found, sent_at, slow=False)
+    except msgspec.DecodeError:
+        found, sent_at = _lenient(body, judge.kind, judge.limits)
+        return judge.all(found, sent_at, slow=True)
 
 
 def _check_number(events: int, limits: Limits) -> None:
@@ -167,6 +194,19 @@ def _check_number(events: int, limits: Limits) -> None:
         raise Refused("empty_batch", "the batch has no events")
     if events > limits.events:
         raise Refused("too_many_events", f"a request may carry {limits.events} events")
+
+
+def _check_crowd(body: bytes, limits: Limits) -> None:
+    """Stop at the first event too many, before all of them are made: millions of `{}` fit a body."""
+    _Counted.left = limits.events
+    try:
+        found = len(_crowd.decode(body).batch)
+    except _TooMany:
+        found = limits.events + 1
+    except msgspec.DecodeError:
+        return  # no JSON, or arrays among the events: counted where that is looked into
+    if found > limits.events:
+        _check_number(found, limits)
 
 
 def _longest(body: bytes) -> int:

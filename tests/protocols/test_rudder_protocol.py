@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -34,6 +35,45 @@ def envelope(parsed: Parsed, kind: str = "", **more) -> Envelope:
 
 def batch(*events: object) -> bytes:
     return json.dumps({"batch": events}).encode()
+
+
+# -- bounds ---
+
+
+@pytest.mark.parametrize("event", [b"{}", b'{"a":[1,[2]]}'])
+@pytest.mark.parametrize(("first", "last"), [(b"", b""), (b"1,[],", b""), (b"", b",NaN"), (b"", b',{"a":"\\ud800"}')])
+def test_events_too_many_are_refused_before_they_are_made(event, first, last):
+    body = b'{"batch":[' + first + b",".join([event] * 300_000) + last + b"]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused, match="5000 events"):
+            parse(body)
+        assert tracemalloc.get_traced_memory()[1] < 300_000, "one byte for each would be too much"
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("number", [4999, 5000, 5001])
+@pytest.mark.parametrize("odd", [b"{}", b"1", b'"x"', b"null", b"[]", b"[1]", b"[[1]]", b"NaN", b"1e9"])
+def test_the_limit_of_events_is_exact_whatever_is_among_them(number, odd):
+    event = b'{"type":"track","userId":"u"}'
+    body = b'{"batch":[' + b",".join([event, odd, *[event] * (number - 2)]) + b"]}"
+    if number > LIMITS.events:
+        with pytest.raises(Refused, match="5000 events"):
+            parse(body)
+        return
+    assert list(parse(body).refused) == [1]
+    assert len(parse(body).keys) == number
+
+
+@pytest.mark.parametrize("kind", ["track", ""])
+@pytest.mark.parametrize("odd", [b'"type":[1],', b'"anonymousId":{},', b""])
+def test_a_lone_surrogate_in_an_id_never_hides_what_else_is_wrong(kind, odd):
+    event = b'{"context":1,' + odd + b'"userId":0,"messageId":"\\ud800"}'
+    parsed = parse(event if kind else b'{"batch":[' + event + b"]}", kind)
+    whole = kind and odd != b'"anonymousId":{},'
+    assert list(parsed.keys) == (["0"] if whole else [""])
+    assert (0 in parsed.refused) == (not whole)
 
 
 # -- order keys -----------------------------------------------------------------------------------
