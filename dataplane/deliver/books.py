@@ -6,6 +6,7 @@ Counts, cursors, exceptions and dead letters of one moment are one transaction o
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
@@ -52,6 +53,7 @@ class Books:
         self._clock = clock
         self._written = written
         self._counted: Counter[tuple[str, str]] = Counter()
+        self._released = -1
 
     async def keep(self) -> None:
         """Write down what changed ten times a second, for ever."""
@@ -116,14 +118,17 @@ class Books:
                 continue  # the log is released only up to what is written down
             try:
                 position = self._sequencer.sidecar.position_of(number)
-                self._reader.release(position)
+                if position != self._released:
+                    await self._ledger.release(number)  # else a power cut takes cursors back to where no log is any more
+                    self._reader.release(position)
+                    self._released = position
                 self._sequencer.sidecar.trim(self._reader.floor, min(number, self._sequencer.ids.checkpoint()))
                 if loop.time() >= checkpoint:
                     checkpoint = loop.time() + CHECKPOINT_EVERY
                     known = self._sequencer.next_number - 1
                     await asyncio.to_thread(self._sequencer.ids.save, known)
-            except OSError as error:  # disk full: said, and tried again
-                log.error("release.failed", error=type(error).__name__, reason=error.strerror)
+            except (OSError, sqlite3.Error) as error:  # disk full: said, and tried again
+                log.error("release.failed", error=type(error).__name__, reason=str(error))
 
     def _forget(self) -> None:
         """Delete old configs and scripts that nothing in the journal refers to any more."""

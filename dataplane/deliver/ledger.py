@@ -161,6 +161,10 @@ class Ledger:
         self.stuck = False
         return True
 
+    async def release(self, number: int) -> None:
+        """Make what is committed safe from a power cut, as `State.release`; raises sqlite3.Error."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.state.release, number)
+
     async def _write_first(self, before: Callable[[], None]) -> bool:
         """Write the oldest changes. A caller that is cancelled leaves the write to the next one: what a
         thread has begun is never begun again."""

@@ -166,6 +166,18 @@ class State:
             db.execute("ROLLBACK")
             raise
 
+    def release(self, number: int) -> None:
+        """Note that events before `number` are needed no more, safe from a power cut as all that was committed.
+
+        A commit with synchronous=FULL syncs the WAL, and with it what earlier ones wrote there
+        (sqlite.org/pragma.html#pragma_synchronous).
+        """
+        self._db.execute("PRAGMA synchronous=FULL")
+        try:
+            self._db.execute("INSERT OR REPLACE INTO fact VALUES ('released', ?)", (number,))
+        finally:
+            self._db.execute("PRAGMA synchronous=NORMAL")
+
     def destinations(self) -> dict[str, DestinationRow]:
         """Every destination that has a place in the log, also those no longer in the config; no replay."""
         rows = self._db.execute(

@@ -9,6 +9,7 @@ entered again from the sequence's sidecar (entering twice does no harm).
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -56,9 +57,12 @@ class Table:
         draft = self.path.with_suffix(".new")
         descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.ftruncate(descriptor, _SECTOR * (sectors + 1))
+            _allocate(descriptor, _SECTOR * (sectors + 1))
             os.pwrite(descriptor, _HEADER.pack(MAGIC, VERSION, slots, created, first), 0)
             os.fsync(descriptor)
+        except BaseException:
+            draft.unlink()
+            raise
         finally:
             os.close(descriptor)
         draft.rename(self.path)
@@ -99,6 +103,25 @@ class Table:
             self.path.unlink(missing_ok=True)
 
 
+def _allocate(descriptor: int, size: int) -> None:
+    """Give a new file its blocks now: a mapped page without one ends the process where the disk is full.
+
+    Raises OSError where there is no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+        else:
+            return
+    zeros = bytes(1 << 20)
+    offset = 0
+    while offset < size:
+        offset += os.pwrite(descriptor, zeros[: size - offset], offset)
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How many ids, and for how many seconds, at least."""
@@ -124,7 +147,7 @@ class MessageIds:
         self._disk = int(saved.get("disk") or 0) if self._tables else 0
         self.missing_from: int | None = None if whole else self._disk + 1
         """The first event whose id may be missing (a power cut, lost files); None where none is."""
-        self._note(clean=False)
+        self._open = False
 
     def checkpoint(self) -> int:
         """The event number up to which every id is surely on disk."""
@@ -134,8 +157,10 @@ class MessageIds:
         """The earlier event of this id, or -1; then it is remembered at `number`.
 
         An id found at `number` itself, or at a later one, is a re-read after a crash, not a
-        duplicate.
+        duplicate. Raises OSError where the disk is full; then nothing is remembered.
         """
+        if not self._open:
+            self._note(clean=False)  # before anything changes that a power cut could take
         tables = self._tables
         if not tables or tables[0].full or now - tables[0].created > self.bounds.window / 4:
             self._rotate(number, now)
@@ -193,6 +218,7 @@ class MessageIds:
 
     def _note(self, *, clean: bool) -> None:
         _write_note(self._checkpoint, disk=self._disk, boot=boot_id(), clean=clean)
+        self._open = not clean
 
     def close(self, number: int) -> None:
         """Flush, note that all is on disk, and unmap."""

@@ -129,7 +129,11 @@ class Sequencer:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.refused: list[RefusedEvent] = []
         self.behind_head: float = 0.0
-        self._reenter()
+        self._entered = False
+        try:
+            self._reenter()
+        except OSError as error:  # disk full: `next` tries again
+            log.error("sequence.stuck", error=type(error).__name__, reason=error.strerror)
 
     @property
     def next_number(self) -> int:
@@ -142,16 +146,21 @@ class Sequencer:
         return self.sidecar.next_position
 
     def _reenter(self) -> None:
-        """Enter ids that a power cut may have taken from the tables again."""
-        if self.ids.missing_from is None:
-            return
-        for block in self.sidecar.blocks(self.ids.missing_from):
-            for index, (flags, digest, _, _, _) in enumerate(block):
-                if not flags:
-                    self.ids.seen(digest, block.first + index, 0.0)
+        """Enter ids that a power cut may have taken from the tables again; raises OSError (disk full)."""
+        if self.ids.missing_from is not None:
+            for block in self.sidecar.blocks(self.ids.missing_from):
+                for index, (flags, digest, _, _, _) in enumerate(block):
+                    if not flags:
+                        self.ids.seen(digest, block.first + index, 0.0)
+        self._entered = True
 
     def next(self) -> list[Sequenced]:
-        """Sequence what the log has beyond the last call, a batch at a time; [] at the head."""
+        """Sequence what the log has beyond the last call, a batch at a time; [] at the head.
+
+        Raises OSError where the disk is full: nothing of it counts, and the next call begins again.
+        """
+        if not self._entered:
+            self._reenter()
         records = self._reader.read(self.sidecar.next_position, READ_BYTES)
         if not records:
             return []

@@ -74,3 +74,19 @@ async def test_a_newer_state_file_is_refused_with_a_sentence(tmp_path: Path) -> 
         assert "newer Turnout" in str(error)
     else:
         raise AssertionError("a newer file was opened")
+
+
+async def test_what_is_released_was_synced_before(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, SystemClock())
+    said: list[str] = []
+    bury(ledger, 1)
+    assert await ledger.commit(lambda _: [], lambda: None)
+    ledger.state._db.set_trace_callback(said.append)
+    await ledger.release(7)
+    ledger.state._db.set_trace_callback(None)
+    assert [line.split()[0] for line in said] == ["PRAGMA", "INSERT", "PRAGMA"]
+    assert (said[0], said[2]) == ("PRAGMA synchronous=FULL", "PRAGMA synchronous=NORMAL")
+    reader = sqlite3.connect(tmp_path / "state" / "pipeline.db")
+    assert reader.execute("SELECT value FROM fact WHERE name='released'").fetchone() == (7,)
+    reader.close()
+    ledger.close()
