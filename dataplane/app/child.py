@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from dataplane.app.control import Channel
+from dataplane.app.fork import Forked
 from dataplane.metrics.log import logger
 from turnout.errors import TurnoutError, Unavailable
 
@@ -32,7 +33,11 @@ class Child:
     """A role's process. `begin` brings a fresh process to work and is called after every start."""
 
     def __init__(
-        self, name: str, begin: Callable[[Child], Awaitable[None]], inherit: tuple[int, ...]
+        self,
+        name: str,
+        begin: Callable[[Child], Awaitable[None]],
+        inherit: tuple[int, ...],
+        forked: Forked | None = None,
     ) -> None:
         self.name = name
         self.state = "stopped"
@@ -41,7 +46,8 @@ class Child:
         self._begin = begin
         self._inherit = inherit
         self._deaths: deque[float] = deque(maxlen=LOOP[0])
-        self._process: asyncio.subprocess.Process | None = None
+        self._forked = forked
+        self._process: asyncio.subprocess.Process | Forked | None = None
         self._channel: Channel | None = None
         self._reading: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -74,6 +80,17 @@ class Child:
     async def spawn(self) -> None:
         """Start the process; it imports its rooms while the app goes on."""
         self.state = "starting"
+        ours = await self._start()
+        ours.setblocking(False)
+        self._channel = await Channel.over(ours)
+        self._reading = asyncio.create_task(self._channel.serve())
+
+    async def _start(self) -> socket.socket:
+        """A process, the forked one first, and the channel to it."""
+        forked, self._forked = self._forked, None
+        if forked is not None:
+            self._process = forked
+            return forked.adopt(self._inherit)
         ours, theirs = socket.socketpair()
         with theirs:
             # -P: a file beside config.yaml must never be imported in place of a module.
@@ -81,9 +98,7 @@ class Child:
                 sys.executable, "-P", "-m", "dataplane.app.role", self.name,
                 stdin=theirs.fileno(), pass_fds=self._inherit, start_new_session=True,
             )
-        ours.setblocking(False)
-        self._channel = await Channel.over(ours)
-        self._reading = asyncio.create_task(self._channel.serve())
+        return ours
 
     async def begin(self) -> None:
         """Bring the spawned process to work, and watch over it from then on."""

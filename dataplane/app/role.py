@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -151,21 +152,53 @@ def make(name: str) -> Role:
     return Pipeline()
 
 
+def shared() -> None:
+    """Import what every role imports, for the process that they are forked from."""
+    for name in ("aiohttp.web", "dataplane.log.local", "turnout.destination"):
+        import_module(name)
+
+
 def _take_channel() -> socket.socket:
     """The channel from standard input, which then reads nothing; children never inherit it."""
     sock = socket.socket(fileno=os.dup(0))
-    empty = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(empty, 0)
-    os.close(empty)
-    sock.setblocking(False)
+    _read_nothing()
     return sock
 
 
-async def _serve(name: str, sock: socket.socket) -> None:
-    conductor = Conductor(name, make(name))
+def _read_nothing() -> None:
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+
+
+async def _serve(name: str, role: Role, sock: socket.socket) -> None:
+    sock.setblocking(False)
+    conductor = Conductor(name, role)
     configure(role=name)
     channel = await Channel.over(sock, conductor.answer)
     await channel.serve()
+
+
+def _prepare() -> None:
+    die_with_parent()
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # a terminal sends them to everyone; the app decides
+
+
+def forked(name: str, sock: socket.socket) -> None:
+    """Run a role in a process that was forked for it, once the app has sent what it must hold.
+
+    Its rooms are imported meanwhile. The app may end before, where it cannot start.
+    """
+    _prepare()
+    _read_nothing()
+    role = make(name)
+    word, held, _, _ = socket.recv_fds(sock, 1, 8)  # the lock of the data folder: held until this process ends
+    if word:
+        with suppress(KeyboardInterrupt):
+            run(_serve(name, role, sock))
+    for file in held:
+        os.close(file)
 
 
 def main() -> None:
@@ -173,12 +206,10 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
         sys.exit(f"usage: python -m dataplane.app.role {'|'.join(ROLES)} (started by `turnout run`)")
     name = sys.argv[1]
-    die_with_parent()
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a terminal sends them to everyone; the app decides
+    _prepare()
     sock = _take_channel()
     with suppress(KeyboardInterrupt):
-        run(_serve(name, sock))
+        run(_serve(name, make(name), sock))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from dataplane.app import notify
 from dataplane.app.folders import write_private
+from dataplane.app.fork import Forked
 from dataplane.app.reaper import reap
 from dataplane.app.supervisor import Supervisor
 from dataplane.app.watch import watch
@@ -41,7 +42,8 @@ class Options:
     """How to run. `front` is called in a thread while the roles start: it imports a web server.
 
     `show` prints a line for people, `ready_file` is written when events are taken and carried on. With
-    `watch` the configuration is applied whenever one of its files changes.
+    `watch` the configuration is applied whenever one of its files changes. `forked` are processes for the
+    roles' first start.
     """
 
     front: Callable[[Supervisor], Front]
@@ -50,6 +52,7 @@ class Options:
     watch: bool = False
     ready_file: Path | None = None
     as_json: bool = False
+    forked: Mapping[str, Forked] = field(default_factory=dict)
 
 
 async def serve(path: Path, options: Options) -> None:
@@ -57,7 +60,7 @@ async def serve(path: Path, options: Options) -> None:
 
     Raises `TurnoutError` where something cannot start.
     """
-    run = _Run(Supervisor(path), options)
+    run = _Run(Supervisor(path, options.forked), options)
     configure(role="app")
     await run.run()
 

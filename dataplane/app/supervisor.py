@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from dataplane.app.alerting import Alerting
 from dataplane.app.child import START, Child
 from dataplane.app.folders import Lock, make_folders
+from dataplane.app.fork import Forked
 from dataplane.app.role import ROLES, usage
 from dataplane.config import Config, fingerprint, load
 from dataplane.inspect.disk import disk
@@ -36,7 +37,9 @@ _log = logger()
 class Supervisor:
     """Starts the roles of one config.yaml and keeps them running."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, forked: Mapping[str, Forked] | None = None) -> None:
+        """`forked` are processes that wait to be the roles of the first start."""
+        self._forked = forked or {}
         self._given = path  # how findings name it
         self.path = path.absolute()
         self.text, self.config = self._read()
@@ -57,7 +60,7 @@ class Supervisor:
         make_folders(self.config.data)
         self._lock = await asyncio.to_thread(Lock, self.config.data)
         for name in ROLES:
-            self._children[name] = Child(name, self._begin, (self._lock.fd,))
+            self._children[name] = Child(name, self._begin, (self._lock.fd,), self._forked.get(name))
         try:
             await asyncio.gather(*(child.spawn() for child in self._children.values()))
             for child in self._children.values():

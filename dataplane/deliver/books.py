@@ -119,7 +119,7 @@ class Books:
             try:
                 position = self._sequencer.sidecar.position_of(number)
                 if position != self._released:
-                    await self._ledger.release(number)  # else a power cut takes cursors back to where no log is any more
+                    await self._ledger.release(number)  # else a power cut takes cursors back behind it
                     self._reader.release(position)
                     self._released = position
                 self._sequencer.sidecar.trim(self._reader.floor, min(number, self._sequencer.ids.checkpoint()))

@@ -14,6 +14,8 @@ __all__ = ["decoded"]
 GZIP_ERROR = cast("type[Exception]", isal_zlib.error)
 GZIP = 31  # window bits that make zlib read gzip members
 MAGIC = b"\x1f\x8b"
+MOST = 1032
+"""Most bytes that deflate makes of one (zlib.net, "Maximum Compression Factor")."""
 MEMBERS = 64
 """Most gzip members in a body; each costs a copy of the rest, so a body of tiny ones is refused."""
 
@@ -47,7 +49,8 @@ def _gunzip(body: bytes, limit: int, oversize: int) -> bytes:
                 break  # padding (RFC 1952 leaves it to the reader; gzip itself skips it)
             raise Rejected(400, "invalid_gzip", "the body is not valid gzip")
         stream = isal_zlib.decompressobj(GZIP)
-        part = stream.decompress(rest, room + 1)
+        # Without a bound it is a fifth faster, and a body this small cannot pass it.
+        part = stream.decompress(rest) if len(rest) * MOST <= room else stream.decompress(rest, room + 1)
         if len(part) > room:
             raise Rejected(oversize, "body_too_large", f"the body is larger than {limit} bytes after gzip")
         if not stream.eof:
