@@ -14,6 +14,8 @@ __all__ = ["decoded"]
 GZIP_ERROR = cast("type[Exception]", isal_zlib.error)
 GZIP = 31  # window bits that make zlib read gzip members
 MAGIC = b"\x1f\x8b"
+MEMBER = MAGIC + b"\x08"
+"""Starts a member that deflate made, the only kind there is."""
 MOST = 1032
 """Most bytes that deflate makes of one (zlib.net, "Maximum Compression Factor")."""
 MEMBERS = 64
@@ -32,9 +34,21 @@ def decoded(body: bytes, encoding: str, limit: int, oversize: int) -> bytes:
     if name not in ("gzip", "x-gzip"):
         raise Rejected(415, "unsupported_encoding", "send the body as gzip or without Content-Encoding")
     try:
-        return _gunzip(body, limit, oversize)
+        plain = _whole(body) if len(body) * MOST <= limit else None
+        return _gunzip(body, limit, oversize) if plain is None else plain
     except GZIP_ERROR:
         raise Rejected(400, "invalid_gzip", "the body is not valid gzip") from None
+
+
+def _whole(body: bytes) -> bytes | None:
+    """A body of one member in one call, which is a third faster and has no bound; None where it is another."""
+    if not body.startswith(MEMBER) or body.find(MEMBER, 1) >= 0:
+        return None
+    try:
+        plain: bytes = isal_zlib.decompress(body, GZIP)
+    except GZIP_ERROR:
+        return None  # the slow way says what is wrong
+    return plain if int.from_bytes(body[-4:], "little") == len(plain) else None  # else something follows
 
 
 def _gunzip(body: bytes, limit: int, oversize: int) -> bytes:
@@ -49,8 +63,7 @@ def _gunzip(body: bytes, limit: int, oversize: int) -> bytes:
                 break  # padding (RFC 1952 leaves it to the reader; gzip itself skips it)
             raise Rejected(400, "invalid_gzip", "the body is not valid gzip")
         stream = isal_zlib.decompressobj(GZIP)
-        # Without a bound it is a fifth faster, and a body this small cannot pass it.
-        part = stream.decompress(rest) if len(rest) * MOST <= room else stream.decompress(rest, room + 1)
+        part = stream.decompress(rest, room + 1)
         if len(part) > room:
             raise Rejected(oversize, "body_too_large", f"the body is larger than {limit} bytes after gzip")
         if not stream.eof:
