@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Spent", "anonymous_memory", "children", "command", "cpu_seconds", "own_cpu", "tree"]
+__all__ = ["Spent", "anonymous_memory", "children", "command", "cpu_seconds", "name", "own_cpu", "tree"]
 
 PROC = Path("/proc")
 
@@ -59,6 +59,14 @@ def command(pid: int) -> str:
     except OSError:
         return ""
     return b" ".join(words).decode("utf-8", "replace").strip()
+
+
+def name(pid: int) -> str:
+    """What a process is called, as top shows it; empty when it is gone."""
+    try:
+        return (PROC / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 @dataclass(slots=True)

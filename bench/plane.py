@@ -112,7 +112,7 @@ class Plane:
         """Process ids by role: app, ingest, pipeline, and transform workers as `other-<pid>`."""
         found = {"app": self.pid}
         for pid in cpu.tree(self.pid)[1:]:
-            words = cpu.command(pid).split()
+            words = [cpu.name(pid), *cpu.command(pid).split()]
             known = [word for word in ("ingest", "pipeline") if word in words]
             found[known[0] if known else f"other-{pid}"] = pid
         return found

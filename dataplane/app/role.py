@@ -179,8 +179,10 @@ async def _serve(name: str, role: Role, sock: socket.socket) -> None:
     await channel.serve()
 
 
-def _prepare() -> None:
+def _prepare(name: str) -> None:
     die_with_parent()
+    with suppress(OSError):  # Linux: what top and ps -A call it; a forked process keeps the app's command line
+        Path("/proc/self/comm").write_text(name)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a terminal sends them to everyone; the app decides
 
@@ -190,7 +192,7 @@ def forked(name: str, sock: socket.socket) -> None:
 
     Its rooms are imported meanwhile. The app may end before, where it cannot start.
     """
-    _prepare()
+    _prepare(name)
     _read_nothing()
     role = make(name)
     word, held, _, _ = socket.recv_fds(sock, 1, 8)  # the lock of the data folder: held until this process ends
@@ -206,7 +208,7 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
         sys.exit(f"usage: python -m dataplane.app.role {'|'.join(ROLES)} (started by `turnout run`)")
     name = sys.argv[1]
-    _prepare()
+    _prepare(name)
     sock = _take_channel()
     with suppress(KeyboardInterrupt):
         run(_serve(name, make(name), sock))
