@@ -64,7 +64,7 @@ class Pipeline:
         return {**engine.status(), "transformations": self._pool.health()}
 
     async def call(self, verb: str, args: dict[str, Any]) -> Any:
-        """dead.list, dead.show, dead.retry, refused.list."""
+        """Answer a verb of dataplane/deliver/verbs.py."""
         return await self._running().call(verb, args)
 
     async def drain(self, deadline: float) -> None:

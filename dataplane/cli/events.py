@@ -1,4 +1,4 @@
-"""`turnout send` and `turnout refused`."""
+"""`turnout send`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import typer
 
 from dataplane.cli.client import Client, find_socket
-from dataplane.cli.output import json_line, say, table
+from dataplane.cli.output import json_line, say
 from dataplane.cli.source import read_events
 from turnout import codec
 
-__all__ = ["refused", "send"]
+__all__ = ["send"]
 
 
 def send(config: Path, socket: Path | None, file: str, source: str, *, as_json: bool) -> None:
@@ -25,17 +25,3 @@ def send(config: Path, socket: Path | None, file: str, source: str, *, as_json: 
         say(f"HTTP {answer['status']} {codec.dumps(answer['reply']).decode()}")
     if answer["status"] != 200:
         raise typer.Exit(1)
-
-
-def refused(config: Path, socket: Path | None, source: str, limit: int, *, as_json: bool) -> None:
-    """List refused events."""
-    found = Client(find_socket(config, socket)).get("/refused", source=source, limit=limit)
-    if as_json:
-        json_line(found)
-        return
-    rows = found["refused"] if isinstance(found, dict) else found
-    if not rows:
-        say("no refused events" + (f" of source {source}" if source else ""))
-        return
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    table("", columns, ([row.get(key) for key in columns] for row in rows))

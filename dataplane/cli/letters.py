@@ -1,62 +1,229 @@
-"""`turnout dead list|show|retry`."""
+"""`turnout dead` and `turnout refused`: list, summary, show, retry, discard."""
 
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from dataplane.cli.client import Client, find_socket
-from dataplane.cli.output import json_line, say, table
-from turnout import codec
+from dataplane.cli.output import json_line, say, table, warn
+from dataplane.cli.progress import Progress
+from turnout import clock, codec
+from turnout.durations import duration
 from turnout.errors import Fixable
 
-__all__ = ["listing", "retry", "show"]
+__all__ = ["client", "dead_filter", "discard", "listing", "refused_filter", "retry", "show", "summary"]
+
+IDS = 500
+"""Ids in one request."""
+WAIT = 0.5
+"""Seconds between looks whether a destination has room again."""
+WORDS = {"dead": "dead letters", "refused": "refused events"}
+KEYS = {"dead": "id", "refused": "number"}
+COLUMNS = {
+    "dead": ("id", "at", "destination", "source", "class", "status", "reason", "event", "message_id"),
+    "refused": ("number", "at", "source", "code", "message", "event"),
+}
+
+
+def client(config: Path, socket: Path | None) -> Client:
+    """Speaks to the running data plane."""
+    return Client(find_socket(config, socket))
+
+
+def dead_filter(  # noqa: PLR0917 - the options, in their order
+    destination: str, source: str, class_: str, event: str, message_id: str, since: str, until: str
+) -> dict[str, Any]:
+    """Filters of dead letters as the API takes them; without those that are not given."""
+    found = {
+        "destination": destination, "source": source, "class": class_, "event": event, "message_id": message_id,
+        "from": _moment("--from", since), "to": _moment("--to", until),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def refused_filter(source: str, code: str, since: str, until: str) -> dict[str, Any]:
+    """Filters of refused events as the API takes them; without those that are not given."""
+    found = {"source": source, "code": code, "from": _moment("--from", since), "to": _moment("--to", until)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _moment(option: str, text: str) -> str:
+    """A moment, or how long ago, as the API's timestamp."""
+    if not text:
+        return ""
+    if (moment := clock.parse(text)) is not None:
+        return clock.iso(moment)
+    try:
+        return clock.iso(datetime.now(UTC) - duration(text))
+    except (ValueError, OverflowError):
+        raise Fixable(f"{option} {text}: write a moment (2026-11-23T09:36) or how long ago (15m, 2h, 7d)") from None
 
 
 def listing(
-    config: Path, socket: Path | None, destination: str, limit: int, cursor: str, *, as_json: bool
+    client: Client, kind: str, wanted: dict[str, Any], limit: int, cursor: str, *, as_json: bool
 ) -> None:
-    """List dead letters."""
-    client = Client(find_socket(config, socket))
-    found = client.get("/dead", destination=destination, limit=limit, cursor=cursor)
+    """List a page of them."""
+    found = client.get(f"/{kind}", limit=limit, cursor=cursor, **wanted)
     if as_json:
         json_line(found)
         return
-    rows: list[dict[str, Any]] = found["dead"] if isinstance(found, dict) else found
+    rows: list[dict[str, Any]] = found[kind]
     if not rows:
-        say("no dead letters" + (f" of {destination}" if destination else ""))
+        say(f"no {WORDS[kind]}" + (" of that kind" if wanted else ""))
         return
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    table("", columns, ([row.get(key) for key in columns] for row in rows))
-    if isinstance(found, dict) and found.get("cursor"):
-        say(f"more: turnout dead list --cursor {found['cursor']}")
+    table("", COLUMNS[kind], ([row.get(key) for key in COLUMNS[kind]] for row in rows))
+    if found.get("cursor"):
+        say(f"more: turnout {kind} list --cursor {found['cursor']} (and the same options)")
 
 
-def show(config: Path, socket: Path | None, letter: str, *, as_json: bool) -> None:
-    """Show one dead letter."""
-    found = Client(find_socket(config, socket)).get(f"/dead/{letter}")
+def summary(client: Client, kind: str, wanted: dict[str, Any], *, as_json: bool) -> None:
+    """Count them in groups."""
+    found = client.get(f"/{kind}/summary", **wanted)
+    if as_json:
+        json_line(found)
+    elif not found["total"]:
+        say(f"no {WORDS[kind]}" + (" of that kind" if wanted else ""))
+    else:
+        _counts(kind, found)
+
+
+def _counts(kind: str, found: dict[str, Any]) -> None:
+    first, second = ("destination", "class") if kind == "dead" else ("source", "code")
+    rows = [(one, two, n) for one, group in found[f"{first}s"].items() for two, n in group.items()]
+    table("", (first, second, WORDS[kind]), rows)
+
+
+def show(client: Client, kind: str, key: str, *, as_json: bool) -> None:
+    """Show one of them with all that is kept."""
+    found = client.get(f"/{kind}/{key}")
     if as_json:
         json_line(found)
     else:
         say(json.dumps(found, indent=2, ensure_ascii=False))
 
 
+def _check(ids: list[str], wanted: dict[str, Any], every: bool) -> None:
+    if bool(ids) == bool(every or wanted):
+        raise Fixable("say which: ids, or options such as --destination and --class, or --all")
+
+
 def retry(
-    config: Path, socket: Path | None, letters: list[str], every: bool, destination: str, *, as_json: bool
+    client: Client, ids: list[str], wanted: dict[str, Any], *, every: bool, retransform: bool, as_json: bool
 ) -> None:
-    """Try dead letters again."""
-    if bool(letters) == every:
-        raise Fixable("give ids, or --all (with --destination to limit it)")
-    wanted: dict[str, Any] = {"all": True} if every else {"ids": [_id(letter) for letter in letters]}
-    if destination:
-        wanted["destination"] = destination
-    found = Client(find_socket(config, socket)).post("/dead/retry", codec.dumps(wanted))
+    """Try dead letters again; exit 1 where some had to be left."""
+    _check(ids, wanted, every)
+    flags = {"retransform": True} if retransform else {}
+    total = len(ids) or client.get("/dead/summary", **wanted)["total"]
+    found: dict[str, Any] = {"retried": 0, "left": [], "not_found": []}
+    try:
+        with Progress("on their way again:", total) as progress:
+            if ids:
+                _retry_ids(client, ids, flags, found, progress)
+            else:
+                _retry_all(client, wanted, flags, found, progress)
+    finally:
+        _said(found, as_json=as_json)
+    if found["left"] or found["not_found"]:
+        raise typer.Exit(1)
+
+
+def _said(found: dict[str, Any], *, as_json: bool) -> None:
+    """What was done, also where it was interrupted."""
     if as_json:
         json_line(found)
         return
-    count = found.get("retried") if isinstance(found, dict) else found
-    say(f"{count} on their way again: `turnout dead list` shows which come back")
+    for one in found["left"]:
+        warn(f"{one['id']}: left: {one['reason']}")
+    for key in found["not_found"]:
+        warn(f"{key}: there is no dead letter of this id")
+    if found["retried"]:
+        say(f"{found['retried']} on their way again: `turnout dead list` shows which come back")
+    else:
+        say("none were tried again")
+
+
+def _retry_ids(
+    client: Client, ids: list[str], flags: dict[str, Any], found: dict[str, Any], progress: Progress
+) -> None:
+    for at in range(0, len(ids), IDS):
+        _post(client, {"ids": [_id(one) for one in ids[at : at + IDS]], **flags}, found)
+        progress.at(found["retried"])
+
+
+def _retry_all(
+    client: Client, wanted: dict[str, Any], flags: dict[str, Any], found: dict[str, Any], progress: Progress
+) -> None:
+    """Destination by destination in turns, so that one without room does not hold the others up."""
+    names = client.get("/dead/summary", **wanted)["destinations"]
+    cursors: dict[str, str | None] = dict.fromkeys(names)
+    while cursors:
+        moved, full = 0, []
+        for name in list(cursors):
+            body = {**wanted, "destination": name, **flags}
+            if cursors[name]:
+                body["cursor"] = cursors[name]
+            answer = _post(client, body, found)
+            moved += answer["retried"] + len(answer["left"])
+            if answer["full"]:
+                full.append(name)
+            if answer["cursor"] is None:
+                del cursors[name]
+            else:
+                cursors[name] = answer["cursor"]
+            waits = f"waiting until {', '.join(full)} has fewer events put aside" if full else ""
+            progress.at(found["retried"], waits)
+        if cursors and not moved:
+            time.sleep(WAIT)
+
+
+def _post(client: Client, body: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    answer: dict[str, Any] = client.post("/dead/retry", codec.dumps(body))
+    found["retried"] += answer["retried"]
+    found["left"] += answer["left"]
+    found["not_found"] += answer["not_found"]
+    return answer
+
+
+def discard(
+    client: Client, kind: str, ids: list[str], wanted: dict[str, Any], *, every: bool, yes: bool, as_json: bool
+) -> None:
+    """Give them up for good; without `yes` only say how many, exit 1."""
+    _check(ids, wanted, every)
+    counted = {"total": len(ids)} if ids else client.get(f"/{kind}/summary", **wanted)
+    if not yes:
+        if as_json:
+            json_line({"matching": counted["total"], "discarded": 0})
+        else:
+            if not ids and counted["total"]:
+                _counts(kind, counted)
+            say(f"{counted['total']:,} {WORDS[kind]} would be discarded for good: say --yes to do it")
+        raise typer.Exit(1)
+    bodies: list[dict[str, Any]] = [{"ids": [_id(one) for one in ids[at : at + IDS]]} for at in range(0, len(ids), IDS)]
+    done, missing = 0, []
+    with Progress("discarded", counted["total"]) as progress:
+        for body in bodies or [{**wanted, "all": every}]:
+            cursor: str | None = ""
+            while cursor is not None:
+                more = {**body, "cursor": cursor} if cursor else body
+                answer = client.post(f"/{kind}/discard", codec.dumps(more))
+                done += answer["discarded"]
+                missing += answer["not_found"]
+                cursor = answer["cursor"]
+                progress.at(done)
+    if as_json:
+        json_line({"matching": counted["total"], "discarded": done, "not_found": missing})
+    else:
+        for key in missing:
+            warn(f"{key}: none of the {WORDS[kind]} has this {KEYS[kind]}")
+        say(f"{done:,} {WORDS[kind]} discarded")
+    if missing:
+        raise typer.Exit(1)
 
 
 def _id(text: str) -> int | str:

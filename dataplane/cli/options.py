@@ -22,10 +22,11 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="At m
 CONFIG = Path("config.yaml")
 
 
-def group(text: str) -> typer.Typer:
-    """A group of commands under one word, as `turnout dead`."""
+def group(text: str, *, alone: bool = False) -> typer.Typer:
+    """A group of commands under one word, as `turnout dead`; `alone` where the word itself is one too."""
     return typer.Typer(
         help=text,
-        no_args_is_help=True,
+        no_args_is_help=not alone,
+        invoke_without_command=alone,
         rich_markup_mode=None,  # rich takes three times as long to import as everything else here
     )

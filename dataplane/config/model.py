@@ -14,9 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -26,12 +24,14 @@ from pydantic import (
 )
 
 from dataplane.config.languages import Language
+from dataplane.config.letters import DeadLetters, RefusedEvents
+from dataplane.config.section import Model
 from turnout.durations import Duration, PositiveDuration, PositiveSize, Size
 
 __all__ = [
-    "ALERTS", "NAME", "Admin", "AlertChannel", "Alerts", "Config", "Dedup", "DeliveryOverride",
-    "DestinationConfig", "Egress", "JournalConfig", "Library", "LimitsConfig", "LogConfig", "Processes", "Server",
-    "Source", "Tls", "Transformation",
+    "ALERTS", "NAME", "Admin", "AlertChannel", "Alerts", "Config", "DeadLetters", "Dedup", "DeliveryOverride",
+    "DestinationConfig", "Egress", "JournalConfig", "Library", "LimitsConfig", "LogConfig", "Processes",
+    "RefusedEvents", "Server", "Source", "Tls", "Transformation",
 ]
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
@@ -105,12 +105,6 @@ _NAMES_SCHEMA = WithJsonSchema({
     "anyOf": [{"type": "string", "pattern": NAME},
               {"type": "array", "items": {"type": "string", "pattern": NAME}}],
 })
-
-
-class Model(BaseModel):
-    """Base of every section: unknown keys are errors, values are frozen, errors show no values."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class Tls(Model):
@@ -357,6 +351,8 @@ class Config(Model):
     log: LogConfig = Field(LogConfig(), description="The log of accepted events.")
     dedup: Dedup = Field(Dedup(), description="Duplicates.")
     journal: JournalConfig = Field(JournalConfig(), description="What was tried with which event.")
+    dead_letters: DeadLetters = Field(DeadLetters(), description="How long dead letters are kept.")
+    refused: RefusedEvents = Field(RefusedEvents(), description="How long refused events are kept.")
     processes: Processes = Field(Processes(), description="How many processes do the work.")
     sources: dict[Name, Source] = Field({}, description="What sends events, by id.")
     libraries: dict[Name, Library] = Field({}, description="Code that transformations import, by name.")

@@ -54,6 +54,7 @@ class Books:
         self._written = written
         self._counted: Counter[tuple[str, str]] = Counter()
         self._released = -1
+        self._recounted: set[str] = set()
 
     async def keep(self) -> None:
         """Write down what changed ten times a second, for ever."""
@@ -76,7 +77,9 @@ class Books:
                 self._counted[ident, what] = n
         counted = state.counted()
         if counted + 1 < self._sequencer.next_number:
-            self._counted.update(self._sequencer.recount(counted + 1))
+            found = self._sequencer.recount(counted + 1)
+            self._counted.update(found)
+            self._recounted = {source for source, _ in found}
 
     def source_counts(self) -> Counter[tuple[str, str]]:
         """Unique, duplicate and refused events per source, since the beginning."""
@@ -85,9 +88,10 @@ class Books:
     async def commit(self) -> None:
         """Write down everything that changed until now, in one transaction."""
         sequencer = self._sequencer
-        if sequencer.counts or sequencer.refused:
+        if sequencer.counts or sequencer.refused or self._recounted:
             self._counted.update(sequencer.counts)
-            changed = {source for source, _ in sequencer.counts}
+            changed = {source for source, _ in sequencer.counts} | self._recounted
+            self._recounted = set()
             changes = self._ledger.changes
             changes.counts.extend(
                 ("source", source, what, n)
@@ -95,7 +99,8 @@ class Books:
                 if source in changed
             )
             changes.counted = sequencer.next_number - 1
-            changes.refused, sequencer.refused = [tuple(r) for r in sequencer.refused], []
+            self._ledger.refuse(sequencer.refused)
+            sequencer.refused.clear()
             sequencer.counts.clear()
         if self._ledger.due:
             await self._ledger.commit(self._rows, sequencer.sidecar.sync)

@@ -42,8 +42,9 @@ class Chains:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __contains__(self, row: ExceptionRow) -> bool:
-        return (row.number, row.child) in self._rows
+    def holds(self, number: int, child: int) -> bool:
+        """Whether this output of an event is among them."""
+        return (number, child) in self._rows
 
     @property
     def waiting(self) -> int:

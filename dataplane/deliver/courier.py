@@ -15,7 +15,8 @@ from dataplane.deliver import exchange
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.condition import Condition
 from dataplane.deliver.exchange import Sent
-from dataplane.deliver.lanes import Entry, Lanes, lane_of
+from dataplane.deliver.failure import LOST
+from dataplane.deliver.lanes import Entry, Lanes, Part, lane_of
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.plan import Plan
 from dataplane.deliver.settle import Settler
@@ -319,13 +320,13 @@ class Courier:
             entry = await self._materialize(self, row.number)
             if entry is not None:
                 return entry
-            reason = "the stored event cannot be read any more"
+            reason = f"{LOST}the log has not kept the event"
         else:
             found = self.ledger.payload(row)
             if found is not None:
                 raw, options = found
                 return Entry(row.number, row.key, row.source, 0, [(raw, options, None)])
-            reason = "the payload of the retry is gone"
+            reason = f"{LOST}the payload of the retry is gone"
         lost = Entry(row.number, row.key, row.source, 0, [(b"", {}, dead(reason))])
         self._settler.final(lost, max(row.child, 0), b"", {}, Sent(dead(reason)), attempts=row.attempts)
         self.chains.remove(row)
@@ -334,10 +335,9 @@ class Courier:
 
     # ---- the rest
 
-    def revive(self, row: ExceptionRow) -> None:
-        """Try a dead letter again, out of its user's order: the user went on long ago."""
-        self.chains.add(row)
-        self.pump()
+    def revive(self, entry: Entry, mine: Sequence[tuple[int, Part]], parts: int, *, adopted: bool) -> None:
+        """Try a dead letter again, see `Settler.revive`; `pump` when the last of them is here."""
+        self._settler.revive(entry, mine, parts, adopted=adopted)
 
     def snapshot(self) -> DestinationRow:
         """What is stored of it beside its exceptions and counts."""

@@ -6,13 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from dataplane.deliver import replay_verbs
+from dataplane.deliver.ledger import COUNTED
 
 if TYPE_CHECKING:
     from dataplane.deliver.engine import Engine, Sample
 
 __all__ = ["stats", "status"]
 
-VERDICTS = ("delivered", "filtered", "dead", "born", "revived")
 
 
 def status(engine: Engine) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def status(engine: Engine) -> dict[str, Any]:
     for ident, courier in sorted(engine.couriers.items()):
         unread = sequencer.next_number - courier.lanes.position
         row = courier.status()
-        row.update({what: counts[ident, what] for what in VERDICTS})
+        row.update({what: counts[ident, what] for what in COUNTED})
         row["unread"] = unread
         row["pending"] = row["queued"] + row["in_flight"] + row["retrying"] + row["waiting"]
         destinations[ident] = row
@@ -73,4 +73,10 @@ def stats(engine: Engine) -> list[Sample]:
             verdicts[verdict] += engine.ledger.counts[replay.name, verdict]
     found.append(("turnout_replays", [], sum(1 for _ in engine.replays)))
     found.extend(("turnout_replay_events_total", [verdict], n) for verdict, n in verdicts.items())
+    ledger = engine.ledger
+    found.extend(("turnout_dead_total", [*key], n) for key, n in ledger.failures.items())
+    found.extend(("turnout_dead_letters", [*key], n) for key, n in ledger.state.kept().items())
+    found.extend(("turnout_letters_dropped_total", [*key], n) for key, n in engine.retention.dropped.items())
+    for kind, files in (("dead", ledger.letters), ("refused", ledger.refusals)):
+        found.append(("turnout_letters_bytes", [kind], sum(files.sizes().values())))
     return found

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from dataplane.deliver.courier import Courier, Plan
+from dataplane.deliver.failure import UNREADABLE
 from dataplane.deliver.lanes import Entry, Lanes, Part
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
@@ -19,7 +20,7 @@ from turnout import codec
 from turnout.errors import Refused, Transient
 from turnout.verdict import dead, filtered
 
-__all__ = ["dispatch", "entries", "entry_of", "groups", "routed"]
+__all__ = ["dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
 
 log = logger()
 
@@ -140,7 +141,7 @@ def _parts(
     courier: Addressee, event: Sequenced, decision: Route, outputs: list[transform.Part] | None
 ) -> list[Part]:
     if event.broken:
-        return [(event.raw, {}, dead(event.broken))]
+        return [(event.raw, {}, dead(f"{UNREADABLE}{event.broken}"))]
     if isinstance(decision, Filtered):
         return [(b"", {}, filtered(decision.reason))]
     if outputs is None:
@@ -155,7 +156,7 @@ def _again(courier: Addressee, event: Sequenced, part: transform.Part) -> Part:
     try:
         head = heads.read(part.raw)
     except Refused as error:
-        return (part.raw, {}, dead(error.message))
+        return (part.raw, {}, dead(f"{transform.SCRIPT}output: {error.message}"))
     decision = routed(courier, bytes(head.integrations), (head.type or "").lower(), event.source)
     if isinstance(decision, Filtered):
         return (b"", {}, filtered(decision.reason))
@@ -164,9 +165,19 @@ def _again(courier: Addressee, event: Sequenced, part: transform.Part) -> Part:
 
 async def entry_of(runner: Runner, event: Sequenced, courier: Addressee) -> Entry:
     """One event made ready for one destination, by the config in force now."""
-    decision = routed(courier, bytes(event.head.integrations), event.kind, event.source)
-    outputs = None
-    if courier.plan.chain and isinstance(decision, Send) and not event.broken:
-        outputs = (await _run(runner, [event], [courier]))[0]
-    parts = _parts(courier, event, decision, outputs)
-    return Entry(event.number, event.key, event.source, event.received_at, parts)
+    return (await entries_of(runner, [event], courier))[0]
+
+
+async def entries_of(runner: Runner, events: Sequence[Sequenced], courier: Addressee) -> list[Entry]:
+    """Events made ready for one destination, by the config in force now."""
+    decisions = [routed(courier, bytes(e.head.integrations), e.kind, e.source) for e in events]
+    outputs: list[list[transform.Part] | None] = [None] * len(events)
+    if courier.plan.chain:
+        sent = [i for i, d in enumerate(decisions) if isinstance(d, Send) and not events[i].broken]
+        if sent:
+            for i, made in zip(sent, await _run(runner, [events[i] for i in sent], [courier]), strict=True):
+                outputs[i] = made
+    return [
+        Entry(e.number, e.key, e.source, e.received_at, _parts(courier, e, decision, made))
+        for e, decision, made in zip(events, decisions, outputs, strict=True)
+    ]

@@ -21,6 +21,7 @@ from dataplane.deliver.history import History
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.readers import Readers
 from dataplane.deliver.replays import Replays
+from dataplane.deliver.retention import Retention, bounds
 from dataplane.deliver.state import DestinationRow
 from dataplane.log.base import LogReader
 from dataplane.metrics.log import logger
@@ -86,12 +87,15 @@ class Engine:
             history=self.history, clock=self._clock,
             written=self.readers.send,
         )
+        self.retention = Retention(
+            self.ledger, self._clock, couriers=self.couriers, commit=self.books.commit, bounds=bounds(config)
+        )
         self.books.recount()
         self.ledger.journal.flush(asyncio.get_running_loop().time())
         await self.prepare(config)
         await self.commit()
         self.replays.take_up()
-        for work in (self.readers.front(), self.books.keep(), self.books.release()):
+        for work in (self.readers.front(), self.books.keep(), self.books.release(), self.retention.keep()):
             self.spawn(work).add_done_callback(self._stopped)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -121,6 +125,7 @@ class Engine:
     async def commit(self) -> None:
         """Swap to what was prepared, between two requests, and store where new destinations begin."""
         config = self._swap()
+        self.retention.bounds = bounds(config)
         scripts = [script for courier in self.couriers.values() for script in courier.plan.chain]
         await asyncio.to_thread(self.history.keep, config, scripts)
         await self.books.commit()
@@ -209,14 +214,14 @@ class Engine:
         return await verbs.call(self, verb, args)
 
     @property
-    def clock(self) -> Clock:
-        """The clock it was given."""
-        return self._clock
-
-    @property
     def runner(self) -> Runner:
         """What runs transformations."""
         return self._runner
+
+    @property
+    def clock(self) -> Clock:
+        """The clock it was given."""
+        return self._clock
 
     @property
     def config(self) -> Config:

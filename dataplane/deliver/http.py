@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
+from dataplane.deliver.failure import BLOCKED, UNSENT_BODY
 from dataplane.deliver.guard import Blocked, GuardedResolver, guarded_socket
 from turnout import Request, Response, __version__
 from turnout.errors import Refused
@@ -51,7 +52,7 @@ class Sender:
             url = _url(request)
             body, headers = _body(request)
         except (Refused, ValueError) as error:
-            return Response(0, error=f"cannot be sent: {_plain(error)}", permanent=True)
+            return Response(0, error=f"{UNSENT_BODY}{_plain(error)}", permanent=True)
         if self._session is None:
             self._session = self._open()
         try:
@@ -65,7 +66,7 @@ class Sender:
         except (aiohttp.ClientError, OSError) as error:
             return _failed(error, url)
         except ValueError as error:  # a header or method that is no HTTP; UnicodeError is one too
-            return Response(0, error=f"cannot be sent: {_plain(error)}", permanent=True)
+            return Response(0, error=f"{UNSENT_BODY}{_plain(error)}", permanent=True)
 
     async def close(self) -> None:
         """Close the connections; requests in flight fail."""
@@ -140,11 +141,11 @@ def _failed(error: Exception, url: URL) -> Response:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, Blocked):
-            reason = f"{host}: a private address; egress.allow_private permits it"
+            reason = f"{host}{BLOCKED}"
             return Response(0, error=reason, permanent=True)
         cause = cause.__cause__
     if isinstance(error, aiohttp.InvalidURL):
-        return Response(0, error=f"cannot be sent: {host} is not an address", permanent=True)
+        return Response(0, error=f"{UNSENT_BODY}{host} is not an address", permanent=True)
     return Response(0, error=f"{host}: {_reason(error)}")
 
 

@@ -10,28 +10,38 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from dataplane.config.model import JournalConfig
-from dataplane.deliver.dead import DeadLetter, DeadLetters, pack
+from dataplane.deliver.dead import KEPT, DeadLetter, RefusedLetter, dead_segments, pack, refused_segments
 from dataplane.deliver.exchange import Sent
+from dataplane.deliver.failure import classify
+from dataplane.deliver.index import Index
 from dataplane.deliver.journal import Journal
 from dataplane.deliver.lanes import Entry
-from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
+from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, Places, State
 from dataplane.metrics.log import logger
-from turnout import codec, paths
+from dataplane.pipeline import head as heads
+from dataplane.pipeline.sequence import RefusedEvent
+from turnout import codec
 from turnout.clock import Clock
 from turnout.errors import Refused
 from turnout.preview import describe, mask
 from turnout.request import Request, Response
 
-__all__ = ["Ledger"]
+__all__ = ["COUNTED", "Ledger"]
 
 log = logger()
+COUNTED = ("delivered", "filtered", "dead", "born", "revived", "discarded", "dropped", "cancelled")
+"""What is counted per destination; `cancelled` only in a replay.
+
+A letter that is discarded or dropped stays counted as dead."""
 ANSWER_BYTES = 2_048
-COUNTED = ("delivered", "filtered", "dead", "born", "revived", "cancelled")
-"""What is counted per destination; `cancelled` only in a replay."""
+NAME = 256
+"""Most characters of a messageId or an event's name in the index."""
 SHOWN_HEADERS = frozenset({"content-type", "retry-after", "x-request-id", "date", "server"})
 
 Payload = tuple[bytes | None, bytes | None]
@@ -42,12 +52,15 @@ class Ledger:
 
     def __init__(self, data: Path, clock: Clock, bounds: JournalConfig | None = None) -> None:
         self.state = State(data / "state" / "pipeline.db")
-        self.letters = DeadLetters(data / "dead")
+        self.index = Index(data / "state" / "pipeline.db")
+        self.letters = dead_segments(data)
+        self.refusals = refused_segments(data)
         self.journal = Journal(data / "journal", clock, bounds or JournalConfig())
         self.changes = Changes()
         self.dirty: set[str] = set()
         self.counts: Counter[tuple[str, str]] = Counter()
         self.reasons: Counter[tuple[str, str]] = Counter()
+        self.failures: Counter[tuple[str, str]] = Counter()
         self.stuck = False
         self.commits = 0
         self._clock = clock
@@ -92,6 +105,7 @@ class Ledger:
         *,
         one: Sent,
         attempts: int,
+        parts: int = 0,
         secrets: Collection[str] = (),
         replay: int | None = None,
     ) -> None:
@@ -99,20 +113,31 @@ class Ledger:
 
         `replay` is the replay that gave it up, if it was one.
         """
+        event, message_id = _names(raw)
         letter = DeadLetter(
             event=raw,
             options=_packed(options) or b"",
-            message_id=_message_id(raw),
+            message_id=message_id,
             attempts=attempts,
             request=_shown(one.request, secrets),
             answer=mask(_answer(one.response), secrets),
+            parts=parts or len(entry.parts),
         )
+        name = classify(one.verdict.reason, one.verdict.status)
+        self.failures[destination, name] += 1
         now = self._clock.now().timestamp()
         row = (
             destination, entry.source, entry.number, child, entry.key.to_bytes(8, "little"), now,
-            one.verdict.status, one.verdict.reason, replay,
+            one.verdict.status, one.verdict.reason, replay, name, event, message_id,
         )  # fmt: skip
         self.changes.dead.append((row, pack(letter)))
+
+    def refuse(self, events: Iterable[RefusedEvent]) -> None:
+        """Keep refused events, which the log lets go of with everything else."""
+        for one in events:
+            row = (one.number, one.source, one.code, one.message, one.received_at / 1000)
+            letter = RefusedLetter(one.raw[:KEPT], len(one.raw), one.protocol, one.kind)
+            self.changes.refused.append((row, pack(letter)))
 
     def renamed(self, old: str, new: str) -> None:
         """Payloads that are not committed yet follow their destination's new id."""
@@ -128,7 +153,7 @@ class Ledger:
     def due(self) -> bool:
         """Whether there is anything to commit."""
         c = self.changes
-        return bool(self.dirty or c.statements or c.dead or c.refused or c.counted or self._queue)
+        return bool(self.dirty or self._queue or c.counted or not c.empty)
 
     async def commit(
         self,
@@ -191,14 +216,28 @@ class Ledger:
     def _write(self, changes: Changes, before: Callable[[], None]) -> None:
         before()
         if changes.places is None:
-            changes.places = self.letters.append([payload for _, payload in changes.dead])
+            buried = self.letters.append([payload for _, payload in changes.dead])
+            refused = self.refusals.append([payload for _, payload in changes.refused])
+            stores = {"dead": self.letters, "refused": self.refusals}
+            moved = [
+                at
+                for table, group in groupby(changes.moved, itemgetter(0))
+                for at in stores[table].append([payload for _, _, payload in group])
+            ]
+            changes.places = Places(buried, refused, moved)
         self.state.commit(changes, changes.places)
+
+    async def in_turn(self, work: Callable[[], None]) -> None:
+        """Do something with the segments in the thread that writes them, between two commits."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def close(self) -> None:
         """Stop the thread and close the files."""
         self._thread.shutdown()
         self.journal.close()
         self.letters.close()
+        self.refusals.close()
+        self.index.close()
         self.state.close()
 
 
@@ -234,11 +273,13 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _message_id(raw: bytes) -> str:
+def _names(raw: bytes) -> tuple[str, str]:
+    """The event's name and messageId, as the index has them."""
     try:
-        return str(paths.get(codec.loads(raw), "messageId", ""))[:256]
+        head = heads.read(raw)
     except Refused:
-        return ""
+        return "", ""
+    return (head.event or "")[:NAME], heads.text(head.messageId)[:NAME]
 
 
 def _answer(response: Response | None) -> dict[str, object] | None:

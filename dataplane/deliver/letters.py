@@ -2,126 +2,268 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from dataplane.deliver.state import ExceptionRow
-from dataplane.protocols import PROTOCOLS
+from dataplane.deliver.dead import unpack_dead, unpack_refused
+from dataplane.deliver.failure import CLASSES
+from dataplane.deliver.index import DEAD, REFUSED, Filter, Row, Table, place
+from dataplane.deliver.revival import retry
 from turnout import clock, codec
 from turnout.errors import Fixable, FormatError, Refused
-from turnout.protocol import Envelope
 
 if TYPE_CHECKING:
     from dataplane.deliver.engine import Engine
 
 __all__ = ["VERBS"]
 
-_envelope = msgspec.msgpack.Decoder(Envelope).decode
 PAGE = 100
 MOST = 1_000
 SHOWN = 4_096
+"""Bytes of a refused event that a list shows."""
+PAGE_BYTES = 8 << 20
+"""An exported page ends with the letter that reaches so many bytes."""
+SECONDS = 5.0
+"""A call that removes letters ends after about so long, and says where to go on."""
+SLICE = 250
 
 
 def _limit(args: dict[str, Any]) -> int:
     return max(1, min(MOST, int(args.get("limit") or PAGE)))
 
 
-def _dead_list(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    before = args.get("cursor")
-    rows = engine.ledger.state.dead(args.get("destination"), int(before) if before else None, _limit(args))
-    for row in rows:
-        row["at"] = clock.iso(clock.from_millis(int(row["at"] * 1000)))
-    return {"dead": rows, "cursor": rows[-1]["id"] if len(rows) == _limit(args) else None}
+def _filter(args: dict[str, Any], table: Table) -> Filter:
+    fields = {name: str(args[name]) for name in table.fields if args.get(name)}
+    if fields.get("class", "rejected") not in CLASSES:
+        raise Fixable(f"there is no class {fields['class']} (there are: {', '.join(CLASSES)})")
+    return Filter(fields, _moment(args, "from"), _moment(args, "to"))
 
 
-def _dead_show(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    row = engine.ledger.state.dead_row(int(args["id"]))
-    if row is None:
-        raise Fixable(f"there is no dead letter {args['id']}")
-    letter = engine.ledger.letters.read(row["segment"], row["offset"], row["length"])
+def _moment(args: dict[str, Any], name: str) -> float | None:
+    given = args.get(name)
+    if given in (None, ""):
+        return None
+    moment = clock.parse(given)
+    if moment is None:
+        raise Fixable(f"{name}: a moment is written 2026-11-23T09:36:56Z")
+    return moment.timestamp()
+
+
+def _key(args: dict[str, Any], table: Table) -> int:
     try:
-        event = codec.loads(letter.event) if letter.event else None
+        return int(args["id"])
+    except (TypeError, ValueError):
+        raise Fixable(f"an id is a number, as `turnout {table.name} list` shows them") from None
+
+
+def _span(engine: Engine, args: dict[str, Any], table: Table) -> tuple[int, int]:
+    """Where a walk over letters, oldest first, goes on and ends: those that die meanwhile are not in it."""
+    cursor = args.get("cursor")
+    if not cursor:
+        return 0, engine.ledger.index.newest(table)
+    after, _, upto = str(cursor).partition("-")
+    if not (after.isascii() and after.isdigit() and upto.isascii() and upto.isdigit()):
+        raise Fixable("cursor is what the page before said")
+    return int(after), int(upto)
+
+
+def _shown(row: Row, table: Table) -> dict[str, Any]:
+    """A row of the index as a list shows it."""
+    hidden = ("key", "segment", "offset", "length")
+    shown = {name: value for name, value in row.items() if name not in hidden}
+    shown["at"] = clock.iso(clock.from_millis(int(row["at"] * 1000)))
+    return shown
+
+
+def _json(raw: bytes) -> Any:
+    """An event as JSON, or as text where it is none."""
+    try:
+        return codec.loads(raw) if raw else None
     except Refused:
-        event = letter.event.decode("utf-8", "replace")
+        return raw.decode("utf-8", "replace")
+
+
+def _full(row: Row, table: Table, payload: bytes | FormatError) -> dict[str, Any]:
+    """A row with everything that is kept of it; `damaged` says why where that cannot be read."""
+    shown = _shown(row, table)
+    if isinstance(payload, FormatError):
+        return {**shown, "event": None, "damaged": str(payload)}
+    if table is REFUSED:
+        refused = unpack_refused(payload)
+        text = refused.event.decode("utf-8", "replace")
+        event = _json(refused.event) if refused.size == len(refused.event) else text
+        return {**shown, "size": refused.size, "protocol": refused.protocol, "type": refused.kind, "event": event}
+    dead = unpack_dead(payload)
     return {
-        "id": row["id"],
-        "destination": row["destination"],
-        "source": row["source"],
-        "number": row["number"],
-        "message_id": letter.message_id,
-        "at": clock.iso(clock.from_millis(int(row["at"] * 1000))),
-        "status": row["status"],
-        "reason": row["reason"],
-        "attempts": letter.attempts,
-        "event": event,
-        "request": letter.request,
-        "answer": letter.answer,
+        **shown,
+        "attempts": dead.attempts,
+        "event": _json(dead.event),
+        "options": codec.loads(dead.options) if dead.options else {},
+        "request": dead.request,
+        "answer": dead.answer,
     }
 
 
-def _dead_retry(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    """Put dead letters back among the exceptions of their destination, as they were to be sent."""
-    state = engine.ledger.state
-    if args.get("all"):
-        rows = state.dead(args.get("destination"), None, 1_000_000)
-        idents = [row["id"] for row in rows]
-    else:
-        idents = [int(i) for i in args.get("ids", [])]
-    retried, missing = 0, []
-    for ident in idents:
-        row = state.dead_row(ident)
-        courier = engine.couriers.get(row["destination"]) if row else None
-        if row is None or courier is None:
-            missing.append(ident)
-            continue
-        letter = engine.ledger.letters.read(row["segment"], row["offset"], row["length"])
-        if not letter.event:
-            missing.append(ident)
-            continue
-        now = engine.clock.now().timestamp()
-        again = ExceptionRow(
-            row["destination"], row["number"], row["child"], int.from_bytes(row["key"], "little"), "aside",
-            row["source"], first_at=now, next_at=now, paused=courier.pause.total(), reason="retried by hand",
-        )  # fmt: skip
-        if again in courier.chains:
-            missing.append(ident)
-            continue
-        engine.ledger.changes.statements.append(("DELETE FROM dead WHERE id=?", (ident,)))
-        engine.ledger.keep(again, letter.event, codec.loads(letter.options) if letter.options else {})
-        engine.ledger.add(row["destination"], "revived")
-        engine.ledger.dirty.add(row["destination"])
-        courier.revive(again)
-        retried += 1
-    return {"retried": retried, "not_found": missing}
+def _payloads(engine: Engine, table: Table, rows: Sequence[Row]) -> list[bytes | FormatError]:
+    files = engine.ledger.letters if table is DEAD else engine.ledger.refusals
+    return files.read_all([place(row) for row in rows])
 
 
-def _refused(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    rows = engine.ledger.state.refused(args.get("source"), _limit(args))
-    for row in rows:
-        row["at"] = clock.iso(clock.from_millis(row["at"]))
-        row["event"] = _stored(engine, row.pop("position"), row.pop("place"))
-    return {"refused": rows}
+async def _list(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
+    """A page, newest first; refused events with the first part of what was received."""
+    before, limit = args.get("cursor"), _limit(args)
+    if before and not str(before).isdigit():
+        raise Fixable("cursor is what the page before said")
+    wanted = _filter(args, table)
+
+    def read() -> list[dict[str, Any]]:
+        rows = engine.ledger.index.latest(table, wanted, int(before) if before else None, limit)
+        if table is DEAD:
+            return [_shown(row, table) for row in rows]
+        return [_excerpt(row, payload) for row, payload in zip(rows, _payloads(engine, table, rows), strict=True)]
+
+    rows = await asyncio.to_thread(read)
+    return {table.name: rows, "cursor": rows[-1][table.key] if len(rows) == limit else None}
 
 
-def _stored(engine: Engine, position: int, place: int) -> str | None:
-    """The first part of a refused event as received; None where the log has let it go."""
-    try:
-        records = engine.reader.read(position, 1)
-    except FormatError:
-        return None
-    if not records or records[0].position != position:
-        return None
-    record = records[0]
-    envelope = _envelope(record.envelope)
-    try:
-        units = PROTOCOLS[envelope.protocol].split(envelope, record.body)
-    except Refused:
-        units = []
-    raw = units[place].raw if place < len(units) else record.body
-    return raw[:SHOWN].decode("utf-8", "replace")
+def _excerpt(row: Row, payload: bytes | FormatError) -> dict[str, Any]:
+    event = None
+    if not isinstance(payload, FormatError):
+        event = unpack_refused(payload).event[:SHOWN].decode("utf-8", "replace")
+    return {**_shown(row, REFUSED), "event": event}
 
 
-VERBS = {
-    "dead.list": _dead_list, "dead.show": _dead_show, "dead.retry": _dead_retry, "refused.list": _refused,
-}
+async def _summary(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
+    """How many there are, by destination and class or by source and code."""
+    found = await asyncio.to_thread(engine.ledger.index.summary, table, _filter(args, table))
+    counts: dict[str, dict[str, int]] = {}
+    for (first, second), n in sorted(found.items()):
+        counts.setdefault(first, {})[second] = n
+    return {"total": sum(found.values()), f"{table.groups[0]}s": counts}
+
+
+async def _show(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
+    key = _key(args, table)
+
+    def read() -> dict[str, Any] | None:
+        rows = engine.ledger.index.some(table, [key])
+        return _full(rows[0], table, _payloads(engine, table, rows)[0]) if rows else None
+
+    found = await asyncio.to_thread(read)
+    if found is None:
+        raise Fixable(f"there is no dead letter {key}" if table is DEAD else f"there is no refused event {key}")
+    return found
+
+
+async def _export(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
+    """A page of whole letters, oldest first, bounded in bytes."""
+    wanted, limit = _filter(args, table), _limit(args)
+
+    def read() -> dict[str, Any]:
+        after, upto = _span(engine, args, table)
+        rows = engine.ledger.index.after(table, wanted, after, upto, limit)
+        kept, size = 0, 0
+        for row in rows:
+            kept, size = kept + 1, size + row["length"]
+            if size >= PAGE_BYTES:
+                break
+        more = kept < len(rows) or len(rows) == limit
+        rows = rows[:kept]
+        letters = [_full(row, table, p) for row, p in zip(rows, _payloads(engine, table, rows), strict=True)]
+        return {table.name: letters, "cursor": f"{rows[-1][table.key]}-{upto}" if more else None}
+
+    return await asyncio.to_thread(read)
+
+
+async def _dead_retry(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
+    """Try letters again; {retried, left: [{id, reason}], not_found, cursor, full}.
+
+    `cursor` is where to go on, None at the end; `full` names the destination that has no room just
+    now for more, and then the cursor stands before its letters.
+    """
+    retransform = bool(args.get("retransform"))
+    answer: dict[str, Any] = {"retried": 0, "left": [], "full": None}
+
+    async def work(rows: list[Row]) -> int:
+        found = await retry(engine, rows, retransform=retransform)
+        answer["retried"] += found.retried
+        answer["left"] += [{"id": ident, "reason": reason} for ident, reason in found.left]
+        answer["full"] = found.full or None
+        if found.full and args.get("ids"):
+            reason = f"{found.full} has too many events put aside just now"
+            answer["left"] += [{"id": row["id"], "reason": reason} for row in rows[found.done :]]
+        return found.done
+
+    rest = await _walk(engine, args, DEAD, work)
+    return {**answer, **rest}
+
+
+async def _discard(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
+    """Give letters up for good; {discarded, not_found, cursor}. They stay counted as dead."""
+    count = 0
+
+    async def work(rows: list[Row]) -> int:
+        nonlocal count
+        engine.retention.remove(table, rows, "discarded")
+        await engine.retention.written()
+        count += len(rows)
+        return len(rows)
+
+    rest = await _walk(engine, args, table, work)
+    return {"discarded": count, **rest}
+
+
+async def _walk(
+    engine: Engine, args: dict[str, Any], table: Table, work: Callable[[list[Row]], Awaitable[int]]
+) -> dict[str, Any]:
+    """Hand the letters meant to `work`, a slice at a time, for some seconds; {not_found, cursor}.
+
+    `work` says how many of a slice it dealt with; fewer than all end the walk before the next one.
+    """
+    index, given = engine.ledger.index, args.get("ids")
+    if given is not None:
+        keys = [_key({"id": key}, table) for key in given]
+        if len(keys) > MOST:
+            raise Fixable(f"at most {MOST} ids at once")
+        async with engine.retention.alone():
+            rows = await asyncio.to_thread(index.some, table, keys)
+            await work(rows)
+        known = {row[table.key] for row in rows}
+        return {"not_found": [key for key in keys if key not in known], "cursor": None}
+    wanted, left = _filter(args, table), int(args.get("limit") or MOST)
+    if not args.get("all") and wanted == Filter():
+        raise Fixable("say which: ids, a filter, or all")
+    after, upto = await asyncio.to_thread(_span, engine, args, table)
+    until = asyncio.get_running_loop().time() + SECONDS
+    while left > 0 and asyncio.get_running_loop().time() < until:
+        async with engine.retention.alone():
+            rows = await asyncio.to_thread(index.after, table, wanted, after, upto, min(SLICE, left))
+            done = await work(rows)
+        if not rows:
+            return {"not_found": [], "cursor": None}
+        left -= done
+        after = rows[done - 1][table.key] if done else after
+        if done < len(rows):
+            break
+    return {"not_found": [], "cursor": f"{after}-{upto}"}
+
+
+_Shared = Callable[["Engine", dict[str, Any], Table], Awaitable[dict[str, Any]]]
+_Verb = Callable[["Engine", dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+def _about(table: Table, verb: _Shared) -> _Verb:
+    async def call(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
+        return await verb(engine, args, table)
+
+    return call
+
+
+VERBS: dict[str, _Verb] = {
+    f"{table.name}.{name}": _about(table, verb)
+    for table in (DEAD, REFUSED)
+    for name, verb in (
+        ("list", _list), ("summary", _summary), ("show", _show), ("export", _export), ("discard", _discard),
+    )
+} | {"dead.retry": _dead_retry}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, MutableMapping
 from dataplane.config.model import Config
 from dataplane.deliver.courier import Courier, Plan
 from dataplane.deliver.lanes import LANES
-from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.ledger import COUNTED, Ledger
 from dataplane.deliver.state import DestinationRow
 from turnout.errors import ConfigError
 
@@ -51,7 +51,7 @@ def rename_and_remove(
         if not old or (old not in stored and old not in couriers) or ident in stored or ident in couriers:
             continue
         ledger.changes.rename(old, ident)
-        for what in ("delivered", "filtered", "dead", "born", "revived"):
+        for what in COUNTED:
             if (old, what) in ledger.counts:
                 ledger.counts[ident, what] = ledger.counts.pop((old, what))
         ledger.renamed(old, ident)

@@ -14,6 +14,44 @@ from turnout.errors import FormatError
 
 __all__ = ["STEPS", "migrate"]
 
+_COUNTED = """
+CREATE TABLE {t}_count (
+    {a} TEXT NOT NULL, {b} TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY ({a}, {b})
+) WITHOUT ROWID;
+CREATE TABLE {t}_segment (segment INTEGER PRIMARY KEY, letters INTEGER NOT NULL, bytes INTEGER NOT NULL);
+INSERT INTO {t}_count SELECT {a}, {b}, count(*) FROM {t} GROUP BY 1, 2;
+INSERT INTO {t}_segment SELECT segment, count(*), sum(length) FROM {t} GROUP BY 1;
+CREATE TRIGGER {t}_added AFTER INSERT ON {t} BEGIN
+    INSERT INTO {t}_count VALUES (new.{a}, new.{b}, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+    INSERT INTO {t}_segment VALUES (new.segment, 1, new.length)
+        ON CONFLICT DO UPDATE SET letters = letters + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER {t}_removed AFTER DELETE ON {t} BEGIN
+    UPDATE {t}_count SET n = n - 1 WHERE {a} = old.{a} AND {b} = old.{b};
+    UPDATE {t}_segment SET letters = letters - 1, bytes = bytes - old.length WHERE segment = old.segment;
+    DELETE FROM {t}_segment WHERE segment = old.segment AND letters = 0;
+END;
+CREATE TRIGGER {t}_renamed AFTER UPDATE OF {a} ON {t} BEGIN
+    UPDATE {t}_count SET n = n - 1 WHERE {a} = old.{a} AND {b} = old.{b};
+    INSERT INTO {t}_count VALUES (new.{a}, new.{b}, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER {t}_moved AFTER UPDATE OF segment ON {t} BEGIN
+    UPDATE {t}_segment SET letters = letters - 1, bytes = bytes - old.length WHERE segment = old.segment;
+    DELETE FROM {t}_segment WHERE segment = old.segment AND letters = 0;
+    INSERT INTO {t}_segment VALUES (new.segment, 1, new.length)
+        ON CONFLICT DO UPDATE SET letters = letters + 1, bytes = bytes + excluded.bytes;
+END;
+"""
+"""How many rows table {t} has by columns {a} and {b}, and how many bytes by segment.
+
+Kept by triggers, so that they change with the rows and neither a start nor /metrics counts a million.
+"""
+
+
+def _counted(table: str, first: str, second: str) -> str:
+    return _COUNTED.replace("{t}", table).replace("{a}", first).replace("{b}", second)
+
+
 STEPS: tuple[str, ...] = (
     """
 CREATE TABLE destination (
@@ -57,6 +95,37 @@ CREATE TABLE replay (
 );
 ALTER TABLE dead ADD COLUMN replay INTEGER;
 """,
+    "".join(("""
+ALTER TABLE exception ADD COLUMN parts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead ADD COLUMN class TEXT NOT NULL DEFAULT '';
+ALTER TABLE dead ADD COLUMN event TEXT NOT NULL DEFAULT '';
+ALTER TABLE dead ADD COLUMN message_id TEXT NOT NULL DEFAULT '';
+UPDATE dead SET class = CASE
+    WHEN reason LIKE 'gave up after %' THEN 'expired'
+    WHEN status IN (401, 403, 407) THEN 'refused_credentials'
+    WHEN status > 0 THEN 'rejected'
+    WHEN reason LIKE 'cannot be sent: %' THEN 'unsendable'
+    WHEN reason LIKE 'adapter error: %' OR reason LIKE '%: adapter failed: %' THEN 'adapter'
+    WHEN reason LIKE '%: a private address; %' THEN 'blocked'
+    WHEN reason LIKE 'the stored event cannot be read%' OR reason LIKE 'the payload of %' THEN 'lost'
+    WHEN reason LIKE 'the body is not %' OR reason LIKE 'the event is not %' THEN 'unreadable'
+    WHEN reason LIKE '%.py:%' THEN 'script'
+    ELSE 'invalid' END;
+CREATE INDEX dead_by_class ON dead (class, id);
+CREATE INDEX dead_by_message ON dead (message_id);
+CREATE INDEX dead_by_segment ON dead (segment);
+CREATE INDEX dead_by_time ON dead (at);
+ALTER TABLE refused RENAME TO refused_before;
+CREATE TABLE refused (
+    number INTEGER PRIMARY KEY, source TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
+    at REAL NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL
+);
+INSERT INTO refused SELECT number, source, code, message, at / 1000.0, 0, 0, 0 FROM refused_before;
+DROP TABLE refused_before;
+CREATE INDEX refused_by_source ON refused (source, number);
+CREATE INDEX refused_by_segment ON refused (segment);
+CREATE INDEX refused_by_time ON refused (at);
+""", _counted("dead", "destination", "class"), _counted("refused", "source", "code"))),
 )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.exchange import Sent
+from dataplane.deliver.failure import EXPIRED
 from dataplane.deliver.journal import Origin
-from dataplane.deliver.lanes import Entry
+from dataplane.deliver.lanes import Entry, Part
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.pausing import Pause
 from dataplane.deliver.retry import delay
@@ -89,12 +90,14 @@ class Settler:
         return ExceptionRow(
             self.id, entry.number, child, entry.key, "tried", entry.source,
             attempts=1 if tried else 0, first_at=now, next_at=now + wait, paused=self.pause.total(),
-            reason=verdict.reason,
+            reason=verdict.reason, parts=len(entry.parts),
         )  # fmt: skip
 
     def final(
-        self, entry: Entry, child: int, raw: bytes, options: Mapping[str, Any], one: Sent, *, attempts: int
+        self, entry: Entry, child: int, raw: bytes, options: Mapping[str, Any], one: Sent, *,
+        attempts: int, parts: int = 0,
     ) -> None:
+        """A verdict that ends it; `parts` is how many outputs its event had, where the entry does not say."""
         verdict = one.verdict
         if verdict.outcome is Outcome.FILTERED:
             self.ledger.reasons[self.id, verdict.reason] += 1
@@ -102,7 +105,8 @@ class Settler:
         elif verdict.outcome is Outcome.DEAD:
             self.ledger.bury(
                 self.replay.target if self.replay else self.id, entry, child, raw, options,
-                one=one, attempts=attempts, secrets=self.secrets, replay=self.replay.id if self.replay else None,
+                one=one, attempts=attempts, parts=parts, secrets=self.secrets,
+                replay=self.replay.id if self.replay else None,
             )  # fmt: skip
         self.ledger.add(self.id, verdict.outcome.value)
 
@@ -117,10 +121,10 @@ class Settler:
         age = now - row.first_at - (self.pause.total() - row.paused)
         if not one.verdict.final and age > self.delivery.retry_for.total_seconds():
             hours = self.delivery.retry_for.total_seconds() / 3600
-            verdict = dead(f"gave up after {hours:g} h: {one.verdict.reason}", one.verdict.status)
+            verdict = dead(f"{EXPIRED}{hours:g} h: {one.verdict.reason}", one.verdict.status)
             one = Sent(verdict, one.request, one.response)
         if one.verdict.final:
-            self.final(entry, row.child, raw, options, one, attempts=row.attempts)
+            self.final(entry, row.child, raw, options, one, attempts=row.attempts, parts=row.parts)
             self.chains.remove(row)
             self.ledger.changes.drop(row)
             return
@@ -131,6 +135,29 @@ class Settler:
         else:
             self.chains.again(row)
         self.ledger.changes.touch(row)
+
+    def revive(self, entry: Entry, mine: Sequence[tuple[int, Part]], parts: int, *, adopted: bool) -> None:
+        """A dead letter is tried again, as the outputs `mine` (child and part) of the `parts` of its event.
+
+        Each stands alone, out of its user's order: the user went on long ago. A letter that is `adopted`
+        died in a replay, so this destination never counted it as dead.
+        """
+        if not adopted:
+            self.ledger.add(self.id, "revived")
+        if born := len(mine) - (not adopted):
+            self.ledger.add(self.id, "born", born)
+        now = self._clock.now().timestamp()
+        for child, (raw, options, decided) in mine:
+            if decided is not None:
+                self.final(entry, child, raw, options, Sent(decided), attempts=0, parts=parts)
+                continue
+            row = ExceptionRow(
+                self.id, entry.number, child, entry.key, "aside", entry.source, first_at=now, next_at=now,
+                paused=self.pause.total(), reason="retried by hand", parts=parts,
+            )  # fmt: skip
+            self.ledger.keep(row, raw, options)
+            self.chains.add(row)
+        self.ledger.dirty.add(self.id)
 
     def _turn(self, row: ExceptionRow, entry: Entry, rows: Sequence[Sent]) -> None:
         """A reference had its turn: its outputs get verdicts, or become rows of their own."""

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataplane.deliver.schema import migrate
+from dataplane.deliver.segments import Place
 
-__all__ = ["Changes", "DestinationRow", "ExceptionRow", "State"]
-
-REFUSED_KEPT = 100_000
+__all__ = ["Changes", "DestinationRow", "ExceptionRow", "Places", "State"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +50,52 @@ class ExceptionRow:
     next_at: float = 0.0
     paused: float = 0.0
     reason: str = ""
+    parts: int = 0
+
+
+class Places(NamedTuple):
+    """Where the payloads of one commit stand, in the order of its lists."""
+
+    dead: list[Place]
+    refused: list[Place]
+    moved: list[Place]
+
+
+NOWHERE = Places([], [], [])
 
 
 @dataclass(slots=True)
 class Changes:
-    """What one commit writes. `dead` are `(row, payload)` pairs whose payload goes to a segment,
-    `places` where they are once they are there."""
+    """What one commit writes.
+
+    `dead` and `refused` are pairs of an index row and a payload, which goes to a segment; `moved` are
+    `(table, key, payload)` of letters that leave a sparse segment. `places` says where they all are once
+    they are there.
+    """
 
     destinations: list[DestinationRow] = field(default_factory=list)
     statements: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
     dead: list[tuple[tuple[Any, ...], bytes]] = field(default_factory=list)
-    refused: Sequence[tuple[Any, ...]] = ()
+    refused: list[tuple[tuple[Any, ...], bytes]] = field(default_factory=list)
+    moved: list[tuple[str, int, bytes]] = field(default_factory=list)
     counts: list[tuple[str, str, str, int]] = field(default_factory=list)
     counted: int = 0
-    places: list[tuple[int, int, int]] | None = None
+    places: Places | None = None
 
     @property
     def empty(self) -> bool:
         """True where it holds nothing but places of cursors, which the next one holds again."""
-        return not (self.statements or self.dead or self.refused or self.counted)
+        return not (self.statements or self.dead or self.refused or self.moved or self.counted)
 
     def put(self, row: ExceptionRow, payload: bytes | None, options: bytes | None) -> None:
         """Store an exception whole."""
         self.statements.append((
-            "INSERT OR REPLACE INTO exception VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO exception (destination, number, child, key, kind, source, attempts,"
+            " first_at, next_at, paused, reason, payload, options, parts) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 row.destination, row.number, row.child, row.key.to_bytes(8, "little"), row.kind,
                 row.source, row.attempts, row.first_at, row.next_at, row.paused, row.reason,
-                payload, options,
+                payload, options, row.parts,
             ),
         ))  # fmt: skip
 
@@ -135,8 +152,8 @@ class State:
         self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._reader.execute("PRAGMA query_only=ON")
 
-    def commit(self, changes: Changes, dead: Sequence[tuple[int, int, int]]) -> None:
-        """Write everything in one transaction; `dead` says where each dead letter's payload stands."""
+    def commit(self, changes: Changes, places: Places = NOWHERE) -> None:
+        """Write everything in one transaction; `places` says where the payloads stand."""
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         try:
@@ -147,17 +164,18 @@ class State:
                 [(r.id, r.position, r.cursors.tobytes(), r.paused) for r in changes.destinations],
             )
             db.executemany(
-                "INSERT INTO dead (destination, source, number, child, key, at, status, reason, replay,"
-                " segment, offset, length) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                [(*row, *where) for (row, _), where in zip(changes.dead, dead, strict=True)],
+                "INSERT INTO dead (destination, source, number, child, key, at, status, reason, replay, class, event,"
+                " message_id, segment, offset, length) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                [(*row, *where) for (row, _), where in zip(changes.dead, places.dead, strict=True)],
             )
-            if changes.refused:
-                db.executemany("INSERT OR REPLACE INTO refused VALUES (?,?,?,?,?,?,?)", changes.refused)
-                db.execute(
-                    "DELETE FROM refused WHERE number <="
-                    " (SELECT number FROM refused ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                    (REFUSED_KEPT,),
-                )
+            # A number that is there already was read again after a crash: it is the same event.
+            db.executemany(
+                "INSERT INTO refused VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+                [(*row, *where) for (row, _), where in zip(changes.refused, places.refused, strict=True)],
+            )
+            for (table, key, _), where in zip(changes.moved, places.moved, strict=True):
+                sql = "UPDATE {} SET segment=?, offset=?, length=? WHERE {}=?"
+                db.execute(sql.format(table, "id" if table == "dead" else "number"), (*where, key))
             db.executemany("INSERT OR REPLACE INTO count VALUES (?,?,?,?)", changes.counts)
             if changes.counted:
                 db.execute("INSERT OR REPLACE INTO fact VALUES ('counted', ?)", (changes.counted,))
@@ -189,7 +207,7 @@ class State:
         """A destination's exceptions by number, without payloads."""
         rows = self._db.execute(
             "SELECT destination, number, child, key, kind, source, attempts, first_at, next_at, paused,"
-            " reason FROM exception WHERE destination=? ORDER BY number, child",
+            " reason, parts FROM exception WHERE destination=? ORDER BY number, child",
             (destination,),
         )
         for row in rows.fetchall():
@@ -213,31 +231,10 @@ class State:
         row = self._db.execute("SELECT value FROM fact WHERE name='counted'").fetchone()
         return int(row[0]) if row else 0
 
-    def dead(self, destination: str | None, before: int | None, limit: int) -> list[dict[str, Any]]:
-        """Dead letters, newest first, without payload; `before` is the last id of the page before."""
-        cursor = self._reader.execute(
-            "SELECT id, destination, source, number, child, at, status, reason, replay FROM dead"
-            " WHERE (?1 IS NULL OR destination=?1) AND (?2 IS NULL OR id<?2) ORDER BY id DESC LIMIT ?3",
-            (destination, before, limit),
-        )
-        names = [c[0] for c in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-    def dead_row(self, ident: int) -> dict[str, Any] | None:
-        """One dead letter's index row, with where its payload stands."""
-        cursor = self._reader.execute("SELECT * FROM dead WHERE id=?", (ident,))
-        row = cursor.fetchone()
-        return None if row is None else dict(zip([c[0] for c in cursor.description], row, strict=True))
-
-    def refused(self, source: str | None, limit: int) -> list[dict[str, Any]]:
-        """Refused events, newest first."""
-        cursor = self._reader.execute(
-            "SELECT number, source, code, message, at, position, place FROM refused"
-            " WHERE (?1 IS NULL OR source=?1) ORDER BY number DESC LIMIT ?2",
-            (source, limit),
-        )
-        names = [c[0] for c in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    def kept(self) -> dict[tuple[str, str], int]:
+        """Dead letters there are now, by destination and class."""
+        rows = self._reader.execute("SELECT destination, class, n FROM dead_count WHERE n>0")
+        return {(r[0], r[1]): r[2] for r in rows.fetchall()}
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a query of a topic that has a file of its own; it can only read."""

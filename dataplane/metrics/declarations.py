@@ -117,6 +117,26 @@ METRICS: tuple[Metric, ...] = (
         "Any dead: `turnout dead list --destination NAME`.",
     ),
     Metric(
+        "turnout_dead_total", "counter", ("destination", "class"), "events",
+        "Events given up since the pipeline started, by error class (docs/dead-letters.md).",
+        "rejected: see what the tool answered with `turnout dead show`. script: mend it, then `turnout dead retry`.",
+    ),
+    Metric(
+        "turnout_dead_letters", "gauge", ("destination", "class"), "letters",
+        "Dead letters that are kept now: not retried, not discarded, not dropped.",
+        "Above none: `turnout dead summary`; look at one of each class, then retry or discard them.",
+    ),
+    Metric(
+        "turnout_letters_dropped_total", "counter", ("kind", "reason"), "letters",
+        "Letters dropped; kind is dead or refused, reason is age, bytes or damaged.",
+        "dead by bytes: raise dead_letters.max_bytes, or retry or discard sooner. damaged: look at the disk.",
+    ),
+    Metric(
+        "turnout_letters_bytes", "gauge", ("kind",), "bytes",
+        "Size of the files of dead letters (dead) and refused events (refused).",
+        "Near dead_letters.max_bytes or refused.max_bytes: the oldest are dropped next.",
+    ),
+    Metric(
         "turnout_born_total", "counter", ("destination",), "events",
         "Events made by transformations beyond one per input.",
         "None; it keeps the sums of events whole.",

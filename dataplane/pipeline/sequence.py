@@ -7,8 +7,8 @@ so that a reader far behind finds the same events under the same numbers.
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -38,15 +38,16 @@ _RESULT = {0: "unique", DUPLICATE: "duplicate", REFUSED: "refused"}
 
 
 class RefusedEvent(NamedTuple):
-    """An event the gateway took in a request but refused; its bytes stay in the log."""
+    """An event the gateway took in a request but refused; `raw` as received, `received_at` in Unix ms."""
 
     number: int
     source: str
     code: str
     message: str
     received_at: int
-    position: int
-    place: int
+    raw: bytes
+    protocol: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,8 @@ class Sequencer:
             unit = units[index] if index < len(units) else None
             if marks[mark] & MARKED_REFUSED or unit is None:
                 entries.append(ENTRY.pack(REFUSED, bytes(16), key, 0, 0))
-                self._refuse(envelope, record.position, number, index)
+                self._refuse(envelope, number, index, record.body if unit is None else unit.raw)
+                self.counts[source, "refused"] += 1
                 continue
             event = Sequenced(number, key, unit.raw, received, secret)
             digest = blake2b(prefix + event.message_id.encode("utf-8", "replace"), key=secret, digest_size=16)
@@ -211,12 +213,11 @@ class Sequencer:
         self.counts[source, "unique"] += unique
         return Block(first, record.position, record.end, record.count, b"".join(entries))
 
-    def _refuse(self, envelope: Envelope, position: int, number: int, index: int) -> None:
+    def _refuse(self, envelope: Envelope, number: int, index: int, raw: bytes) -> None:
         code, message = envelope.refused.get(index, ("unreadable", "the stored event cannot be read"))
-        self.counts[envelope.source, "refused"] += 1
-        self.refused.append(
-            RefusedEvent(number, envelope.source, code, message, envelope.received_at, position, index)
-        )
+        self.refused.append(RefusedEvent(
+            number, envelope.source, code, message, envelope.received_at, raw, envelope.protocol, envelope.kind,
+        ))  # fmt: skip
 
     def _open(self, record: Record) -> tuple[_Received, list[Unit]]:
         received = _received(record.envelope)
@@ -287,13 +288,48 @@ class Sequencer:
                 self.counts["", "damaged"] += block.count
 
     def recount(self, number: int) -> Counter[tuple[str, str]]:
-        """Counts per source of the events from `number` on, from the sidecar."""
+        """Counts per source of the events from `number` on, from the sidecar.
+
+        Refused ones are said again: the books that were to keep them were not written.
+        """
         found: Counter[tuple[str, str]] = Counter()
         for block, record in self._records(number):
-            source = _envelope(record.envelope).source
+            envelope = _envelope(record.envelope)
+            units: list[Unit] | None = None
             for index, (flags, *_) in enumerate(block):
-                if block.first + index >= number:
-                    found[source, _RESULT[flags]] += 1
+                if block.first + index < number:
+                    continue
+                found[envelope.source, _RESULT[flags]] += 1
+                if flags & REFUSED:
+                    units = self._open(record)[1] if units is None else units
+                    raw = units[index].raw if index < len(units) else record.body
+                    self._refuse(envelope, block.first + index, index, raw)
+        return found
+
+    def pick(self, numbers: Sequence[int]) -> dict[int, Sequenced]:
+        """Unique events by their numbers, which ascend; those the log has let go of are left out."""
+        found: dict[int, Sequenced] = {}
+        wanted = deque(numbers)
+        if not wanted:
+            return found
+        for block in self.sidecar.blocks(wanted[0]):
+            while wanted and wanted[0] < block.first:
+                wanted.popleft()
+            if not wanted:
+                break
+            end = block.first + block.count
+            if wanted[0] >= end:
+                continue
+            records = self._reader.read(block.position, 1) if block.position >= self._reader.floor else ()
+            held = records[0] if records and records[0].position == block.position else None
+            received, units = self._open(held) if held is not None else (None, [])
+            entries = list(block)
+            while wanted and wanted[0] < end:
+                number = wanted.popleft()
+                flags, _, key, offset, length = entries[number - block.first]
+                if held is not None and received is not None and not flags:
+                    raw = held.body[offset : offset + length] if length else units[number - block.first].raw
+                    found[number] = Sequenced(number, key, raw, received, self._secret)
         return found
 
     def close(self) -> None:

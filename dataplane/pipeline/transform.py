@@ -11,7 +11,10 @@ from transformations.base import Item, Outputs, Runner, Script
 from turnout import codec
 from turnout.verdict import Verdict, dead, filtered
 
-__all__ = ["Part", "metadata", "run_chain"]
+__all__ = ["SCRIPT", "Part", "metadata", "run_chain"]
+
+SCRIPT = "script "
+"""Starts the reason of an event that a transformation failed on; what follows says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ async def run_chain(
                 elif isinstance(result, Outputs):
                     made[i].extend(Part(raw) for raw in result.events)
                 else:
-                    made[i].append(Part(part.raw, dead(result.reason)))
+                    made[i].append(Part(part.raw, dead(f"{SCRIPT}{result.reason}")))
             if not made[i]:
                 made[i].append(Part(b"", filtered(f"dropped by {script.name}")))
         parts = made

@@ -41,7 +41,7 @@ def state(tmp_path: Path) -> Iterator[State]:
 def keep(archive: Archive, state: State, segment: Segment) -> None:
     changes = Changes()
     archive.keep(segment, changes)
-    state.commit(changes, [])
+    state.commit(changes)
 
 
 def test_events_come_back_as_they_were_received(tmp_path: Path, state: State) -> None:
@@ -112,11 +112,11 @@ def test_a_rename_takes_the_archive_along_and_a_forgotten_segment_is_not_read(tm
     keep(archive, state, segment)
     changes = Changes()
     changes.rename("hook", "crm")
-    state.commit(changes, [])
+    state.commit(changes)
     assert [e.number for e in archive.events("crm")] == [1]
     changes = Changes()
     archive.forget(segment, changes)
-    state.commit(changes, [])
+    state.commit(changes)
     archive.drop(segment)
     assert list(archive.events("crm")) == []
     assert list((tmp_path / "archive").iterdir()) == []

@@ -63,7 +63,7 @@ async def test_a_chain_drops_splits_and_kills(plant: Plant, server: Server) -> N
     await asyncio.sleep(0.3)
     letter = (await plant.engine.call("dead.list", {}))["dead"][0]
     shown = await plant.engine.call("dead.show", {"id": letter["id"]})
-    assert shown["reason"] == "drop:1: KeyError: 'n'"
+    assert shown["reason"] == "script drop:1: KeyError: 'n'"
     assert shown["event"]["messageId"] == "ann-5"
     assert shown["request"] is None
     balanced(plant)

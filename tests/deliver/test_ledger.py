@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dataplane.clock import SystemClock
 from dataplane.deliver.exchange import Sent
+from dataplane.deliver.index import DEAD, Filter
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
 from turnout.verdict import dead
@@ -38,7 +39,7 @@ async def test_concurrent_and_cancelled_commits_write_each_change_once(tmp_path:
     await asyncio.sleep(0.05)
     held.set()
     assert all(await asyncio.gather(*rest))
-    assert [row["number"] for row in ledger.state.dead(None, None, 10)] == [2, 1]
+    assert [row["number"] for row in ledger.index.latest(DEAD, Filter(), None, 10)] == [2, 1]
     ledger.close()
 
 
@@ -58,7 +59,7 @@ async def test_what_cannot_be_written_is_kept_and_written_later(tmp_path: Path) 
     bury(ledger, 2)
     assert await ledger.commit(lambda _: [], disk)
     assert not ledger.stuck
-    assert sorted(row["number"] for row in ledger.state.dead(None, None, 10)) == [1, 2]
+    assert sorted(row["number"] for row in ledger.index.latest(DEAD, Filter(), None, 10)) == [1, 2]
     ledger.close()
 
 

@@ -1,4 +1,4 @@
-"""Commands about events at the gateway: `send`, `refused`."""
+"""Commands about events at the gateway: `send`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from dataplane.cli.options import CONFIG, AsJson, ConfigFile, Limit, Socket
+from dataplane.cli.options import CONFIG, AsJson, ConfigFile, Socket
 
 __all__ = ["add"]
 
@@ -25,20 +25,6 @@ def send(
     command.send(config, socket, file, source, as_json=json)
 
 
-def refused(
-    source: Annotated[str, typer.Option("--source", "-s", help="Only this source.")] = "",
-    limit: Limit = 50,
-    config: ConfigFile = CONFIG,
-    socket: Socket = None,
-    json: AsJson = False,
-) -> None:
-    """List events that the gateway did not take, with the reason."""
-    from dataplane.cli import events as command
-
-    command.refused(config, socket, source, limit, as_json=json)
-
-
 def add(app: typer.Typer) -> None:
     """Declare them."""
-    for command in (send, refused):
-        app.command()(command)
+    app.command()(send)
