@@ -30,6 +30,8 @@ __all__ = ["VERBS"]
 READING = 2.0
 """Seconds a dry run reads before it answers with what it has and where to go on."""
 SAMPLE = 5
+TRIED = 50
+"""Events that are taken through the transformations to find a sample of those that are sent."""
 
 
 def _ident(args: dict[str, Any]) -> int:
@@ -140,7 +142,7 @@ async def _rehearsed(
     courier, _ = engine.replays.courier(row)
     at = clock.iso(clock.from_millis(int(row.at * 1000)))
     routes: Counter[str] = Counter()
-    sample: list[dict[str, Any]] = []
+    tried: list[dict[str, Any]] = []
     try:
         for event in events:
             decision = dispatch.routed(courier, bytes(event.head.integrations), event.kind, event.source)
@@ -150,12 +152,17 @@ async def _rehearsed(
                 routes[f"filtered: {decision.reason}"] += 1
             else:
                 routes["send"] += 1
-                if len(sample) < most:
+                if sum(map(_sent, tried)) < most and len(tried) < TRIED:
                     event.enriched = marked(event.enriched, row.id, at)
-                    sample.append(await _would(engine, courier, event))
+                    tried.append(await _would(engine, courier, event))
     finally:
         await courier.stop(asyncio.get_running_loop().time())
-    return dict(routes), sample
+    tried.sort(key=_sent, reverse=True)
+    return dict(routes), tried[:most]
+
+
+def _sent(shown: dict[str, Any]) -> bool:
+    return any(part["verdict"] == "send" for part in shown["parts"])
 
 
 async def _would(engine: Engine, courier: Courier, event: Sequenced) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class Replaying:
                 return
             for entry in made[0]:
                 self.courier.offer(self._marked(entry))
+            self.courier.advance(group[-1].number + 1)  # what lies between was not chosen
             self.courier.pump()
             await asyncio.sleep(len(made[0]) / self.rate)
 

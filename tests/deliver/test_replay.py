@@ -162,6 +162,7 @@ async def test_into_a_file(delivered: Plant, tmp_path: Path, server: Server) -> 
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert per_user(lines) == {"ann": list(range(6))}
     assert lines[0]["receivedAt"]
+    assert path.read_text().count('"context"') == 6
     assert lines[0]["context"]["turnout"]["replay"]["id"] == ident
     assert path.stat().st_mode & 0o777 == 0o600
     assert server.taken == []
@@ -263,6 +264,15 @@ async def test_a_dry_run_counts_and_shows_and_sends_nothing(delivered: Plant, se
     assert server.taken == []
     assert hook(delivered) == before
     assert (await delivered.engine.call("replay.list", {}))["replays"] == []
+
+
+async def test_a_dry_run_shows_what_is_sent_before_what_is_dropped(plant: Plant, server: Server) -> None:
+    await plant.start(config(server.url, chain="[drop]"))
+    await plant.send(*(event("ann", n) for n in (1, 3, 5, 7, 9, 11, 2)))
+    await plant.until(lambda: len(server.taken) == 1)
+    found = await plant.engine.call("replay.count", {"destination": "hook", "unordered": True})
+    assert [one["message_id"] for one in found["sample"]][:2] == ["ann-2", "ann-1"]
+    assert found["sample"][1]["parts"][0]["reason"] == "dropped by drop"
 
 
 async def test_live_events_pass_a_replay_that_waits(delivered: Plant, server: Server) -> None:
