@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal, Protocol
 
-__all__ = ["Answer", "Failed", "Item", "Library", "Outputs", "Question", "Ran", "Reach", "Runner", "Script"]
+__all__ = ["Answer", "Failed", "Item", "Library", "Outputs", "Question", "Ran", "Reach", "Reaching", "Runner", "Script"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,20 @@ class Library:
 
 
 @dataclass(frozen=True, slots=True)
+class Reaching:
+    """What a script may fetch: hosts (`*.example.com` is every name below), seconds that an answer to GET
+    is kept (0: not at all), and seconds that one fetch may take."""
+
+    hosts: tuple[str, ...] = ()
+    cache: float = 0.0
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """One transformation as it is to be run. Never compiled outside a worker process.
 
-    `timeout` in seconds per batch, `memory` in bytes of the worker's address space; `hosts` are those
-    that it may fetch from, as the config names them.
+    `timeout` in seconds per batch, `memory` in bytes of the worker's address space.
     """
 
     name: str
@@ -36,7 +45,7 @@ class Script:
     timeout: float = 4.0
     memory: int = 256 << 20
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
-    hosts: tuple[str, ...] = ()
+    reach: Reaching = Reaching()
 
     @property
     def version(self) -> str:

@@ -14,13 +14,14 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import orjson
 
 from transformations import replies
 from transformations.base import Failed, Item, Ran, Reach, Script
-from transformations.questions import Questions
+from transformations.questions import Away, Questions
 from transformations.sandbox import wire
 from transformations.sandbox.limits import Layers, available
 from transformations.sandbox.parent import Lost, Worker, Zygote
@@ -181,8 +182,9 @@ class Pool:
         job = _Job(script, self._key(script), items, [None] * len(items), todo, flags)
         started = time.perf_counter()
         while job.todo:
-            async with self._seats.take(suspect=self._suspect(job.key)):
-                await self._step(job)
+            suspect = self._suspect(job.key)
+            async with self._seats.take(suspect=suspect):
+                await self._step(job, partial(self._seats.away, suspect=suspect))
         self._count("transform_seconds", time.perf_counter() - started, script.name)
         results = [ran if ran is not None else Failed("was not run", "crash") for ran in job.results]
         self._count("transform_runs", 1, script.name)
@@ -193,7 +195,7 @@ class Pool:
 
     # ---- one exchange
 
-    async def _step(self, job: _Job) -> None:
+    async def _step(self, job: _Job, away: Away) -> None:
         """Run the next list of a job; what must be tried again goes back to its list."""
         script = job.script
         worker = await self._worker(script)
@@ -206,7 +208,7 @@ class Pool:
             patience += min(script.timeout, wire.LOADING)
             worker.key = job.key
         try:
-            answer = await worker.exchange(request, patience, Questions(script, self._reach))
+            answer = await worker.exchange(request, patience, Questions(script, self._reach, away))
             retire = self._settle(job, chunk, answer)
         except (Lost, wire.Garbled) as error:
             worker.close()
@@ -342,7 +344,7 @@ class Pool:
             return known[1]
         key = (
             script.name, script.file, script.language, script.version, script.timeout, script.memory,
-            tuple(sorted(script.credentials.items())),
+            tuple(sorted(script.credentials.items())), script.reach,
         )
         self._keys[id(script)] = (script, key)
         while len(self._keys) > 4096:

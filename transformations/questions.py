@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import msgspec
@@ -10,6 +13,12 @@ from transformations.base import Answer, Question, Reach, Script
 from transformations.sandbox import wire
 
 __all__ = ["Questions"]
+
+
+Away = Callable[[], AbstractAsyncContextManager[None]]
+"""Leaves the seat of the run while it waits, and takes one again."""
+MOST_WAITING = 60.0
+"""Seconds a run may wait in all; what it asks later is an error."""
 
 
 class _Asked(msgspec.Struct):
@@ -25,10 +34,12 @@ _encode = msgspec.json.Encoder().encode
 class Questions:
     """Those of one run of a script; without `reach` every one is answered with an error."""
 
-    def __init__(self, script: Script, reach: Reach | None) -> None:
+    def __init__(self, script: Script, reach: Reach | None, away: Away = nullcontext) -> None:
         self._script = script
         self._reach = reach
+        self._away = away
         self.count = 0
+        self.waited = 0.0
 
     async def __call__(self, payload: bytes) -> bytes:
         """Answer an ASK payload; raises `wire.Garbled` for what no honest worker sends."""
@@ -41,13 +52,18 @@ class Questions:
         self.count += len(asked)
         if self.count > wire.MAX_ASKS:
             raise wire.Garbled(f"the worker asks more than {wire.MAX_ASKS} times in one run")
-        answers = await self._answers([Question(one.verb, tuple(one.args)) for one in asked])
+        begun = time.monotonic()
+        async with self._away():
+            answers = await self._answers([Question(one.verb, tuple(one.args)) for one in asked])
+        self.waited += time.monotonic() - begun
         return _encode([
             {"id": one.id, "value": answer.value} if answer.error is None else {"id": one.id, "error": answer.error}
             for one, answer in zip(asked, answers, strict=True)
         ])
 
     async def _answers(self, questions: list[Question]) -> list[Answer]:
+        if self.waited > MOST_WAITING:
+            return [Answer(error=f"the run has waited {MOST_WAITING:g} s already") for _ in questions]
         if self._reach is None:
             return [Answer(error=f"{one.verb} is not available here") for one in questions]
         return list(await self._reach(self._script, questions))

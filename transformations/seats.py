@@ -44,6 +44,19 @@ class Seats:
                 self._running -= 1
             self._grant()
 
+    @asynccontextmanager
+    async def away(self, *, suspect: bool) -> AsyncIterator[None]:
+        """Leave the seat to others while its batch waits for the world, then take one again."""
+        if suspect:
+            yield  # suspects keep their bench: they may not have several runs at once
+            return
+        self._running -= 1
+        self._grant()
+        try:
+            yield
+        finally:
+            await self._wait_seat()
+
     async def _wait_seat(self) -> None:
         if self._running < self._workers and not self._queue:
             self._running += 1

@@ -8,6 +8,7 @@ from dataplane.app.folders import log_folder
 from dataplane.clock import SystemClock
 from dataplane.config import Config
 from dataplane.deliver.engine import Engine
+from dataplane.deliver.reach import Outside
 from dataplane.log.base import LogReader
 from dataplane.log.local import open_reader
 from transformations.pool import Pool
@@ -23,39 +24,51 @@ class Pipeline:
         self._engine: Engine | None = None
         self._pool: Pool | None = None
         self._reader: LogReader | None = None
+        self._outside: Outside | None = None
+        self._next: Outside | None = None
 
     async def start(self, config: Config) -> dict[str, Any]:
         """Start the workers and the engine; {}."""
         reader = open_reader(log_folder(config.data))
-        pool = Pool(config.processes.transform)
+        outside = _outside(config)
+        pool = Pool(config.processes.transform, reach=outside)
         engine = Engine(data=config.data, reader=reader, runner=pool, clock=SystemClock())
         try:
             await pool.start()
             await engine.start(config)
         except BaseException:
             await pool.stop()
+            await outside.close()
             reader.close()
             raise
-        self._reader, self._pool, self._engine = reader, pool, engine
+        self._reader, self._pool, self._engine, self._outside = reader, pool, engine, outside
         return {}
 
     async def prepare(self, config: Config) -> None:
         """Compile scripts and build destinations; raises `Fixable` and changes nothing."""
         await self._running().prepare(config)
+        self._next = _outside(config)
 
     async def commit(self) -> None:
         """Switch between two requests."""
         await self._running().commit()
+        if self._next is not None and self._outside is not None:
+            self._outside.follow(self._next)
+            self._next = None
 
     async def abort(self) -> None:
         """Forget what was prepared."""
         self._running().abort()
+        if self._next is not None:
+            await self._next.close()
+            self._next = None
 
     def stats(self) -> list[Any]:
         """Samples of the engine and the workers."""
         engine = self._running()
         assert self._pool is not None
-        return [*engine.stats(), *(_sample(*sample) for sample in self._pool.stats())]
+        assert self._outside is not None
+        return [*engine.stats(), *(_sample(*sample) for sample in self._pool.stats()), *self._outside.stats()]
 
     async def status(self) -> dict[str, Any]:
         """What the engine says of sources and destinations, and the workers' health."""
@@ -73,12 +86,19 @@ class Pipeline:
         assert self._pool is not None
         assert self._reader is not None
         await self._pool.stop()
+        if self._outside is not None:
+            await self._outside.close()
         self._reader.close()
 
     def _running(self) -> Engine:
         if self._engine is None:
             raise Unavailable("the pipeline role has not started")
         return self._engine
+
+
+def _outside(config: Config) -> Outside:
+    """What scripts may reach, as the config says; raises `Fixable` for a file that cannot be read."""
+    return Outside(allow_private=config.egress.allow_private, database=config.geolocation.database)
 
 
 def _sample(name: str, labels: list[str], number: float) -> list[Any]:

@@ -76,6 +76,12 @@ def _origin(value: str) -> str:
     return value.lower()
 
 
+def _host(value: str) -> str:
+    if not re.fullmatch(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9a-fA-F:]+:[0-9a-fA-F:.]*", value):
+        raise ValueError("must be a host such as api.example.com or *.example.com, without scheme, port or path")
+    return value.lower()
+
+
 def _write_key(value: str) -> str:
     if not value or ":" in value or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("a write key is ASCII without ':' or blanks")
@@ -97,6 +103,7 @@ Text = Annotated[str, Field(min_length=1)]
 Network = Annotated[str, AfterValidator(_network)]
 Origin = Annotated[str, AfterValidator(_origin)]
 WebAddress = Annotated[SecretStr, AfterValidator(_web_address)]
+HostPattern = Annotated[str, AfterValidator(_host)]
 WriteKey = Annotated[str, AfterValidator(_write_key)]
 File = Annotated[Path, BeforeValidator(_path), AfterValidator(_in_folder)]
 """A path, relative to the folder of the config file; absolute in a parsed Config."""
@@ -248,6 +255,22 @@ class Library(Model):
     language: Language | None = Field(None, description="Default: by the file's suffix.")
 
 
+class ScriptFetch(Model):
+    """What a script may reach with `fetch`; nothing, unless hosts are named."""
+
+    allow: list[HostPattern] = Field(
+        [], description="Hosts it may fetch from: `api.example.com`, or `*.example.com` for every name below.",
+    )
+    cache: Duration = Field(timedelta(0), description="How long an answer to GET is used again; 0: not at all.")
+    timeout: PositiveDuration = Field(timedelta(seconds=10), description="A fetch that takes longer fails.")
+
+
+class Geolocation(Model):
+    """Where addresses are, for `geolocation(ip)` of scripts."""
+
+    database: File | None = Field(None, description="A MaxMind file: GeoLite2-City.mmdb or its like.")
+
+
 class Transformation(Model):
     """A script that events pass on their way to a destination."""
 
@@ -257,6 +280,10 @@ class Transformation(Model):
         timedelta(seconds=4), description="A batch that runs longer is killed.",
     )
     memory: PositiveSize = Field(256 << 20, description="Memory of the worker that runs it.")
+    credentials: dict[Text, SecretStr] = Field(
+        {}, description="Secrets that the script reads with `getCredential(name)`.",
+    )
+    fetch: ScriptFetch = Field(ScriptFetch(), description="What the script may reach.")
 
 
 class DeliveryOverride(Model):
@@ -359,6 +386,7 @@ class Config(Model):
     transformations: dict[Name, Transformation] = Field({}, description="Scripts, by id.")
     destinations: dict[Name, DestinationConfig] = Field({}, description="Where events go, by id.")
     alerts: Alerts = Field(Alerts(), description="What is told to people.")
+    geolocation: Geolocation = Field(Geolocation(), description="Where addresses are.")
     discard: list[Name] = Field([], description="Ids of removed destinations whose backlog is given up.")
     _folder: Path = PrivateAttr(Path())
 

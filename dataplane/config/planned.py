@@ -20,8 +20,6 @@ PLANNED: dict[tuple[str, ...], str] = {
     ("destinations", "*", "except"): "rules of a destination's own",
     ("destinations", "*", "only"): "rules of a destination's own",
     ("sources", "*", "transformation"): "transformations of a source",
-    ("transformations", "*", "credentials"): "secrets for scripts",
-    ("transformations", "*", "fetch"): "requests made by scripts",
 }
 """Path of a key (`*` is any id) and the feature that it will switch on."""
 

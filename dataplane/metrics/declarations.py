@@ -213,6 +213,16 @@ METRICS: tuple[Metric, ...] = (
         "More than one: something kills it; look at the machine's memory.",
     ),
     Metric(
+        "turnout_transform_fetches_total", "counter", ("script", "result"), "fetches",
+        "What scripts fetched; result is answered, cached, failed or refused.",
+        "Many refused: a host is missing in the script's fetch.allow. Many failed: the API it asks is ill.",
+    ),
+    Metric(
+        "turnout_transform_fetch_seconds_total", "counter", ("script",), "seconds",
+        "Time that scripts waited for what they fetched.",
+        "Divided by turnout_transform_fetches_total it is the API's answering time: cache answers, or ask less.",
+    ),
+    Metric(
         "turnout_transform_workers", "gauge", ("state",), "processes",
         "Transformation workers alive; state is busy or idle.",
         "Always all busy: raise processes.transform, or make the scripts cheaper.",

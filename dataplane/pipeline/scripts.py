@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dataplane.config.languages import language_of
 from dataplane.config.model import Config
-from transformations.base import Library, Script
+from transformations.base import Library, Reaching, Script
 from turnout.errors import ScriptError
 
 __all__ = ["read_scripts"]
@@ -44,6 +44,10 @@ def read_scripts(config: Config) -> dict[str, Script]:
             libraries=libraries,
             timeout=item.timeout.total_seconds(),
             memory=item.memory,
+            credentials={key: secret.get_secret_value() for key, secret in item.credentials.items()},
+            reach=Reaching(
+                tuple(item.fetch.allow), item.fetch.cache.total_seconds(), item.fetch.timeout.total_seconds()
+            ),
         )
         for name, item in config.transformations.items()
     }

@@ -71,3 +71,31 @@ async def test_the_spare_seat_opens_behind_slow_ones_only() -> None:
     release.set()
     await asyncio.gather(first, second, third)
     assert order == ["a", "b", "c"]
+
+
+async def test_who_waits_for_the_world_leaves_the_seat_to_others() -> None:
+    seats = Seats(1)
+    order: list[str] = []
+    back = asyncio.Event()
+
+    async def asks() -> None:
+        async with seats.take(suspect=False):
+            async with seats.away(suspect=False):
+                order.append("away")
+                await back.wait()
+            order.append("again")
+
+    async def runs() -> None:
+        async with seats.take(suspect=False):
+            order.append("other")
+            back.set()
+            await asyncio.sleep(0)
+            order.append("done")
+
+    first = asyncio.ensure_future(asks())
+    while not order:
+        await asyncio.sleep(0)
+    await asyncio.gather(first, runs())
+    assert order == ["away", "other", "done", "again"]
+    async with seats.take(suspect=False):
+        assert seats.waiting == 0

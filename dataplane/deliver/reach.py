@@ -1,0 +1,280 @@
+"""What scripts may reach while they run: `fetch` to the hosts named for them, and `geolocation`.
+
+The script is hostile: its arguments are read in `transformations.fetch`, hosts are held to the list of
+its config at every hop, addresses that are not public are refused on connect, and time, size and number
+are bounded. Answers to GET may be kept for a while, by script.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+import maxminddb
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from dataplane.deliver.guard import Blocked, GuardedResolver, guarded_socket
+from dataplane.metrics.log import logger
+from transformations.base import Answer, Question, Script
+from transformations.fetch import Fetch, Unasked, read_address, read_fetch
+from turnout import __version__
+from turnout.errors import Fixable
+
+__all__ = ["Outside", "allowed", "located"]
+
+log = logger()
+HOPS = 3
+"""Redirects that are followed; each hop is checked like the first."""
+CONCURRENT = 10
+"""Requests of one script at a time."""
+MOST = 1 << 20
+"""Bytes of an answer; a larger one is an error."""
+KEPT, KEPT_BYTES = 2_000, 16 << 20
+"""Answers in the cache, and their bytes."""
+_CHANGES = {301: "GET", 302: "GET", 303: "GET", 307: "", 308: ""}
+"""Redirects, and the method they change a POST to."""
+
+
+class Outside:
+    """A `transformations.base.Reach` that reaches out; one per pipeline process.
+
+    Raises `Fixable` where `database`, a MaxMind file, cannot be read.
+    """
+
+    def __init__(self, *, allow_private: bool = False, database: Path | None = None) -> None:
+        self._private = allow_private
+        self._places = open_places(database)
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._cache: OrderedDict[tuple[Any, ...], tuple[float, Answer, int]] = OrderedDict()
+        self._cached = 0
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.seconds: dict[str, float] = {}
+
+    def follow(self, other: Outside) -> None:
+        """Take over the egress rules and the MaxMind file of one that was prepared; it is not used further."""
+        self._private = other._private
+        self._places, other._places = other._places, self._places
+        if other._places is not None:
+            other._places.close()
+
+    async def __call__(self, script: Script, questions: Sequence[Question]) -> list[Answer]:
+        """Answers in order, all asked at once."""
+        return list(await asyncio.gather(*(self._answer(script, one) for one in questions)))
+
+    async def _answer(self, script: Script, question: Question) -> Answer:
+        try:
+            if question.verb == "geolocation":
+                return self._located(read_address(question.args))
+            if question.verb != "fetch":
+                raise Unasked(f"{question.verb} is not known")
+            return await self._fetched(script, read_fetch(question.args))
+        except Unasked as error:
+            self.counts[script.name, "refused"] += 1
+            return Answer(error=str(error))
+
+    def _located(self, address: str) -> Answer:
+        if self._places is None:
+            return Answer(error="geolocation is not available right now")
+        return Answer(located(address, self._places.get(address)))
+
+    # ---- fetch
+
+    async def _fetched(self, script: Script, request: Fetch) -> Answer:
+        _permit(script, request.host)
+        key = (script.name, script.version, request.url, tuple(sorted(request.headers.items())))
+        keeps = script.reach.cache > 0 and request.method == "GET"
+        if keeps and (kept := self._kept(key)) is not None:
+            self.counts[script.name, "cached"] += 1
+            return kept
+        slots = self._slots.setdefault(script.name, asyncio.Semaphore(CONCURRENT))
+        async with slots:
+            begun = time.monotonic()
+            try:
+                answer, size = await self._follow(script, request)
+            finally:
+                spent = time.monotonic() - begun
+                self.seconds[script.name] = self.seconds.get(script.name, 0.0) + spent
+        self.counts[script.name, "failed" if answer.error is not None else "answered"] += 1
+        if keeps and answer.error is None and answer.value["status"] < 500:
+            self._keep(key, answer, size, script.reach.cache)
+        return answer
+
+    async def _follow(self, script: Script, request: Fetch) -> tuple[Answer, int]:
+        try:
+            async with asyncio.timeout(script.reach.timeout):
+                for _ in range(HOPS + 1):
+                    found, size = await self._send(request)
+                    if isinstance(found, Answer):
+                        return found, size
+                    _permit(script, found.host)
+                    request = found
+            return Answer(error=f"more than {HOPS} redirects"), 0
+        except TimeoutError:
+            return Answer(error=f"no answer within {script.reach.timeout:g} s"), 0
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Answer(error=_failure(error, request.host)), 0
+
+    async def _send(self, request: Fetch) -> tuple[Answer | Fetch, int]:
+        """The answer, or the request that a redirect asks for."""
+        async with self._session().request(
+            request.method, URL(request.url), data=request.body, headers=request.headers, allow_redirects=False
+        ) as response:
+            to = response.headers.get("Location")
+            if response.status in _CHANGES and to:
+                return _redirected(request, response.status, to), 0
+            body = await response.content.read(MOST + 1)
+            while len(body) <= MOST and (more := await response.content.read(MOST + 1 - len(body))):
+                body += more
+            if len(body) > MOST:
+                response.close()
+                return Answer(error=f"the answer is larger than {MOST:,} bytes"), 0
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            text = body.decode(_charset(response.charset), "replace")
+            value = {"url": request.url, "status": response.status, "headers": headers, "body": text}
+            return Answer(value), len(body)
+
+    def _session(self) -> aiohttp.ClientSession:
+        found = self._sessions.get(self._private)
+        if found is None:
+            connector = aiohttp.TCPConnector(
+                limit=100,
+                resolver=ThreadedResolver() if self._private else GuardedResolver(),
+                socket_factory=None if self._private else guarded_socket,
+            )
+            found = self._sessions[self._private] = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False,
+                headers={"User-Agent": f"Turnout/{__version__}", "Accept-Encoding": "identity"},
+                timeout=aiohttp.ClientTimeout(total=None),
+            )
+        return found
+
+    # ---- the cache
+
+    def _kept(self, key: tuple[Any, ...]) -> Answer | None:
+        found = self._cache.get(key)
+        if found is None:
+            return None
+        if found[0] <= time.monotonic():
+            self._drop(key)
+            return None
+        self._cache.move_to_end(key)
+        return found[1]
+
+    def _keep(self, key: tuple[Any, ...], answer: Answer, size: int, seconds: float) -> None:
+        if key in self._cache:
+            self._drop(key)
+        self._cache[key] = (time.monotonic() + seconds, answer, size)
+        self._cached += size
+        while len(self._cache) > KEPT or self._cached > KEPT_BYTES:
+            self._drop(next(iter(self._cache)))
+
+    def _drop(self, key: tuple[Any, ...]) -> None:
+        self._cached -= self._cache.pop(key)[2]
+
+    def stats(self) -> list[tuple[str, list[str], float]]:
+        """Samples for /metrics."""
+        found: list[tuple[str, list[str], float]] = [
+            ("turnout_transform_fetches_total", [script, result], n) for (script, result), n in self.counts.items()
+        ]
+        found.extend(("turnout_transform_fetch_seconds_total", [script], n) for script, n in self.seconds.items())
+        return found
+
+    async def close(self) -> None:
+        """Close connections and files."""
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+        if self._places is not None:
+            self._places.close()
+            self._places = None
+
+
+def allowed(host: str, patterns: Sequence[str]) -> bool:
+    """Whether a host is on a list of names; `*.example.com` is every name below, not itself."""
+    return any(
+        host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]) and len(host) > len(pattern) - 1)
+        for pattern in patterns
+    )
+
+
+def _permit(script: Script, host: str) -> None:
+    if not allowed(host, script.reach.hosts):
+        raise Unasked(f"{host} is not among the hosts that {script.name} may fetch from")
+
+
+def _redirected(request: Fetch, status: int, to: str) -> Fetch:
+    """The next hop; credentials do not follow to another host."""
+    url = urljoin(request.url, to)
+    method = _CHANGES[status] if request.method not in ("GET", "HEAD") and _CHANGES[status] else request.method
+    options: dict[str, Any] = {"method": method, "headers": dict(request.headers)}
+    if (urlsplit(url).hostname or "").lower() != request.host:
+        for name in [name for name in options["headers"] if name.lower() in ("authorization", "cookie")]:
+            del options["headers"][name]
+    if method == request.method and request.body is not None:
+        options["body"] = request.body.decode("utf-8", "replace")
+    return read_fetch([url, options])
+
+
+def _failure(error: Exception, host: str) -> str:
+    """What happened, in words that hold nothing of our network."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, Blocked):
+            return f"blocked request to non-public address: {host}"
+        cause = cause.__cause__
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"{host}: the name does not resolve"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f"{host}: TLS failed"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"{host}: cannot connect"
+    return f"{host}: {type(error).__name__}"
+
+
+def _charset(name: str | None) -> str:
+    """What the server says, where it is one of the few that text of an API has."""
+    return name.lower() if name and name.lower() in ("utf-8", "us-ascii", "iso-8859-1", "utf-16") else "utf-8"
+
+
+# ---- geolocation
+
+
+def open_places(database: Path | None) -> maxminddb.Reader | None:
+    """A MaxMind file (GeoLite2-City and its like); raises `Fixable` where it cannot be read."""
+    if database is None:
+        return None
+    try:
+        return maxminddb.open_database(str(database))
+    except (OSError, maxminddb.InvalidDatabaseError) as error:
+        raise Fixable(f"geolocation.database: {database} cannot be read: {error}") from None
+
+
+def located(address: str, found: Any) -> dict[str, Any]:
+    """What a MaxMind record says, by RudderStack's names; only what is known."""
+    record = found if isinstance(found, Mapping) else {}
+    place = {
+        "ip": address,
+        "city": _in(record, "city", "names", "en"),
+        "country": _in(record, "country", "iso_code"),
+        "region": _in((record.get("subdivisions") or [{}])[0], "iso_code"),
+        "postal": _in(record, "postal", "code"),
+        "timezone": _in(record, "location", "time_zone"),
+    }
+    latitude, longitude = _in(record, "location", "latitude"), _in(record, "location", "longitude")
+    if latitude is not None and longitude is not None:
+        place["location"] = f"{latitude},{longitude}"
+    return {key: value for key, value in place.items() if value is not None}
+
+
+def _in(record: Any, *path: str) -> Any:
+    for step in path:
+        record = record.get(step) if isinstance(record, Mapping) else None
+    return record

@@ -1,0 +1,196 @@
+"""What scripts reach: hosts on their list, public addresses, within bounds; where addresses are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
+
+from dataplane.deliver.reach import CONCURRENT, MOST, Outside, allowed, located
+from transformations.base import Answer, Question, Reaching, Script
+from turnout.errors import Fixable
+
+
+class Api:
+    """A real server on this machine: what it was asked, and answers by path."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.now = self.most = 0
+        self.gate = asyncio.Event()
+
+    async def start(self) -> str:
+        app = web.Application(client_max_size=4 << 20)
+        app.router.add_route("*", "/{tail:.*}", self._handle)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.port = self._runner.addresses[0][1]
+        return f"http://127.0.0.1:{self.port}"
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((request.method, request.path, dict(request.headers), await request.read()))
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            return await self._answer(request)
+        finally:
+            self.now -= 1
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        path = request.path
+        if path.startswith("/hop"):
+            left = int(path.removeprefix("/hop"))
+            return web.Response(status=307, headers={"Location": f"/hop{left - 1}" if left > 1 else "/end"})
+        if path == "/away":
+            return web.Response(status=302, headers={"Location": f"http://localhost:{self.port}/end"})
+        if path == "/elsewhere":
+            return web.Response(status=302, headers={"Location": "http://other.example/"})
+        if path == "/large":
+            return web.Response(body=b"x" * (MOST + 1))
+        if path == "/slow":
+            await self.gate.wait()
+        return web.json_response({"path": path, "count": len(self.asked)}, headers={"X-Mark": "1"})
+
+    async def stop(self) -> None:
+        self.gate.set()
+        await self._runner.cleanup()
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    made = Api()
+    made.url = await made.start()  # type: ignore[attr-defined]  # where it listens
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def outside() -> AsyncIterator[Outside]:
+    made = Outside(allow_private=True)
+    yield made
+    await made.close()
+
+
+def script(**reach: Any) -> Script:
+    return Script("enrich", "", reach=Reaching(**{"hosts": ("127.0.0.1",), **reach}))
+
+
+async def fetch(outside: Outside, one: Script, *args: Any) -> Answer:
+    (answer,) = await outside(one, [Question("fetch", args)])
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("host", "good"),
+    [("api.example.com", True), ("x.cdn.example", True), ("cdn.example", False), ("example.com", False),
+     ("evil-api.example.com", False), ("api.example.com.evil.net", False), ("xcdn.example", False)],
+)  # fmt: skip
+def test_hosts_and_names_below(host: str, good: bool) -> None:
+    assert allowed(host, ("api.example.com", "*.cdn.example")) is good
+
+
+async def test_an_answer_is_handed_over_whole(api: Any, outside: Outside) -> None:
+    answer = await fetch(outside, script(), f"{api.url}/a", {"method": "POST", "headers": {"A": "b"}, "body": {"k": 1}})
+    assert answer.error is None
+    assert (answer.value["status"], answer.value["url"]) == (200, f"{api.url}/a")
+    assert answer.value["headers"]["x-mark"] == "1"
+    assert answer.value["body"] == '{"path": "/a", "count": 1}'
+    method, _, headers, body = api.asked[0]
+    assert (method, headers["A"], body) == ("POST", "b", b'{"k":1}')
+    assert headers["User-Agent"].startswith("Turnout/")
+
+
+async def test_only_hosts_on_the_list_are_reached_at_every_hop(api: Any, outside: Outside) -> None:
+    said = "other.example is not among the hosts that enrich may fetch from"
+    assert await fetch(outside, script(), "http://other.example/") == Answer(error=said)
+    assert await fetch(outside, script(), f"{api.url}/elsewhere") == Answer(error=said)
+    assert (await fetch(outside, script(hosts=()), f"{api.url}/a")).error is not None
+    assert [path for _, path, _, _ in api.asked] == ["/elsewhere"]
+
+
+async def test_at_most_three_redirects_and_credentials_stay_with_their_host(api: Any, outside: Outside) -> None:
+    assert (await fetch(outside, script(), f"{api.url}/hop3")).value["url"] == f"{api.url}/end"
+    assert (await fetch(outside, script(), f"{api.url}/hop4")).error == "more than 3 redirects"
+    both = script(hosts=("127.0.0.1", "localhost"))
+    options = {"method": "POST", "headers": {"Authorization": "secret-value", "X-Kept": "1"}, "body": "b"}
+    assert (await fetch(outside, both, f"{api.url}/away", options)).value["status"] == 200
+    method, path, headers, body = api.asked[-1]
+    assert (method, path, body, headers["X-Kept"]) == ("GET", "/end", b"", "1")
+    assert "Authorization" not in headers
+
+
+async def test_private_addresses_are_refused_on_connect(api: Any) -> None:
+    outside = Outside()
+    try:
+        for host in ("127.0.0.1", "localhost"):
+            answer = await fetch(outside, script(hosts=(host,)), f"http://{host}:{api.port}/a")
+            assert answer == Answer(error=f"blocked request to non-public address: {host}")
+    finally:
+        await outside.close()
+    assert api.asked == []
+
+
+async def test_size_and_time_are_bounded(api: Any, outside: Outside) -> None:
+    assert (await fetch(outside, script(), f"{api.url}/large")).error == "the answer is larger than 1,048,576 bytes"
+    assert (await fetch(outside, script(timeout=0.05), f"{api.url}/slow")).error == "no answer within 0.05 s"
+    unused = await fetch(outside, script(), "http://127.0.0.1:1/")
+    assert unused.error == "127.0.0.1: cannot connect"
+
+
+async def test_no_more_than_so_many_at_a_time(api: Any, outside: Outside) -> None:
+    asking = asyncio.ensure_future(outside(script(), [Question("fetch", (f"{api.url}/slow",))] * (CONCURRENT * 2)))
+    while api.now < CONCURRENT:
+        await asyncio.sleep(0.01)
+    api.gate.set()
+    assert all(answer.error is None for answer in await asking)
+    assert api.most == CONCURRENT
+
+
+async def test_answers_to_get_are_kept_as_long_as_the_config_says(api: Any, outside: Outside) -> None:
+    keeping = script(cache=60.0)
+    counts = [(await fetch(outside, keeping, f"{api.url}/a")).value["body"] for _ in range(3)]
+    assert len(set(counts)) == 1
+    await fetch(outside, keeping, f"{api.url}/a", {"headers": {"A": "other"}})
+    await fetch(outside, keeping, f"{api.url}/a", {"method": "POST"})
+    await fetch(outside, script(), f"{api.url}/a")
+    assert len(api.asked) == 4
+    samples = {(name, *labels): n for name, labels, n in outside.stats()}
+    assert samples["turnout_transform_fetches_total", "enrich", "cached"] == 2
+    assert samples["turnout_transform_fetches_total", "enrich", "answered"] == 4
+
+
+async def test_geolocation_reads_a_maxmind_file_and_follows_a_new_one(tmp_path: Path) -> None:
+    writer = MMDBWriter(ip_version=6, ipv4_compatible=True, database_type="GeoLite2-City")
+    writer.insert_network(IPSet(["203.0.113.0/24"]), {
+        "country": {"iso_code": "NZ"}, "city": {"names": {"en": "Nelson"}}, "postal": {"code": "7010"},
+        "subdivisions": [{"iso_code": "NSN"}],
+        "location": {"latitude": -41.25, "longitude": 173.25, "time_zone": "Pacific/Auckland"},
+    })  # fmt: skip
+    path = tmp_path / "city.mmdb"
+    writer.to_db_file(str(path))
+    outside = Outside()
+    try:
+        (answer,) = await outside(script(), [Question("geolocation", ("203.0.113.9",))])
+        assert answer == Answer(error="geolocation is not available right now")
+        outside.follow(Outside(database=path))
+        known, unknown, wrong = await outside(
+            script(), [Question("geolocation", (given,)) for given in ("203.0.113.9", "198.51.100.1", "there")]
+        )
+    finally:
+        await outside.close()
+    assert known.value == {
+        "ip": "203.0.113.9", "city": "Nelson", "country": "NZ", "region": "NSN", "postal": "7010",
+        "timezone": "Pacific/Auckland", "location": "-41.25,173.25",
+    }  # fmt: skip
+    assert (unknown.value, wrong.error) == ({"ip": "198.51.100.1"}, "invalid ip address")
+    assert located("1.2.3.4", ["odd"]) == {"ip": "1.2.3.4"}
+    (tmp_path / "broken.mmdb").write_text("no")
+    with pytest.raises(Fixable, match=r"geolocation\.database: .*broken\.mmdb cannot be read"):
+        Outside(database=tmp_path / "broken.mmdb")
