@@ -18,14 +18,13 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
-    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 
-from dataplane.config.languages import Language
 from dataplane.config.letters import DeadLetters, RefusedEvents
-from dataplane.config.section import Model
+from dataplane.config.scripts import Geolocation, Library, Transformation
+from dataplane.config.section import File, Model, Text
 from turnout.durations import Duration, PositiveDuration, PositiveSize, Size
 
 __all__ = [
@@ -76,37 +75,17 @@ def _origin(value: str) -> str:
     return value.lower()
 
 
-def _host(value: str) -> str:
-    if not re.fullmatch(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9a-fA-F:]+:[0-9a-fA-F:.]*", value):
-        raise ValueError("must be a host such as api.example.com or *.example.com, without scheme, port or path")
-    return value.lower()
-
-
 def _write_key(value: str) -> str:
     if not value or ":" in value or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("a write key is ASCII without ':' or blanks")
     return value
 
 
-def _path(value: Any) -> Any:
-    if isinstance(value, str) and (not value or "\0" in value):
-        raise ValueError("must be the path of a file or folder")
-    return value
-
-
-def _in_folder(value: Path, info: ValidationInfo) -> Path:
-    return info.context["folder"] / value if info.context else value
-
-
 Name = Annotated[str, Field(pattern=NAME)]
-Text = Annotated[str, Field(min_length=1)]
 Network = Annotated[str, AfterValidator(_network)]
 Origin = Annotated[str, AfterValidator(_origin)]
 WebAddress = Annotated[SecretStr, AfterValidator(_web_address)]
-HostPattern = Annotated[str, AfterValidator(_host)]
 WriteKey = Annotated[str, AfterValidator(_write_key)]
-File = Annotated[Path, BeforeValidator(_path), AfterValidator(_in_folder)]
-"""A path, relative to the folder of the config file; absolute in a parsed Config."""
 
 _NAMES_SCHEMA = WithJsonSchema({
     "anyOf": [{"type": "string", "pattern": NAME},
@@ -246,44 +225,6 @@ class Source(Model):
         if not self.keys:
             raise ValueError("needs a write_key (or write_keys)")
         return self
-
-
-class Library(Model):
-    """Code that transformations of its language import by its id, which is an identifier."""
-
-    file: File = Field(description="The library's source file.")
-    language: Language | None = Field(None, description="Default: by the file's suffix.")
-
-
-class ScriptFetch(Model):
-    """What a script may reach with `fetch`; nothing, unless hosts are named."""
-
-    allow: list[HostPattern] = Field(
-        [], description="Hosts it may fetch from: `api.example.com`, or `*.example.com` for every name below.",
-    )
-    cache: Duration = Field(timedelta(0), description="How long an answer to GET is used again; 0: not at all.")
-    timeout: PositiveDuration = Field(timedelta(seconds=10), description="A fetch that takes longer fails.")
-
-
-class Geolocation(Model):
-    """Where addresses are, for `geolocation(ip)` of scripts."""
-
-    database: File | None = Field(None, description="A MaxMind file: GeoLite2-City.mmdb or its like.")
-
-
-class Transformation(Model):
-    """A script that events pass on their way to a destination."""
-
-    file: File = Field(description="The script's source file.")
-    language: Language | None = Field(None, description="Default: by the file's suffix.")
-    timeout: PositiveDuration = Field(
-        timedelta(seconds=4), description="A batch that runs longer is killed.",
-    )
-    memory: PositiveSize = Field(256 << 20, description="Memory of the worker that runs it.")
-    credentials: dict[Text, SecretStr] = Field(
-        {}, description="Secrets that the script reads with `getCredential(name)`.",
-    )
-    fetch: ScriptFetch = Field(ScriptFetch(), description="What the script may reach.")
 
 
 class DeliveryOverride(Model):
