@@ -45,6 +45,7 @@ bench: ## a table of figures, and bench/results/latest.json (minutes)
 faults: ## kills, full disks, damaged files, destinations that misbehave: a table (a quarter of an hour)
 	@tools/setup.sh dev $(VENV)
 	@$(VENV)/bin/python -m bench.faults
+	@MODEL_EXAMPLES=500 $(VENV)/bin/python -m pytest -q tests/deliver/test_model.py tests/faults
 
 setup: ## the virtual environment for everything above
 	@tools/setup.sh dev $(VENV)
