@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.faults.account import Outcome
+from bench.faults.damage import DAMAGES, damaged
+from bench.faults.full_disk import full_disk, mountable
 from bench.faults.kills import TARGETS, kill_under_load
 
 __all__ = ["main"]
@@ -32,6 +34,9 @@ def scenarios(kills: int, seed: int, say: Callable[[str], None]) -> dict[str, Sc
         for target in TARGETS
     }
     found["kill -9: all roles, at random"] = partial(kill_under_load, kills=kills, seed=seed, say=say)
+    found["disk full"] = full_disk
+    for name in DAMAGES:
+        found[name] = partial(damaged, name=name, seed=seed)
     return found
 
 
@@ -58,6 +63,8 @@ def main() -> int:
 def _run(name: str, run: Scenario) -> Outcome:
     """One scenario in a folder of its own; one that breaks does not take the others with it."""
     with tempfile.TemporaryDirectory(prefix="turnout-faults-") as folder:
+        if run is full_disk and not mountable(Path(folder) / "try"):
+            return Outcome(name, note="not run: it needs to mount a small file system (root)")
         try:
             outcome = run(Path(folder))
         except Exception as error:
@@ -78,7 +85,7 @@ def _table(outcomes: list[Outcome]) -> Table:
     for one in outcomes:
         table.add_row(
             one.scenario, str(one.kills), f"{one.acknowledged:,}", str(one.lost), str(one.again),
-            f"{one.window * 1000:.0f} ms" if one.again else "", str(one.disordered),
+            f"{one.window * 1000:.0f} ms" if one.window else "", str(one.disordered),
             "[red]no[/]" if one.wrong else "[green]yes[/]", one.note,
         )
     return table

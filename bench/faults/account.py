@@ -113,8 +113,10 @@ def account(
                 outcome.lost += max(0, expected - len(times))
                 if len(times) > expected:
                     outcome.again += len(times) - expected
+                    if not kills:
+                        continue
                     # What was on its way at the kill may be read by the sink a moment after it.
-                    away = min((abs(kill - times[0]) for kill in kills), default=float("inf"))
+                    away = min(abs(kill - times[0]) for kill in kills)
                     outcome.window = max(outcome.window, away)
     return outcome
 

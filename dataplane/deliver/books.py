@@ -69,13 +69,16 @@ class Books:
                 for courier in self._couriers.values():
                     courier.pump()
 
-    def recount(self) -> None:
-        """Source counts up to what the sidecar knows; the last tenth of a second may be missing."""
+    def recount(self, first: int = 1) -> None:
+        """Source counts up to what the sidecar knows; the last tenth of a second may be missing.
+
+        Events before number `first` are left out where nothing is known of them.
+        """
         state = self._ledger.state
         for (scope, ident, what), n in state.counts().items():
             if scope == "source":
                 self._counted[ident, what] = n
-        counted = state.counted()
+        counted = max(state.counted(), first - 1)
         if counted + 1 < self._sequencer.next_number:
             found = self._sequencer.recount(counted + 1)
             self._counted.update(found)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dataplane.config.model import Config
-from dataplane.deliver import desk, plans, reload, verbs
+from dataplane.deliver import desk, plans, recover, reload, verbs
 from dataplane.deliver.archive import Archive
 from dataplane.deliver.books import Books
 from dataplane.deliver.courier import Courier, Plan
@@ -57,6 +57,7 @@ class Engine:
         self._prepared: dict[str, Plan] | None = None
         self._config: Config | None = None
         self._coming: Config | None = None
+        self._left_off: int | None = None
         self.couriers: dict[str, Courier] = {}
 
     async def start(self, config: Config) -> None:
@@ -90,11 +91,13 @@ class Engine:
         self.retention = Retention(
             self.ledger, self._clock, couriers=self.couriers, commit=self.books.commit, bounds=bounds(config)
         )
-        self.books.recount()
+        self._left_off = recover.left_off(self.ledger.state, self.sequencer, self._reader)
+        self.books.recount(self._left_off or 1)
         self.ledger.journal.flush(asyncio.get_running_loop().time())
         await self.prepare(config)
         await self.commit()
         self.replays.take_up()
+        self._left_off = None
         for work in (self.readers.front(), self.books.keep(), self.books.release(), self.retention.keep()):
             self.spawn(work).add_done_callback(self._stopped)
 
@@ -170,6 +173,7 @@ class Engine:
         row = stored.get(plan.id) or (stored.get(item.was) if item.was else None)
         if row is None:
             number = self.sequencer.next_number if item.start == "now" else 1
+            number = number if self._left_off is None else self._left_off
             row = reload.fresh_row(plan.id, number)
         rows = list(self.ledger.state.exceptions(row.id))
         for one in rows:

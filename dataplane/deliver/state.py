@@ -17,8 +17,11 @@ from typing import Any, NamedTuple
 
 from dataplane.deliver.schema import migrate
 from dataplane.deliver.segments import Place
+from dataplane.metrics.log import logger
 
 __all__ = ["Changes", "DestinationRow", "ExceptionRow", "Places", "State"]
+
+log = logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +142,37 @@ class Changes:
             self.statements.append((sql, (destination,)))
 
 
+def _opened(path: Path) -> sqlite3.Connection:
+    """The file, brought to the newest version; one that is no database any more is put aside, and said."""
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        path.chmod(0o600)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        migrate(db, path)
+        if db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+            return db
+        reason = "a page of it is damaged"
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            db.close()
+            raise
+        reason = str(error)
+    db.close()
+    log.error("state.damaged", file=path.name, reason=reason)
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(part.with_name(f"{part.name}.bad"))
+    return _opened(path)
+
+
 class State:
     """The file. Reads come from any thread with `read_*`; `commit` from one."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        path.chmod(0o600)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        migrate(self._db, path)
+        self._db = _opened(path)
         self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._reader.execute("PRAGMA query_only=ON")
 
@@ -181,7 +205,8 @@ class State:
                 db.execute("INSERT OR REPLACE INTO fact VALUES ('counted', ?)", (changes.counted,))
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # a full disk has rolled it back already
+                db.execute("ROLLBACK")
             raise
 
     def release(self, number: int) -> None:

@@ -44,7 +44,7 @@ _BATCH = protocols.Route("/v1/batch")
 class _OneRecord:
     """A log of one record, so that an event is sequenced as in production."""
 
-    floor = 0
+    floor = released = 0
 
     def __init__(self, record: Record) -> None:
         self._record = record

@@ -92,6 +92,11 @@ class LogReader(Protocol):
         """Position of the oldest record that is still there."""
         ...
 
+    @property
+    def released(self) -> int:
+        """How far this consumer has let go, in this life or an earlier one; 0 where it never said."""
+        ...
+
     def read(self, position: int, max_bytes: int = 1 << 20) -> Sequence[Record]:
         """Durable records from `position` on, at least one where there is one, else none.
 

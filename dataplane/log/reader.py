@@ -48,6 +48,13 @@ class LocalReader:
         return self._head.floor
 
     @property
+    def released(self) -> int:
+        """How far this consumer has let go; 0 where it never said, or what it said is damaged."""
+        if self._release is None:
+            self._release = Release(self._folder, self._consumer)
+        return self._release.position
+
+    @property
     def heartbeat(self) -> int:
         """Monotonic nanoseconds: every record of the running epoch stamped earlier is readable now."""
         return self._head.heartbeat

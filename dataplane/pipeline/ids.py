@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dataplane.metrics.log import logger
 from turnout.errors import FormatError
 
 __all__ = ["MessageIds", "Table", "copied"]
 
+log = logger()
 MAGIC = b"TOIDS\x01"
 VERSION = 1
 _HEADER = struct.Struct("<6sHQQQ")  # magic, version, slots, created (Unix seconds), first number
@@ -35,6 +37,17 @@ LOAD = 0.6
 EMPTY = bytes(16)
 
 
+class _Damaged(Exception):
+    """A table that cannot be trusted; its ids are entered again from the sidecar."""
+
+
+def _size(slots: int) -> int:
+    """Bytes of a table's file; -1 where it cannot have so many slots."""
+    if slots < 1 or slots & (slots - 1):
+        return -1
+    return _SECTOR * (-(-slots // _PER_SECTOR) + 1)
+
+
 class Table:
     """One generation: a fixed number of slots, filled up to `LOAD`."""
 
@@ -46,18 +59,20 @@ class Table:
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
         magic, version, self.slots, self.created, self.first = _HEADER.unpack_from(self._map, 0)
-        if magic != MAGIC or version > VERSION:
-            self._map.close()
-            raise FormatError(f"{path.name} is not a table of message ids of version {VERSION} or older")
         self.used = int.from_bytes(self._map[_USED : _USED + 8], "little")
+        if magic == MAGIC and version > VERSION:
+            self._map.close()
+            raise FormatError(f"{path.name} was written by a newer Turnout (version {version})")
+        if magic != MAGIC or len(self._map) != _size(self.slots) or self.used > self.slots:
+            self._map.close()
+            raise _Damaged(f"{path.name} is no table of message ids")
         self._mask = self.slots - 1
 
     def _create(self, slots: int, created: int, first: int) -> None:
-        sectors = -(-slots // _PER_SECTOR)
         draft = self.path.with_suffix(".new")
         descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            _allocate(descriptor, _SECTOR * (sectors + 1))
+            _allocate(descriptor, _size(slots))
             os.pwrite(descriptor, _HEADER.pack(MAGIC, VERSION, slots, created, first), 0)
             os.fsync(descriptor)
         except BaseException:
@@ -141,13 +156,26 @@ class MessageIds:
         for stale in folder.glob("*.new"):
             stale.unlink()
         names = sorted(folder.glob("*.ids"), reverse=True)
-        self._tables = [Table(path) for path in names]
+        self._tables: list[Table] = []
+        self._damaged = 0
+        for path in names:
+            self._take_up(path)
         saved = _read_note(self._checkpoint)
-        whole = bool(self._tables) and (saved.get("boot") == boot_id() or bool(saved.get("clean")))
-        self._disk = int(saved.get("disk") or 0) if self._tables else 0
+        all_there = bool(self._tables) and not self._damaged
+        whole = all_there and (saved.get("boot") == boot_id() or bool(saved.get("clean")))
+        self._disk = int(saved.get("disk") or 0) if all_there else 0
         self.missing_from: int | None = None if whole else self._disk + 1
         """The first event whose id may be missing (a power cut, lost files); None where none is."""
         self._open = False
+
+    def _take_up(self, path: Path) -> None:
+        """Take up a table; a damaged one is put aside (`.bad`) and said."""
+        try:
+            self._tables.append(Table(path))
+        except (_Damaged, ValueError, struct.error) as error:  # an empty or short file cannot be mapped
+            path.rename(path.with_suffix(".bad"))
+            self._damaged += 1
+            log.error("ids.damaged", file=path.name, reason=str(error))
 
     def checkpoint(self) -> int:
         """The event number up to which every id is surely on disk."""

@@ -204,6 +204,17 @@ class Sidecar:
             return self.next_position
         return next((block.position for block in self.blocks(number)), self.next_position)
 
+    def number_at(self, position: int) -> int:
+        """The first event of the record at `position` in the log, or of the next record behind it."""
+        later = bisect.bisect_right(self._firsts, position, key=self._begins) if self._firsts else 0
+        start = self._firsts[max(0, later - 1)]
+        return next((b.first for b in self.blocks(start) if b.position >= position), self.next_number)
+
+    def _begins(self, first: int) -> int:
+        """Position of the first record of a file; one without records begins behind all others."""
+        block = next(self.blocks(first), None)
+        return self.next_position if block is None else block.position
+
     def trim(self, position: int, number: int) -> None:
         """Delete files whose records the log has let go of (before `position`) and whose events are
         all before `number`."""

@@ -1,0 +1,26 @@
+"""What the pipeline does when a file that it trusts is gone."""
+
+from __future__ import annotations
+
+from dataplane.deliver.state import State
+from dataplane.log.base import LogReader
+from dataplane.metrics.log import logger
+from dataplane.pipeline.sequence import Sequencer
+
+__all__ = ["left_off"]
+
+log = logger()
+
+
+def left_off(state: State, sequencer: Sequencer, reader: LogReader) -> int | None:
+    """Where destinations go on when the state file is gone; None where it is there, or nothing was read yet.
+
+    The log's own note says how far every destination was done with it, five seconds ago at most: what
+    came later is sent, some of it again. What only the state file held (events put aside after an
+    attempt, dead letters' index, counts) is gone.
+    """
+    if sequencer.next_number == 1 or state.counted() or state.destinations():
+        return None
+    number = sequencer.sidecar.number_at(reader.released)
+    log.error("state.lost", next=sequencer.next_number, again_from=number, released=reader.released)
+    return number

@@ -1,0 +1,58 @@
+"""The state file is gone or no database any more: what is in the log and was not delivered is delivered."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from engine_kit import Plant, Server, config, event, per_user
+
+from dataplane.deliver import books
+
+
+def lose(plant: Plant) -> None:
+    for path in (plant.folder / "data" / "state").glob("pipeline.db*"):
+        path.unlink()
+
+
+def spoil(plant: Plant) -> None:
+    for path in (plant.folder / "data" / "state").glob("pipeline.db*"):
+        path.write_bytes(b"no database" * 1_000)
+
+
+@pytest.mark.parametrize("harm", [lose, spoil])
+async def test_a_backlog_outlives_the_state_file(
+    plant: Plant, server: Server, monkeypatch: pytest.MonkeyPatch, harm: object
+) -> None:
+    monkeypatch.setattr(books, "RELEASE_EVERY", 0.02)
+    text = config(server.url).replace("start: beginning", "start: now")
+    await plant.start(text)
+    for n in range(20):
+        await plant.send(event("ann", n))
+    await plant.until(lambda: len(server.taken) == 20)
+    await plant.until(lambda: plant.reader.released == plant.reader.head)
+    await plant.reload(text + "    enabled: false\n")
+    for n in range(20, 40):
+        await plant.send(event("ann", n))
+    await plant.until(lambda: plant.engine.status()["sequenced"] == 40)
+    await plant.stop()
+    harm(plant)  # type: ignore[operator] # one of the two above
+
+    await plant.start(text)
+    await plant.until(lambda: len(server.taken) >= 40)
+    await asyncio.sleep(0)
+    assert per_user(server.taken) == {"ann": list(range(40))}, "the backlog, and nothing twice"
+    kept = {path.name for path in (plant.folder / "data" / "state").glob("*.bad")}
+    assert bool(kept) == (harm is spoil)
+
+
+async def test_a_log_without_destinations_is_no_lost_state(plant: Plant, server: Server) -> None:
+    await plant.start("sources: {web: {write_key: k}}\n")
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: plant.engine.status()["sequenced"] == 1)
+    await asyncio.sleep(0.3)
+    await plant.stop()
+    await plant.start(config(server.url).replace("start: beginning", "start: now"))
+    await plant.send(event("ann", 2))
+    await plant.until(lambda: len(server.taken) == 1)
+    assert per_user(server.taken) == {"ann": [2]}
