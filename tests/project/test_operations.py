@@ -91,7 +91,7 @@ def test_a_bad_script_was_deployed(data_plane: Callable[..., Plane], sink: Sink)
     for number in range(3):
         assert post(plane, {"event": "Boom", "messageId": f"b{number}"}) == 200
     until(lambda: plane.status()["destinations"]["hook"]["dead"] == 3)
-    status, letters, check, reload = lines("A bad script was deployed")
+    status, letters, check, reload, retry = lines("A bad script was deployed")
     assert "3 dead" in run(plane, status)
     assert "mark.py:3" in run(plane, letters)
     (plane.folder / "mark.py").write_text("def transformEvent(event, metadata:\n")
@@ -102,6 +102,8 @@ def test_a_bad_script_was_deployed(data_plane: Callable[..., Plane], sink: Sink)
     run(plane, reload)
     assert post(plane, {"event": "Boom", "messageId": "b-new"}) == 200
     assert sink.wait(lambda s: any(event["messageId"] == "b-new" and event["marked"] for event in s.events))
+    run(plane, retry)
+    assert sink.wait(lambda s: {e["messageId"] for e in s.events if e["marked"]} >= {"b0", "b1", "b2"})
 
 
 def test_dead_letters_pile_up(data_plane: Callable[..., Plane], sink: Sink) -> None:
