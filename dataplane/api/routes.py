@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dataplane.api.handlers import alerts, events, letters, plan, replays, status
+from dataplane.api.handlers import alerts, events, inspect, letters, plan, replays, status
 from dataplane.api.route import Route
 from dataplane.app.supervisor import Supervisor
 
@@ -23,6 +23,7 @@ ROUTES: tuple[Route, ...] = (
     *status.ROUTES,
     *letters.ROUTES,
     *events.ROUTES,
+    *inspect.ROUTES,
     *alerts.ROUTES,
     *replays.ROUTES,
     *plan.ROUTES,

@@ -9,6 +9,7 @@ from dataplane.clock import SystemClock
 from dataplane.config import Config
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.reach import Outside
+from dataplane.inspect.explain import explain
 from dataplane.log.base import LogReader
 from dataplane.log.local import open_reader
 from transformations.pool import Pool
@@ -77,8 +78,12 @@ class Pipeline:
         return {**engine.status(), "transformations": self._pool.health()}
 
     async def call(self, verb: str, args: dict[str, Any]) -> Any:
-        """Answer a verb of dataplane/deliver/verbs.py."""
-        return await self._running().call(verb, args)
+        """Answer a verb of the engine (dataplane/deliver/verbs.py), or `explain`."""
+        engine = self._running()
+        if verb == "explain":
+            assert self._pool is not None
+            return await explain(engine, self._pool, str(args["id"]), str(args.get("source") or ""))
+        return await engine.call(verb, args)
 
     async def drain(self, deadline: float) -> None:
         """Stop reading, finish what is in flight, store cursors, stop the workers."""

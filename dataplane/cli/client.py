@@ -44,7 +44,7 @@ class Client:
 
     def _ask(self, method: str, path: str, body: bytes | None, query: dict[str, Any]) -> Any:
         given = {name: value for name, value in query.items() if value not in ("", None)}
-        target = f"/api/v1{quote(path)}" + (f"?{urlencode(given)}" if given else "")
+        target = f"/api/v1{quote(path, safe='/%')}" + (f"?{urlencode(given)}" if given else "")
         connection = _Connection(self._path)
         try:
             connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})

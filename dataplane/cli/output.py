@@ -8,7 +8,7 @@ from typing import Any
 
 from turnout import codec
 
-__all__ = ["json_line", "say", "table", "warn"]
+__all__ = ["json_line", "say", "styled", "table", "warn"]
 
 
 def json_line(value: Any) -> None:
@@ -41,3 +41,18 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
         made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(made)
+
+
+def styled(lines: Iterable[tuple[str, str]]) -> None:
+    """Lines, each with the style it is shown in on a terminal; control characters are made visible."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for text, style in lines:
+        console.print(Text(_harmless(text), style=style))
+
+
+def _harmless(text: str) -> str:
+    """What an event holds must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

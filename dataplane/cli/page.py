@@ -29,8 +29,9 @@ COMMAND` shows where they came from).
 | 3 | `plan`: something would change |
 | 130 | interrupted |
 
-`send`, `refused`, `dead`, `replay`, `plan`, `alerts`, `status` and `reload` speak to the running data plane over the
-admin socket that the configuration names (`--socket` skips the configuration); whoever may open that file may ask.
+`send`, `refused`, `dead`, `explain`, `tail`, `replay`, `plan`, `alerts`, `status` and `reload` speak to the running
+data plane over the admin socket that the configuration names (`--socket` skips the configuration); whoever may open
+that file may ask.
 """
 
 

@@ -155,6 +155,17 @@ class Chains:
         """Every row, in no order."""
         return self._rows.values()
 
+    def of(self, number: int) -> list[ExceptionRow]:
+        """The rows of one event."""
+        return [row for row in self._rows.values() if row.number == number]
+
+    def ahead_of(self, row: ExceptionRow) -> ExceptionRow | None:
+        """The row that a row waits for: the first of its user; None where it waits for none."""
+        if self._alone(row):
+            return None
+        chain = self._chains.get(row.key)
+        return chain[0] if chain and chain[0] is not row else None
+
     def lowest(self) -> int | None:
         """The lowest event number a reference still needs from the log."""
         return min((r.number for r in self._rows.values() if r.kind == "waiting"), default=None)

@@ -127,13 +127,13 @@ class Engine:
 
     async def commit(self) -> None:
         """Swap to what was prepared, between two requests, and store where new destinations begin."""
-        config = self._swap()
-        self.retention.bounds = bounds(config)
+        self._swap()
+        self.retention.bounds = bounds(self.config)
         scripts = [script for courier in self.couriers.values() for script in courier.plan.chain]
-        await asyncio.to_thread(self.history.keep, config, scripts)
+        await asyncio.to_thread(self.history.keep, self.config, scripts)
         await self.books.commit()
 
-    def _swap(self) -> Config:
+    def _swap(self) -> None:
         if self._prepared is None or self._coming is None:
             raise Unavailable("no config is prepared")
         prepared, self._prepared = self._prepared, None
@@ -154,7 +154,6 @@ class Engine:
         self.replays.configure()
         for courier in self.couriers.values():
             courier.pump()
-        return self._config
 
     async def _end(self, courier: Courier) -> None:
         """Let a removed destination's requests land, and forget what they still wrote."""
@@ -175,6 +174,7 @@ class Engine:
             number = self.sequencer.next_number if item.start == "now" else 1
             number = number if self._left_off is None else self._left_off
             row = reload.fresh_row(plan.id, number)
+            self.ledger.changes.begin(plan.id, number)
         rows = list(self.ledger.state.exceptions(row.id))
         for one in rows:
             one.destination = plan.id

@@ -19,7 +19,7 @@ from typing import Any
 from dataplane.config.display import masked
 from dataplane.config.model import Config
 from dataplane.metrics.log import logger
-from transformations.base import Library, Script
+from transformations.base import Library, Reaching, Script
 
 __all__ = ["History", "config_hash"]
 
@@ -60,7 +60,8 @@ class History:
         told = {
             "version": VERSION, "name": script.name, "file": script.file, "language": script.language,
             "timeout": script.timeout, "memory": script.memory, "text": self._source(script.source),
-            "libraries": [[one.name, one.file, self._source(one.source)] for one in script.libraries],
+            "libraries": [[one.name, one.file, one.language, self._source(one.source)] for one in script.libraries],
+            "hosts": script.reach.hosts,
         }  # fmt: skip
         self._put(self._folder / "scripts" / f"{script.version}.json", json.dumps(told).encode())
 
@@ -95,7 +96,11 @@ class History:
             return Script(
                 name=told["name"], source=self._stored(told["text"]), file=told["file"],
                 language=told["language"], timeout=told["timeout"], memory=told["memory"],
-                libraries=tuple(Library(n, self._stored(text), file) for n, file, text in told["libraries"]),
+                libraries=tuple(
+                    Library(name, self._stored(text), file, language)
+                    for name, file, language, text in told["libraries"]
+                ),
+                reach=Reaching(tuple(told["hosts"])),
             )  # fmt: skip
         except (OSError, KeyError, ValueError):
             return None
@@ -129,7 +134,7 @@ class History:
             if told is None or (path.stem not in scripts and path.stat().st_mtime < before):
                 path.unlink()
                 continue
-            texts.update([told["text"], *(text for _, _, text in told["libraries"])])
+            texts.update([told["text"], *(text for *_, text in told["libraries"])])
         for path in (self._folder / "texts").iterdir():
             if path.name not in texts:
                 path.unlink()

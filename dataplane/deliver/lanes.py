@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from turnout.verdict import Verdict
 
@@ -162,6 +162,20 @@ class Lanes:
     def oldest(self) -> int | None:
         """When the oldest queued event was received, in ms; None where nothing is queued."""
         return min((queue[0].at for queue in self._queues if queue), default=None)
+
+    def stands(self, number: int, key: int) -> Literal["unread", "queued", "sending", "settled"]:
+        """Where an event of an order key's hash is."""
+        lane = key & _MASK
+        queue = self._queues[lane]
+        if number >= self._offered[lane] and number >= self.position:
+            return "unread"
+        if queue and number >= queue[0].number:
+            return "queued"
+        return "sending" if 0 < self._flying[lane] <= number else "settled"
+
+    def ahead(self, number: int, key: int) -> int:
+        """How many queued events of its lane come before an event."""
+        return sum(entry.number < number for entry in self._queues[key & _MASK])
 
     def cursors(self) -> array[int]:
         """The cursor of every lane, to be stored together with what was settled."""

@@ -23,13 +23,16 @@ from turnout.destination import Delivery, Destination
 __all__ = ["build", "delivery_of", "gate_of"]
 
 
-def delivery_of(adapter: Destination[Any], config: DestinationConfig) -> Delivery:
+Tool = Destination[Any] | type[Destination[Any]]
+
+
+def delivery_of(adapter: Tool, config: DestinationConfig) -> Delivery:
     """The tool's own delivery with what the config overrides."""
     chosen = {k: v for k, v in config.delivery if v is not None}
     return replace(adapter.delivery, **chosen)
 
 
-def gate_of(ident: str, adapter: Destination[Any], config: DestinationConfig) -> Gate:
+def gate_of(ident: str, adapter: Tool, config: DestinationConfig) -> Gate:
     """How events address it."""
     spellings: Iterable[str] = ((config.name,) if config.name else ()) + adapter.names
     return Gate(

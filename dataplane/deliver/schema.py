@@ -126,6 +126,9 @@ CREATE INDEX refused_by_source ON refused (source, number);
 CREATE INDEX refused_by_segment ON refused (segment);
 CREATE INDEX refused_by_time ON refused (at);
 """, _counted("dead", "destination", "class"), _counted("refused", "source", "code"))),
+    """
+CREATE INDEX dead_by_number ON dead (number);
+""",
 )
 
 

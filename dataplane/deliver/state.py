@@ -121,6 +121,10 @@ class Changes:
         ))
 
 
+    def begin(self, destination: str, number: int) -> None:
+        """A destination is new and begins at event `number`."""
+        self.statements.append(("INSERT OR REPLACE INTO fact VALUES (?,?)", (f"began {destination}", number)))
+
     def rename(self, old: str, new: str) -> None:
         """A destination has another id now: its place, exceptions, dead letters, archive and counts follow."""
         for sql in (
@@ -131,6 +135,7 @@ class Changes:
             "UPDATE archive SET destination=? WHERE destination=?",
         ):
             self.statements.append((sql, (new, old)))
+        self.statements.append(("UPDATE fact SET name=? WHERE name=?", (f"began {new}", f"began {old}")))
 
     def forget(self, destination: str) -> None:
         """A destination is removed: its place, exceptions, counts; its dead letters and archive stay."""
@@ -140,6 +145,7 @@ class Changes:
             "DELETE FROM count WHERE scope='destination' AND id=?",
         ):
             self.statements.append((sql, (destination,)))
+        self.statements.append(("DELETE FROM fact WHERE name=?", (f"began {destination}",)))
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -260,6 +266,23 @@ class State:
         """Dead letters there are now, by destination and class."""
         rows = self._reader.execute("SELECT destination, class, n FROM dead_count WHERE n>0")
         return {(r[0], r[1]): r[2] for r in rows.fetchall()}
+
+    def dead_of(self, number: int) -> list[dict[str, Any]]:
+        """Index rows of one event's dead letters, oldest first."""
+        cursor = self._reader.execute("SELECT * FROM dead WHERE number=? ORDER BY id", (number,))
+        names = [c[0] for c in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def began(self, destination: str) -> int | None:
+        """The first event that a destination was to have; None where it began before this was noted."""
+        row = self._reader.execute("SELECT value FROM fact WHERE name=?", (f"began {destination}",)).fetchone()
+        return int(row[0]) if row else None
+
+    def refused_row(self, number: int) -> tuple[str, str, str] | None:
+        """Source, code and message of a refused event."""
+        sql = "SELECT source, code, message FROM refused WHERE number=?"
+        row = self._reader.execute(sql, (number,)).fetchone()
+        return None if row is None else (row[0], row[1], row[2])
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a query of a topic that has a file of its own; it can only read."""

@@ -15,26 +15,21 @@ from typing import Any
 
 from dataplane.config import Config
 from dataplane.deliver.plans import delivery_of, gate_of
-from dataplane.deliver.rehearsal import rehearse, stopped
+from dataplane.deliver.rehearsal import stopped
+from dataplane.inspect.walk import Means, extra, walk
 from dataplane.log.base import Record
-from dataplane.pipeline import head as heads
-from dataplane.pipeline.head import EventHead
-from dataplane.pipeline.route import Filtered, Gate, Route, Send, route
 from dataplane.pipeline.scripts import read_scripts
 from dataplane.pipeline.sequence import Sequenced, Sequencer
-from dataplane.pipeline.transform import Part, run_chain
 from dataplane.protocols import PROTOCOLS
 from dataplane.protocols.record import encode, marks
 from destinations import registry
-from transformations.base import Runner, Script
+from transformations.base import Runner
 from turnout import codec
 from turnout import protocol as protocols
 from turnout.clock import Clock
-from turnout.destination import Context, Destination
+from turnout.destination import Context
 from turnout.errors import Fixable, Refused
-from turnout.event import Event
 from turnout.protocol import Envelope, Limits
-from turnout.verdict import dead, filtered
 
 __all__ = ["Previewer", "sequence"]
 
@@ -69,14 +64,9 @@ class _OneRecord:
 class Previewer:
     """One destination of a config, ready to say what it would be sent; made by `of`."""
 
-    adapter: Destination[Any]
-    gate: Gate
-    chain: tuple[Script, ...]
-    at: Context
+    means: Means
     source: str
-    trusted: bool
     runner: Runner
-    clock: Clock
 
     @classmethod
     async def of(
@@ -99,11 +89,9 @@ class Previewer:
         chain = tuple(scripts[name] for name in found.transformations)
         for script in chain:
             await runner.check(script)
-        return cls(
-            adapter, gate_of(destination, adapter, found), chain,
-            Context(clock.now(), delivery_of(adapter, found)),
-            source, config.sources[source].trusted, runner, clock,
-        )
+        at = Context(clock.now(), delivery_of(adapter, found))
+        trusted = config.sources[source].trusted
+        return cls(Means(gate_of(destination, adapter, found), chain, adapter, at, trusted), source, runner)
 
     async def show(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """`{"message_id", "parts": [{"verdict", "reason", "requests": […], "records": […]}]}`.
@@ -112,53 +100,12 @@ class Previewer:
         shown with secrets masked, and as a curl line.
         """
         try:
-            sequenced = sequence([codec.dumps(event)], self.source, self.at.now, trusted=self.trusted)[0]
+            now, trusted = self.means.at.now, self.means.trusted
+            sequenced = sequence([codec.dumps(event)], self.source, now, trusted=trusted)[0]
         except Refused as error:
             return {"message_id": None, "parts": [stopped("refused", error.message)]}
-        decision = self._route(sequenced.head, sequenced.kind)
-        parts: Sequence[Part]
-        if sequenced.broken:
-            parts = [Part(sequenced.raw, dead(sequenced.broken))]
-        elif isinstance(decision, Filtered):
-            parts = [Part(b"", filtered(decision.reason))]
-        elif self.chain:
-            parts = (await run_chain(self.runner, self.chain, [sequenced], self._extra()))[0]
-        else:
-            parts = [Part(sequenced.enriched)]
-        shown = [self._part(part, child, sequenced, decision) for child, part in enumerate(parts)]
-        return {"message_id": sequenced.message_id, "parts": shown}
-
-    def _extra(self) -> dict[str, str]:
-        """Metadata about the destination, as the engine gives it to a run for one destination."""
-        names = self.adapter.names
-        return {
-            "destinationId": self.gate.id, "destinationType": self.adapter.slug,
-            "destinationName": names[0] if names else self.gate.id,
-        }
-
-    def _route(self, head: EventHead, kind: str) -> Route:
-        raw = bytes(head.integrations)
-        try:
-            integrations = codec.loads(raw) if raw else None
-        except Refused:
-            integrations = None  # no object: filtered with that reason
-        return route(integrations, kind, self.source, self.gate, present=bool(raw))
-
-    def _part(self, part: Part, child: int, sequenced: Sequenced, first: Route) -> dict[str, Any]:
-        """One output of the transformations: routed again, then given to the adapter."""
-        if part.verdict is not None:
-            return stopped(part.verdict.outcome, part.verdict.reason)
-        decision = first
-        if self.chain:
-            try:
-                head = heads.read(part.raw)
-            except Refused as error:
-                return stopped("dead", error.message)
-            decision = self._route(head, (head.type or "").lower())
-        if not isinstance(decision, Send):
-            return stopped("filtered", decision.reason)
-        event = Event(part.raw, key=sequenced.key, child=child, source=self.source, options=decision.options)
-        return {"rule": decision.rule, **rehearse(self.adapter, event, self.at)}
+        walked = await walk(self.means, self.runner, sequenced, extra(self.means))
+        return {"message_id": sequenced.message_id, "parts": walked["parts"]}
 
 
 def sequence(raws: Sequence[bytes], source: str, now: datetime, *, trusted: bool) -> list[Sequenced]:

@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["SEND", "Filtered", "Gate", "Route", "Send", "route"]
+from turnout import codec
+from turnout.errors import Refused
+
+__all__ = ["SEND", "Filtered", "Gate", "Route", "Send", "decide", "route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,15 @@ def route(integrations: Any, kind: str, source: str, gate: Gate, *, present: boo
     if kind not in gate.kinds:
         return Filtered(f"type {kind or '(none)'} is not supported")
     return decided
+
+
+def decide(integrations: bytes, kind: str, source: str, gate: Gate) -> Route:
+    """The same for an integrations object as it stands in the event, b"" where there is none."""
+    try:
+        decoded = codec.loads(integrations) if integrations else None
+    except Refused:
+        decoded = None  # not an object: filtered with that reason
+    return route(decoded, kind, source, gate, present=bool(integrations))
 
 
 def _by_integrations(integrations: Any, gate: Gate) -> Route:

@@ -118,6 +118,21 @@ class Sequenced:
         self._enriched = raw
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One event where it lies in the log: as received (`raw`), and as it is given out (`event`).
+
+    `place` is its place among the `count` events of its request, `flags` what was decided.
+    """
+
+    record: Record
+    envelope: Envelope
+    raw: bytes
+    place: int
+    flags: int
+    event: Sequenced
+
+
 class Sequencer:
     """Reads the log in order; the only writer of the sidecar and the message ids."""
 
@@ -230,6 +245,27 @@ class Sequencer:
     def restore(self, number: int, key: int, raw: bytes, envelope: bytes) -> Sequenced:
         """An event that is kept elsewhere than in the log, as `load` gave it."""
         return restored(number, key, raw, envelope, self._secret)
+
+    def digest(self, source: str, message_id: str) -> bytes:
+        """The hash by which an event's id is known."""
+        text = source.encode() + b"\0" + message_id.encode("utf-8", "replace")
+        return blake2b(text, key=self._secret, digest_size=16).digest()
+
+    def stored(self, block: Block, number: int) -> Stored | None:
+        """An event of a block of the sidecar, also a duplicate or refused one; None where the log has let
+        its record go."""
+        records = self._reader.read(block.position, 1)
+        if not records or records[0].position != block.position:
+            return None
+        record = records[0]
+        received, units = self._open(record)
+        place = number - block.first
+        flags, _, key, offset, length = ENTRY.unpack_from(block.entries, place * ENTRY.size)
+        raw = record.body[offset : offset + length]
+        if not length:
+            raw = units[place].raw if place < len(units) else record.body
+        event = Sequenced(number, key, raw, received, self._secret)
+        return Stored(record, received.envelope, raw, place, flags, event)
 
     def load(self, number: int, most: int) -> tuple[list[Sequenced], int]:
         """Up to about `most` unique events from `number` on, and the number to go on with.

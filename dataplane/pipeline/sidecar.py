@@ -9,6 +9,7 @@ A torn tail is cut at opening; the events are sequenced again and get the same n
 from __future__ import annotations
 
 import bisect
+import mmap
 import os
 import struct
 import threading
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from turnout.errors import FormatError
 
-__all__ = ["DUPLICATE", "ENTRY", "REFUSED", "Block", "Sidecar"]
+__all__ = ["DUPLICATE", "ENTRY", "MARKS", "REFUSED", "Block", "Sidecar", "unpack"]
 
 REFUSED = 1
 DUPLICATE = 2
@@ -29,6 +30,8 @@ VERSION = 1
 _HEADER = struct.Struct("<6sHQ")
 _BLOCK = struct.Struct("<4sIIQQQ")
 _MARK = b"\xabSQ1"
+MARKS = (_MARK,)
+"""What a block begins with."""
 ENTRY = struct.Struct("<B16sQII")
 SEGMENT = 8 << 20
 _CHUNK = 1 << 20
@@ -137,9 +140,8 @@ class Sidecar:
             raise FormatError(f"{self._path(first).name} was written by a newer Turnout")
         end = _HEADER.size
         last: Block | None = None
-        while (found := _unpack(data, end)) is not None:
-            end += _BLOCK.size + len(found.entries)
-            last = found
+        while (found := unpack(data, end)) is not None:
+            last, end = found
         return end, last
 
     def append(self, blocks: list[Block]) -> None:
@@ -171,10 +173,10 @@ class Sidecar:
                 while chunk := file.read(want):
                     data, want = data + chunk, _CHUNK
                     start = 0
-                    while (block := _unpack(data, start)) is not None:
-                        size = _BLOCK.size + len(block.entries)
+                    while (found := unpack(data, start)) is not None:
+                        block, stop = found
                         self._note(first, block.first, offset + start)
-                        start += size
+                        start = stop
                         if block.first + block.count > number:
                             yield block
                     offset += start
@@ -233,8 +235,8 @@ class Sidecar:
         self._file = -1
 
 
-def _unpack(data: bytes, start: int) -> Block | None:
-    """The block at `start`, or None where it is not whole or damaged."""
+def unpack(data: bytes | mmap.mmap, start: int) -> tuple[Block, int] | None:
+    """The block at `start` and where it ends, or None where it is not whole or damaged."""
     if start + _BLOCK.size > len(data):
         return None
     mark, count, crc, first, position, end = _BLOCK.unpack_from(data, start)
@@ -244,4 +246,4 @@ def _unpack(data: bytes, start: int) -> Block | None:
     entries = data[start + _BLOCK.size : stop]
     if zlib.crc32(entries, zlib.crc32(data[start + 12 : start + _BLOCK.size])) != crc:
         return None
-    return Block(first, position, end, count, entries)
+    return Block(first, position, end, count, entries), stop

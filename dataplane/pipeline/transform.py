@@ -11,7 +11,7 @@ from transformations.base import Item, Outputs, Runner, Script
 from turnout import codec
 from turnout.verdict import Verdict, dead, filtered
 
-__all__ = ["SCRIPT", "Part", "metadata", "run_chain"]
+__all__ = ["SCRIPT", "Part", "metadata", "run_chain", "run_script"]
 
 SCRIPT = "script "
 """Starts the reason of an event that a transformation failed on; what follows says where."""
@@ -46,25 +46,29 @@ async def run_chain(
     parts = [[Part(event.enriched)] for event in events]
     notes = [metadata(event, extra) for event in events]
     for script in chain:
-        where = [
-            (i, j) for i, row in enumerate(parts) for j, part in enumerate(row) if part.verdict is None
-        ]
-        if not where:
+        if all(part.verdict is not None for row in parts for part in row):
             break
-        items = [Item(parts[i][j].raw, notes[i]) for i, j in where]
-        ran = await runner.run(script, items)
-        made: list[list[Part]] = [[] for _ in parts]
-        results = dict(zip(where, ran, strict=True))
-        for i, row in enumerate(parts):
-            for j, part in enumerate(row):
-                result = results.get((i, j))
-                if result is None:
-                    made[i].append(part)
-                elif isinstance(result, Outputs):
-                    made[i].extend(Part(raw) for raw in result.events)
-                else:
-                    made[i].append(Part(part.raw, dead(f"{SCRIPT}{result.reason}")))
-            if not made[i]:
-                made[i].append(Part(b"", filtered(f"dropped by {script.name}")))
-        parts = made
+        parts = await run_script(runner, script, parts, notes)
     return parts
+
+
+async def run_script(
+    runner: Runner, script: Script, parts: Sequence[Sequence[Part]], notes: Sequence[bytes]
+) -> list[list[Part]]:
+    """One script over the parts of events; what has a verdict already is passed on as it is."""
+    where = [(i, j) for i, row in enumerate(parts) for j, part in enumerate(row) if part.verdict is None]
+    ran = await runner.run(script, [Item(parts[i][j].raw, notes[i]) for i, j in where])
+    made: list[list[Part]] = [[] for _ in parts]
+    results = dict(zip(where, ran, strict=True))
+    for i, row in enumerate(parts):
+        for j, part in enumerate(row):
+            result = results.get((i, j))
+            if result is None:
+                made[i].append(part)
+            elif isinstance(result, Outputs):
+                made[i].extend(Part(raw) for raw in result.events)
+            else:
+                made[i].append(Part(part.raw, dead(f"{SCRIPT}{result.reason}")))
+        if not made[i]:
+            made[i].append(Part(b"", filtered(f"dropped by {script.name}")))
+    return made

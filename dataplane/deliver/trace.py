@@ -1,0 +1,124 @@
+"""Where one event stands at each destination, as the engine knows it: for `turnout explain`.
+
+Reads what the engine has in memory and the state file; changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from dataplane.deliver.courier import Courier
+from dataplane.deliver.dead import unpack_dead
+from dataplane.deliver.journal import Attempt, Filtering, find
+from dataplane.deliver.segments import Place
+from dataplane.deliver.state import ExceptionRow
+from turnout import clock, codec
+from turnout.errors import FormatError, Refused
+
+if TYPE_CHECKING:
+    from dataplane.deliver.engine import Engine
+
+__all__ = ["Trace", "attempted", "dead_letters", "left_out", "moment", "stands", "trace"]
+
+Trace = dict[str, list[Attempt | Filtering]]
+"""What the journal knows of an event, by destination, in the order it happened."""
+
+
+def moment(seconds: float) -> str:
+    """Unix seconds as ISO 8601."""
+    return clock.iso(clock.from_millis(int(seconds * 1000)))
+
+
+async def trace(engine: Engine, number: int) -> Trace:
+    """What the journal knows; read in a thread."""
+    engine.ledger.journal.flush(asyncio.get_running_loop().time())
+    found: Trace = {}
+    for one in await asyncio.to_thread(find, engine.ledger.journal.folder, number):
+        found.setdefault(one.origin.destination, []).append(one)
+    return found
+
+
+def attempted(one: Attempt) -> dict[str, Any]:
+    """An attempt as plain JSON."""
+    return {
+        "at": moment(one.at), "child": one.child, "status": one.status, "error": one.error,
+        "seconds": round(one.seconds, 6), "attempt": one.attempt, "events": one.events,
+        "config": one.origin.config, "scripts": dict(one.origin.scripts),
+    }  # fmt: skip
+
+
+def left_out(one: Filtering) -> dict[str, Any]:
+    """What ended without a request, as plain JSON."""
+    return {
+        "at": moment(one.at), "child": one.child, "reason": one.reason,
+        "config": one.origin.config, "scripts": dict(one.origin.scripts),
+    }  # fmt: skip
+
+
+def stands(engine: Engine, courier: Courier, number: int, key: int | None) -> dict[str, Any]:
+    """`{"state", "reason", "sends_at", "stands", "ahead", "waits": […]}` of the event with this order key's hash (None
+    where nothing but its number is known any more: then it has its verdict).
+
+    `stands` is before (it came before the destination began), unread, queued, sending or settled.
+    `ahead` is how many events the destination has before it, `waits` what is put aside, with its cause.
+    """
+    status = courier.status()
+    found: dict[str, Any] = {
+        "state": status["state"], "reason": status["reason"], "sends_at": _sends_at(engine, courier), "ahead": 0,
+    }  # fmt: skip
+    began = engine.ledger.state.began(courier.plan.id)
+    if began is not None and number < began:
+        return {**found, "stands": "before", "began": began, "waits": []}
+    found["stands"] = "settled" if key is None else courier.lanes.stands(number, key)
+    if found["stands"] == "unread":
+        found["ahead"] = max(0, number - courier.lanes.position)
+    elif found["stands"] == "queued" and key is not None:
+        found["ahead"] = courier.lanes.ahead(number, key)
+    found["waits"] = [_waits(courier, row) for row in courier.chains.of(number)]
+    return found
+
+
+def _sends_at(engine: Engine, courier: Courier) -> str | None:
+    """When a destination that is held back (throttled, down, paused) may send again."""
+    now = asyncio.get_running_loop().time()
+    gate = courier.condition.gate(now)
+    return None if gate is None else moment(engine.clock.now().timestamp() + gate - now)
+
+
+def _waits(courier: Courier, row: ExceptionRow) -> dict[str, Any]:
+    flying = (row.number, row.child) in courier.chains.flying
+    told: dict[str, Any] = {
+        "child": row.child, "kind": row.kind, "attempts": row.attempts, "reason": row.reason,
+        "since": moment(row.first_at), "next_at": None if flying else moment(row.next_at),
+        "sending": flying, "behind": None,
+    }  # fmt: skip
+    head = courier.chains.ahead_of(row)
+    if head is not None:
+        told["behind"] = {"number": head.number, "reason": head.reason, "next_at": moment(head.next_at)}
+        told["next_at"] = None
+    return told
+
+
+def dead_letters(engine: Engine, number: int) -> list[dict[str, Any]]:
+    """Dead letters of an event at any destination, with the request and the answer."""
+    return [_letter(engine, row) for row in engine.ledger.state.dead_of(number)]
+
+
+def _letter(engine: Engine, row: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": row["id"], "destination": row["destination"], "child": row["child"], "at": moment(row["at"]),
+        "status": row["status"], "reason": row["reason"], "attempts": None, "event": None, "request": None,
+        "answer": None,
+    }  # fmt: skip
+    try:
+        place = Place(row["segment"], row["offset"], row["length"])
+        letter = unpack_dead(engine.ledger.letters.read(place))
+    except FormatError as error:
+        return {**told, "unreadable": str(error)}
+    told |= {"attempts": letter.attempts, "request": letter.request, "answer": letter.answer}
+    try:
+        told["event"] = codec.loads(letter.event) if letter.event else None
+    except Refused:
+        told["event"] = letter.event.decode("utf-8", "replace")
+    return told

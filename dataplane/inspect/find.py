@@ -1,0 +1,125 @@
+"""Which event somebody asks for: by messageId through the id tables or a search, or by its number."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dataplane.deliver.engine import Engine
+from dataplane.pipeline.lookup import block_of, scan
+from dataplane.pipeline.sequence import Stored
+from dataplane.pipeline.sidecar import ENTRY, Block
+from turnout.errors import FormatError, Refused
+
+__all__ = ["Found", "find", "first_of", "later"]
+
+DUPLICATES_FOR = 0.1
+"""Seconds that later duplicates of an event are looked for."""
+
+
+@dataclass(slots=True)
+class Found:
+    """An event by its number; `by` says how it was looked up: number, table or search.
+
+    `block` and `stored` are None where the sidecar or the log has let it go. `duplicates` are later
+    events of the same id that are known already.
+    """
+
+    number: int
+    by: str
+    block: Block | None = None
+    stored: Stored | None = None
+    duplicates: list[int] = field(default_factory=list)
+
+    @property
+    def entry(self) -> tuple[int, bytes, int] | None:
+        """Flags, id hash and order key's hash, where the sidecar still has it."""
+        if self.block is None:
+            return None
+        place = (self.number - self.block.first) * ENTRY.size
+        flags, digest, key, _, _ = ENTRY.unpack_from(self.block.entries, place)
+        return flags, digest, key
+
+
+async def find(engine: Engine, wanted: str, source: str) -> Found:
+    """The event that somebody means: a messageId, or `#` and an event number.
+
+    Raises `Refused` (not_found) where no such event is known.
+    """
+    found = await _named(engine, wanted, source)
+    found.block = await asyncio.to_thread(block_of, engine.data / "sequence", found.number)
+    if found.block is not None:
+        found.stored = _stored(engine, found.block, found.number)
+    return found
+
+
+async def _named(engine: Engine, wanted: str, source: str) -> Found:
+    if wanted.startswith("#"):
+        return Found(_number(engine, wanted[1:]), "number")
+    sources = [source] if source else sorted({*engine.config.sources, *(name for name, _ in engine.source_counts())})
+    digests = [engine.sequencer.digest(name, wanted) for name in sources]
+    number = max(map(engine.sequencer.ids.find, digests), default=-1)
+    if number > 0:
+        return Found(number, "table")
+    others: list[int] = []
+    for other, flags in await asyncio.to_thread(lambda: _until_unique(engine, digests)):
+        if not flags:
+            return Found(other, "search", duplicates=sorted(others))
+        others.append(other)
+    raise Refused(
+        "not_found",
+        f"no event of {' or '.join(sources) or 'any source'} with this messageId is known (any more); "
+        "an event that was refused is found by its number: `turnout refused`, then `turnout explain '#NUMBER'`",
+    )
+
+
+def _until_unique(engine: Engine, digests: Sequence[bytes]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for number, flags in scan(engine.data / "sequence", digests):
+        found.append((number, flags))
+        if not flags:
+            break
+    return found
+
+
+def _number(engine: Engine, digits: str) -> int:
+    last = engine.sequencer.next_number - 1
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
+        raise Refused("not_a_number", "behind # stands the number of an event, as in #1204")
+    if not 1 <= int(digits) <= last:
+        known = f"the last one is #{last}" if last else "nothing was sequenced yet"
+        raise Refused("not_found", f"there is no event #{int(digits)}; {known}")
+    return int(digits)
+
+
+def _stored(engine: Engine, block: Block, number: int) -> Stored | None:
+    try:
+        return engine.sequencer.stored(block, number)
+    except (FormatError, Refused):
+        return None
+
+
+async def first_of(engine: Engine, digest: bytes, number: int) -> int | None:
+    """The event that a duplicate repeats; None where it is not known any more."""
+    known = engine.sequencer.ids.find(digest)
+    if 0 < known < number:
+        return known
+    for other, flags in await asyncio.to_thread(lambda: list(scan(engine.data / "sequence", [digest]))):
+        if other < number and not flags:
+            return other
+    return None
+
+
+def later(engine: Engine, digest: bytes, number: int) -> tuple[list[int], bool]:
+    """Later events of the same id, and whether all were looked at."""
+    until = engine.clock.monotonic() + DUPLICATES_FOR
+    late = False
+
+    def stop() -> bool:
+        nonlocal late
+        late = engine.clock.monotonic() > until
+        return late
+
+    found = scan(engine.data / "sequence", [digest], lowest=number, stop=stop)
+    return sorted(other for other, _ in found if other > number), not late

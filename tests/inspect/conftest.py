@@ -1,0 +1,24 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.deliver.engine_kit import InProcess, Plant, Server
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server()
+    made.url = await made.start()  # type: ignore[attr-defined] # only tests read it
+    yield made
+    await made.stop()
+
+
+@pytest.fixture
+async def plant(tmp_path: Path) -> AsyncIterator[Plant]:
+    for name in ("drop.py", "split.py"):
+        (tmp_path / name).write_text("def transformEvent(event, metadata):\n    return event\n")
+    scripts = InProcess(drop=lambda e: None if e["properties"]["n"] % 2 else e, split=lambda e: [e, e])
+    made = Plant(tmp_path, scripts)
+    yield made
+    await made.close()

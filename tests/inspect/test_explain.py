@@ -1,0 +1,272 @@
+"""explain tells what became of an event, whatever became of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dataplane.deliver.journal import find
+from dataplane.inspect.explain import explain
+from tests.deliver.engine_kit import Plant, Server, config, event
+from turnout import codec
+from turnout.errors import Refused
+
+
+async def told(plant: Plant, wanted: str, source: str = "") -> dict[str, Any]:
+    found = await explain(plant.engine, plant.runner, wanted, source)
+    codec.dumps(found)  # it goes over the control channel
+    return found
+
+
+def verdict(found: dict[str, Any], name: str = "hook") -> tuple[str, str]:
+    return found["destinations"][name]["verdict"], found["destinations"][name]["why"]
+
+
+async def test_a_delivered_event(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url, chain="[drop]"))
+    await plant.send(event("ada", 1), event("bob", 2))
+    await plant.until(lambda: len(server.taken) == 1)
+    found = await told(plant, "bob-2")
+    assert (found["number"], found["found_by"]) == (2, "table")
+    assert (found["event"]["source"], found["event"]["place"], found["event"]["of"]) == ("web", 1, 2)
+    assert found["event"]["json"] == event("bob", 2)
+    assert found["decision"]["result"] == "unique"
+    assert {"receivedAt", "request_ip"} <= {row["at"] for row in found["enrichment"]}
+    assert verdict(found)[0] == "delivered"
+    hook = found["destinations"]["hook"]
+    assert [(one["status"], one["attempt"]) for one in hook["attempts"]] == [(200, 1)]
+    way = hook["reconstructed"]
+    assert way["route"] == {"verdict": "send", "rule": "default"}
+    assert [(step["script"], step["outputs"][0]["changes"]) for step in way["steps"]] == [("drop", [])]
+    (request,) = way["parts"][0]["requests"]
+    assert request["body"]["json"]["messageId"] == "bob-2"
+    assert server.taken[0] == request["body"]["json"]
+
+
+@pytest.mark.parametrize(
+    ("integrations", "reason"),
+    [({"All": False}, "integrations.All is false"), ({"hook": False}, "integrations.hook is false"),
+     ("all", "integrations is not an object")],
+)  # fmt: skip
+async def test_a_filtered_event_names_the_rule(plant: Plant, server: Any, integrations: Any, reason: str) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1, integrations=integrations), event("ada", 2))
+    await plant.until(lambda: len(server.taken) == 1)
+    found = await told(plant, "ada-1")
+    assert verdict(found) == ("filtered", reason)
+    assert found["destinations"]["hook"]["reconstructed"]["route"] == {"verdict": "filtered", "reason": reason}
+    assert found["destinations"]["hook"]["attempts"] == []
+
+
+async def test_a_dropped_event_names_the_script(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url, chain="[split, drop]"))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: plant.engine.ledger.counts["hook", "filtered"] == 1)
+    found = await told(plant, "ada-1")
+    assert verdict(found) == ("filtered", "dropped by drop")
+    steps = found["destinations"]["hook"]["reconstructed"]["steps"]
+    assert [[output["outcome"] for output in step["outputs"]] for step in steps] == [["made", "made"], ["dropped"] * 2]
+
+
+async def test_outputs_of_one_event_are_told_one_by_one(plant: Plant, server: Any) -> None:
+    answers = iter([200, 400])
+    server.answer = lambda body: (next(answers, 200), {})
+    await plant.start(config(server.url, chain="[split]", delivery="{concurrency: 1}"))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: plant.engine.ledger.counts["hook", "dead"] == 1)
+    found = await told(plant, "ada-1")
+    assert verdict(found)[0] == "dead"
+    assert [one["child"] for one in found["destinations"]["hook"]["attempts"]] == [0, 1]
+    assert len(found["destinations"]["hook"]["reconstructed"]["parts"]) == 2
+
+
+async def test_a_pending_event_and_one_behind_it(plant: Plant, server: Any) -> None:
+    server.answer = lambda body: (503, {})
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1), event("ada", 2))
+    await plant.until(lambda: len(plant.engine.couriers["hook"].chains) == 2)
+    first, second = await told(plant, "ada-1"), await told(plant, "ada-2")
+    assert verdict(first)[0] == "pending"
+    (wait,) = first["destinations"]["hook"]["waits"]
+    assert wait["reason"] == "HTTP 503"
+    assert wait["sending"] or wait["next_at"] is not None
+    assert {one["status"] for one in first["destinations"]["hook"]["attempts"]} == {503}
+    assert verdict(second)[0] == "pending"
+    (wait,) = second["destinations"]["hook"]["waits"]
+    assert (wait["behind"]["number"], wait["behind"]["reason"]) == (1, "HTTP 503")
+    assert "behind #1" in verdict(second)[1]
+
+
+async def test_an_event_that_waits_for_its_destination(plant: Plant, server: Any) -> None:
+    server.answer = lambda body: (503, {"Retry-After": "600"})
+    await plant.start(config(server.url, delivery="{concurrency: 1}"))
+    await plant.send(event("ada", 1), event("ada", 2))
+    await plant.until(lambda: len(plant.engine.couriers["hook"].chains) == 1)
+    found = await told(plant, "ada-2")
+    assert verdict(found)[0] == "pending"
+    assert found["destinations"]["hook"]["sends_at"] is not None
+    assert "it is sent to again at" in verdict(found)[1]
+
+
+async def test_an_event_that_is_queued_or_on_its_way(plant: Plant, server: Any) -> None:
+    server.gate.clear()
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1), event("ada", 2), event("ada", 3))
+    await plant.until(lambda: len(server.got) == 1)
+    assert verdict(await told(plant, "ada-1")) == ("pending", "is being sent")
+    found = await told(plant, "ada-3")
+    assert verdict(found)[0] == "pending"
+    assert (found["destinations"]["hook"]["stands"], found["destinations"]["hook"]["ahead"]) == ("queued", 1)
+
+
+async def test_an_event_of_a_disabled_destination_is_not_read_yet(plant: Plant, server: Any) -> None:
+    text = config(server.url).replace("start: beginning", "start: beginning\n    enabled: false")
+    await plant.start(text)
+    await plant.send(event("ada", 1), event("ada", 2))
+    await plant.until(lambda: plant.engine.sequencer.next_number == 3)
+    found = await told(plant, "ada-2")
+    assert verdict(found)[0] == "pending"
+    assert "not read yet: 1 events come before it" in verdict(found)[1]
+    assert "disabled" in verdict(found)[1]
+
+
+async def test_a_dead_event_with_request_and_answer(plant: Plant, server: Any) -> None:
+    server.answer = lambda body: (422, {})
+    await plant.start(config(server.url + "?token=hidden-token-1"))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: plant.engine.ledger.counts["hook", "dead"] == 1)
+    found = await told(plant, "ada-1")
+    assert verdict(found)[0] == "dead"
+    (letter,) = found["destinations"]["hook"]["dead"]
+    assert letter["answer"]["status"] == 422
+    assert letter["request"]["body"]["json"]["messageId"] == "ada-1"
+    assert "hidden-token-1" not in json.dumps(found)
+
+
+async def test_a_duplicate_names_the_first_and_the_first_its_duplicates(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1))
+    await plant.send(event("ada", 2), event("ada", 1))
+    await plant.until(lambda: len(server.taken) == 2)
+    found = await told(plant, "#3")
+    assert found["decision"]["result"] == "duplicate"
+    assert found["decision"]["duplicate_of"] == 1
+    assert found["destinations"] == {}
+    assert (await told(plant, "ada-1"))["decision"]["duplicates"] == [3]
+    assert (await told(plant, "ada-2"))["decision"]["duplicates"] == []
+
+
+async def test_a_refused_event_is_found_by_number(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1), event("ada", 2), refused=[1])
+    await plant.until(lambda: len(server.taken) == 1)
+    found = await told(plant, "#2")
+    assert (found["decision"]["result"], found["decision"]["code"]) == ("refused", "bad")
+    assert found["event"]["json"] == event("ada", 2)
+
+
+async def test_an_event_without_an_id_is_found_by_number_and_by_its_derived_id(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url))
+    bare = event("ada", 1)
+    del bare["messageId"]
+    await plant.send(bare)
+    await plant.until(lambda: len(server.taken) == 1)
+    found = await told(plant, "#1")
+    assert found["event"]["message_id"] == server.taken[0]["messageId"]
+    assert (await told(plant, found["event"]["message_id"]))["number"] == 1
+
+
+@pytest.mark.parametrize("wanted", ["nope", "#4", "#0", "#x", "#", "#99999999999999999999", "", "\ud800"])
+async def test_what_is_not_there_is_said(plant: Plant, server: Any, wanted: str) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: len(server.taken) == 1)
+    with pytest.raises(Refused):
+        await told(plant, wanted)
+
+
+async def test_without_dedup_the_log_is_searched(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url, extra="dedup: {enabled: false}"))
+    for n in range(1, 40):
+        await plant.send(event("ada", n), event("bob", n))
+    await plant.until(lambda: len(server.taken) == 78)
+    for n in (1, 20, 39):
+        found = await told(plant, f"bob-{n}")
+        assert (found["number"], found["found_by"]) == (2 * n, "search")
+        assert found["event"]["json"] == event("bob", n)
+
+
+async def test_two_sources_with_one_id_are_told_apart(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url).replace("k}}", "k}, app: {write_key: a}}"))
+    await plant.send(event("ada", 1))
+    await plant.send(event("ada", 1), source="app")
+    await plant.until(lambda: len(server.taken) == 2)
+    assert (await told(plant, "ada-1", "web"))["number"] == 1
+    assert (await told(plant, "ada-1", "app"))["number"] == 2
+
+
+async def test_an_event_from_before_a_destination_began(plant: Plant, server: Server) -> None:
+    url = str(server.url)  # type: ignore[attr-defined]
+    await plant.start(config(url))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: len(server.taken) == 1)
+    more = f'  later: {{type: webhook, settings: {{webhook_url: "{url}"}}}}'
+    await plant.reload(config(url, extra=more))
+    found = await told(plant, "ada-1")
+    assert verdict(found, "later")[0] == "none"
+    assert "#2" in verdict(found, "later")[1]
+    await plant.stop()
+    await plant.start(config(url, extra=more))
+    assert verdict(await told(plant, "ada-1"), "later")[0] == "none"
+
+
+async def test_an_event_of_a_destination_that_is_gone(plant: Plant, server: Server) -> None:
+    url = str(server.url)  # type: ignore[attr-defined]
+    more = f'  other: {{type: webhook, start: beginning, settings: {{webhook_url: "{url}"}}}}'
+    await plant.start(config(url, extra=more))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: len(server.taken) == 2)
+    await plant.until(lambda: plant.engine.ledger.counts["other", "delivered"] == 1)
+    await plant.reload(config(url))
+    found = await told(plant, "ada-1")
+    assert found["destinations"]["other"]["state"] == "removed"
+    assert verdict(found, "other")[0] == "delivered"
+    assert found["destinations"]["other"]["reconstructed"]["parts"][0]["requests"]
+
+
+async def test_what_was_released_is_told_from_what_is_left(plant: Plant, server: Any) -> None:
+    """The log and the sidecar let go; journal and id tables still know."""
+    server.answer = lambda body: (400 if body["userId"] == "bob" else 200, {})
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1))
+    await plant.send(event("bob", 1))
+    await plant.until(lambda: len(server.got) == 2)
+    await plant.until(lambda: bool(find(plant.folder / "data" / "journal", 2)))
+    await plant.stop()
+    for path in (plant.folder / "data" / "sequence").glob("*.seq"):
+        path.rename(path.with_suffix(".moved"))
+        (plant.folder / "data" / "sequence" / "00000000000000000050.seq").write_bytes(
+            path.with_suffix(".moved").read_bytes()[:16].replace((1).to_bytes(8, "little"), (50).to_bytes(8, "little"))
+        )
+    await plant.start(config(server.url))
+    found = await told(plant, "ada-1")
+    assert found["event"] is None
+    assert verdict(found)[0] == "delivered"
+    assert found["destinations"]["hook"]["reconstructed"] is None
+    assert verdict(await told(plant, "bob-1"))[0] == "dead"
+
+
+async def test_an_event_that_cannot_be_read_does_not_stop_it(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: len(server.taken) == 1)
+    plant.runner.functions.clear()  # as if every script had vanished: the walk fails, the telling does not
+    for path in (plant.folder / "data" / "history" / "configs").iterdir():
+        path.unlink()
+    await plant.reload(config(server.url, delivery="{batch: 2}"))
+    found = await told(plant, "ada-1")
+    assert verdict(found)[0] == "delivered"
+    (note,) = found["destinations"]["hook"]["reconstructed"]["notes"]
+    assert "not kept any more" in note
