@@ -23,7 +23,8 @@ Handler = Callable[[Supervisor, web.Request], Awaitable[Any]]
 class Route:
     """One route. `query` maps a parameter to its JSON type and meaning; `body` is a JSON schema.
 
-    A route is audited when it changes something or shows payloads, which may be personal data.
+    A route is audited when it changes something or shows payloads, which may be personal data; one that
+    streams when it begins.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Route:
     query: tuple[tuple[str, str, str], ...] = ()
     body: dict[str, Any] | None = None
     audited: bool = True
+    streams: bool = False
 
 
 DOOR = web.AppKey("door", str)

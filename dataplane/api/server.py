@@ -7,6 +7,7 @@ import hmac
 import os
 import socket
 import stat
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -29,6 +30,8 @@ BODY = 8 << 20
 """Largest request body, in bytes."""
 SOCKET_PATH = 103
 """Longest path of a Unix socket, in bytes (macOS; Linux takes 107)."""
+
+_STREAMS = "turnout.streams"
 
 _log = logger()
 
@@ -74,6 +77,7 @@ class Admin:
         for route in ROUTES:
             app.router.add_route(route.method, BASE + route.path, self._handler(route, who))
         app.router.add_get("/metrics", self._metrics)
+        app.on_response_prepare.append(self._begins(who))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await runner.setup()
         self._runners.append(runner)
@@ -92,6 +96,7 @@ class Admin:
     def _handler(self, route: Route, who: str) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             status = 500
+            request[_STREAMS] = route.streams and route.verb
             try:
                 found = await route.handler(self._supervisor, request)
                 response = found if isinstance(found, web.StreamResponse) else _json(found)
@@ -105,10 +110,20 @@ class Admin:
                 status = error.status
                 raise
             finally:
-                if route.audited and self._audit is not None:
+                if route.audited and not route.streams and self._audit is not None:
                     self._audit.note(who, route.verb, status)
 
         return handle
+
+    def _begins(self, who: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+        """Notes a streamed answer when it begins: it may never end."""
+
+        async def begins(request: web.Request, response: web.StreamResponse) -> None:
+            verb = request.get(_STREAMS)
+            if verb and self._audit is not None:
+                self._audit.note(who, verb, response.status)
+
+        return begins
 
     async def _metrics(self, request: web.Request) -> web.Response:
         found: list[Sample] = await self._supervisor.samples()

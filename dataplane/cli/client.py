@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -42,14 +44,37 @@ class Client:
         """POST a JSON body to a route under /api/v1."""
         return self._ask("POST", path, body, query)
 
+    def stream(self, path: str, **query: Any) -> Iterator[Any]:
+        """Values of a route that answers line by line; raises `Unavailable` when the other side ends."""
+        with self._connection() as connection:
+            connection.request("GET", _target(path, query))
+            response = connection.getresponse()
+            if response.status != 200:
+                raise _error(response.status, codec.loads(response.read()))
+            while line := response.readline():
+                if line.strip():
+                    yield codec.loads(line)
+        raise Unavailable(f"turnout at {self._path} ended")
+
     def _ask(self, method: str, path: str, body: bytes | None, query: dict[str, Any]) -> Any:
-        given = {name: value for name, value in query.items() if value not in ("", None)}
-        target = f"/api/v1{quote(path, safe='/%')}" + (f"?{urlencode(given)}" if given else "")
-        connection = _Connection(self._path)
-        try:
-            connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
+        with self._connection() as connection:
+            headers = {"Content-Type": "application/json"} if body else {}
+            connection.request(method, _target(path, query), body, headers)
             response = connection.getresponse()
             status, answer = response.status, response.read()
+        found = codec.loads(answer)
+        if status == 503 and "code" not in found:
+            return found  # health that is red is an answer
+        if status != 200:
+            raise _error(status, found)
+        return found
+
+    @contextmanager
+    def _connection(self) -> Iterator[_Connection]:
+        """A connection that is closed in the end; what goes wrong on it is said for people."""
+        connection = _Connection(self._path)
+        try:
+            yield connection
         except (FileNotFoundError, ConnectionRefusedError):
             raise Unavailable(f"no running turnout at {self._path} (start it with `turnout run`)") from None
         except PermissionError:
@@ -60,12 +85,11 @@ class Client:
             raise Unavailable(f"turnout at {self._path} hung up ({type(error).__name__})") from None
         finally:
             connection.close()
-        found = codec.loads(answer)
-        if status == 503 and "code" not in found:
-            return found  # health that is red is an answer
-        if status != 200:
-            raise _error(status, found)
-        return found
+
+
+def _target(path: str, query: dict[str, Any]) -> str:
+    given = {name: value for name, value in query.items() if value not in ("", None)}
+    return f"/api/v1{quote(path, safe='/%')}" + (f"?{urlencode(given)}" if given else "")
 
 
 def _error(status: int, found: Any) -> Exception:

@@ -93,6 +93,11 @@ class Courier:
         return self._settler.chains
 
     @property
+    def watched(self) -> bool:
+        """Whether somebody sees its verdicts as they are reached."""
+        return self.ledger.watch is not None
+
+    @property
     def room(self) -> bool:
         """Whether the queue takes more."""
         return self.lanes.count < ROOM and self.lanes.bytes < ROOM_BYTES

@@ -32,6 +32,11 @@ class Addressee(Protocol):
     routes: dict[tuple[bytes, str, str], Route]
     lanes: Lanes
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody sees its verdicts as they are reached."""
+        ...
+
 
 ROUTES = 4_096
 
@@ -143,23 +148,28 @@ def _parts(
     if event.broken:
         return [(event.raw, {}, dead(f"{UNREADABLE}{event.broken}"))]
     if isinstance(decision, Filtered):
-        return [(b"", {}, filtered(decision.reason))]
+        return [(_seen(courier, event.raw), {}, filtered(decision.reason))]
     if outputs is None:
         return [(event.enriched, decision.options, None)]
     return [_again(courier, event, part) for part in outputs]
 
 
+def _seen(courier: Addressee, raw: bytes) -> bytes:
+    """What is kept of an event that is filtered: nothing, unless somebody watches."""
+    return raw if courier.watched else b""
+
+
 def _again(courier: Addressee, event: Sequenced, part: transform.Part) -> Part:
     """Route an output of a transformation: a script may change its integrations and type."""
     if part.verdict is not None:
-        return (part.raw, {}, part.verdict)
+        return (part.raw or _seen(courier, event.raw), {}, part.verdict)
     try:
         head = heads.read(part.raw)
     except Refused as error:
         return (part.raw, {}, dead(f"{transform.SCRIPT}output: {error.message}"))
     decision = routed(courier, bytes(head.integrations), (head.type or "").lower(), event.source)
     if isinstance(decision, Filtered):
-        return (b"", {}, filtered(decision.reason))
+        return (_seen(courier, part.raw), {}, filtered(decision.reason))
     return (part.raw, decision.options, None)
 
 

@@ -23,6 +23,7 @@ from dataplane.deliver.index import Index
 from dataplane.deliver.journal import Journal
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, Places, State
+from dataplane.deliver.tail import Watch
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
 from dataplane.pipeline.sequence import RefusedEvent
@@ -63,6 +64,8 @@ class Ledger:
         self.failures: Counter[tuple[str, str]] = Counter()
         self.stuck = False
         self.commits = 0
+        self.watch: Watch | None = None
+        """Who sees verdicts as they are reached; None while nobody does."""
         self._clock = clock
         self._fresh: dict[tuple[str, int, int], Payload] = {}
         self._queue: list[tuple[Changes, dict[tuple[str, int, int], Payload]]] = []

@@ -18,7 +18,7 @@ from dataplane.deliver.retry import delay
 from dataplane.deliver.state import ExceptionRow
 from turnout.clock import Clock
 from turnout.destination import BEHIND, UNSENT, Delivery
-from turnout.verdict import Outcome, Verdict, dead
+from turnout.verdict import Outcome, Verdict, dead, retry
 
 __all__ = ["Replayed", "Settler"]
 
@@ -64,6 +64,7 @@ class Settler:
                 row = self._row(entry, child, one.verdict)
                 self.chains.add(row)
                 self.ledger.keep(row, raw, options)
+                self._waits(entry, child, raw, one.verdict)
 
     def decided(self, entry: Entry) -> None:
         self.settle(entry, ())
@@ -81,6 +82,7 @@ class Settler:
         )  # fmt: skip
         self.chains.add(row)
         self.ledger.keep(row, None, {})
+        self._waits(entry, 0, entry.parts[0][0], retry(BEHIND))
         self.ledger.dirty.add(self.id)
 
     def _row(self, entry: Entry, child: int, verdict: Verdict) -> ExceptionRow:
@@ -109,6 +111,12 @@ class Settler:
                 replay=self.replay.id if self.replay else None,
             )  # fmt: skip
         self.ledger.add(self.id, verdict.outcome.value)
+        if self.ledger.watch is not None:
+            self.ledger.watch.reached(self.id, entry, child, raw, verdict)
+
+    def _waits(self, entry: Entry, child: int, raw: bytes, verdict: Verdict) -> None:
+        if self.ledger.watch is not None:
+            self.ledger.watch.reached(self.id, entry, child, raw, verdict)
 
     def retried(self, row: ExceptionRow, entry: Entry, rows: Sequence[Sent]) -> None:
         if row.kind == "waiting":
@@ -128,6 +136,7 @@ class Settler:
             self.chains.remove(row)
             self.ledger.changes.drop(row)
             return
+        self._waits(entry, row.child, raw, one.verdict)
         row.next_at = now + delay(row.attempts, one.verdict.after, self._rng)
         row.reason = one.verdict.reason
         if row.kind == "tried" and age > self.delivery.hold_for.total_seconds():
@@ -174,6 +183,7 @@ class Settler:
             new = self._row(entry, child, one.verdict)
             again.append(new)
             self.ledger.keep(new, raw, options)
+            self._waits(entry, child, raw, one.verdict)
         self.chains.replace(row, again)
 
 

@@ -22,7 +22,7 @@ from dataplane.inspect.find import Found, find, first_of, later
 from dataplane.inspect.reconstruct import Rebuilt, rebuild, running
 from dataplane.inspect.walk import extra, walk
 from dataplane.pipeline.head import text
-from dataplane.pipeline.sequence import Stored
+from dataplane.pipeline.lookup import Stored
 from dataplane.pipeline.sidecar import DUPLICATE, REFUSED
 from transformations.base import Item, Ran, Runner, Script
 from turnout import clock, codec

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dataplane.deliver.engine import Engine
-from dataplane.pipeline.lookup import block_of, scan
-from dataplane.pipeline.sequence import Stored
+from dataplane.pipeline.lookup import Stored, block_of, scan, stored
 from dataplane.pipeline.sidecar import ENTRY, Block
 from turnout.errors import FormatError, Refused
 
@@ -95,7 +94,7 @@ def _number(engine: Engine, digits: str) -> int:
 
 def _stored(engine: Engine, block: Block, number: int) -> Stored | None:
     try:
-        return engine.sequencer.stored(block, number)
+        return stored(engine.reader, engine.sequencer, block, number)
     except (FormatError, Refused):
         return None
 

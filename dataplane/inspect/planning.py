@@ -50,6 +50,7 @@ class _Stand:
     plan: Plan
     routes: dict[tuple[bytes, str, str], Route] = field(default_factory=dict)
     lanes: Lanes = field(default_factory=lambda: Lanes(0))
+    watched: bool = False
 
 
 async def changes(

@@ -10,11 +10,17 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from dataplane.log.base import LogReader, Record
+from dataplane.pipeline.sequence import Sequenced, Sequencer, split
 from dataplane.pipeline.sidecar import ENTRY, MARKS, Block, unpack
+from dataplane.protocols.record import decode
+from turnout.errors import Refused
+from turnout.protocol import Envelope
 
-__all__ = ["block_of", "scan"]
+__all__ = ["Stored", "block_of", "scan", "stored"]
 
 SLICE = 1 << 18
 _DIGEST = 16
@@ -31,6 +37,44 @@ def block_of(folder: Path, number: int) -> Block | None:
             except (FileNotFoundError, ValueError):  # trimmed a moment ago, or empty
                 return None
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One event where it lies in the log: as received (`raw`), and as it is given out (`event`).
+
+    `place` is its place among the `count` events of its request, `flags` what was decided.
+    """
+
+    record: Record
+    envelope: Envelope
+    raw: bytes
+    place: int
+    flags: int
+    event: Sequenced
+
+
+def stored(reader: LogReader, sequencer: Sequencer, block: Block, number: int) -> Stored | None:
+    """An event of a block, also a duplicate or refused one; None where the log has let its record go."""
+    records = reader.read(block.position, 1)
+    if not records or records[0].position != block.position:
+        return None
+    record = records[0]
+    envelope = decode(record.envelope)
+    place = number - block.first
+    flags, _, key, offset, length = ENTRY.unpack_from(block.entries, place * ENTRY.size)
+    raw = record.body[offset : offset + length]
+    if not length:
+        raw = _unit(envelope, record.body, place)
+    return Stored(record, envelope, raw, place, flags, sequencer.restore(number, key, raw, record.envelope))
+
+
+def _unit(envelope: Envelope, body: bytes, place: int) -> bytes:
+    """An event that has no place of its own in the body: it was refused, or read the slow way."""
+    try:
+        return split(envelope, body)[place].raw
+    except (Refused, IndexError):  # wholly refused requests are kept as they came, often as no JSON at all
+        return body
 
 
 def scan(

@@ -118,21 +118,6 @@ class Sequenced:
         self._enriched = raw
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One event where it lies in the log: as received (`raw`), and as it is given out (`event`).
-
-    `place` is its place among the `count` events of its request, `flags` what was decided.
-    """
-
-    record: Record
-    envelope: Envelope
-    raw: bytes
-    place: int
-    flags: int
-    event: Sequenced
-
-
 class Sequencer:
     """Reads the log in order; the only writer of the sidecar and the message ids."""
 
@@ -237,7 +222,7 @@ class Sequencer:
     def _open(self, record: Record) -> tuple[_Received, list[Unit]]:
         received = _received(record.envelope)
         try:
-            units = _split(received.envelope, record.body)
+            units = split(received.envelope, record.body)
         except Refused:
             units = []  # wholly refused requests are kept as they came, often as no JSON at all
         return received, units
@@ -250,22 +235,6 @@ class Sequencer:
         """The hash by which an event's id is known."""
         text = source.encode() + b"\0" + message_id.encode("utf-8", "replace")
         return blake2b(text, key=self._secret, digest_size=16).digest()
-
-    def stored(self, block: Block, number: int) -> Stored | None:
-        """An event of a block of the sidecar, also a duplicate or refused one; None where the log has let
-        its record go."""
-        records = self._reader.read(block.position, 1)
-        if not records or records[0].position != block.position:
-            return None
-        record = records[0]
-        received, units = self._open(record)
-        place = number - block.first
-        flags, _, key, offset, length = ENTRY.unpack_from(block.entries, place * ENTRY.size)
-        raw = record.body[offset : offset + length]
-        if not length:
-            raw = units[place].raw if place < len(units) else record.body
-        event = Sequenced(number, key, raw, received, self._secret)
-        return Stored(record, received.envelope, raw, place, flags, event)
 
     def load(self, number: int, most: int) -> tuple[list[Sequenced], int]:
         """Up to about `most` unique events from `number` on, and the number to go on with.
@@ -390,7 +359,7 @@ def _received(packed: bytes) -> _Received:
     return _Received(envelope, stamp)
 
 
-def _split(envelope: Envelope, body: bytes) -> list[Unit]:
+def split(envelope: Envelope, body: bytes) -> list[Unit]:
     """A body's events; one that the fast decoder refuses after all goes the slow way."""
     protocol = PROTOCOLS[envelope.protocol]
     try:

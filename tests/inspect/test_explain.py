@@ -270,3 +270,31 @@ async def test_an_event_that_cannot_be_read_does_not_stop_it(plant: Plant, serve
     assert verdict(found)[0] == "delivered"
     (note,) = found["destinations"]["hook"]["reconstructed"]["notes"]
     assert "not kept any more" in note
+
+
+async def test_a_script_that_fetches_is_not_run_again(plant: Plant, server: Any) -> None:
+    text = config(server.url, chain="[drop]").replace("drop.py}", "drop.py, fetch: {allow: [api.example.com]}}")
+    await plant.start(text)
+    await plant.send(event("ada", 2))
+    await plant.until(lambda: len(server.taken) == 1)
+    runs = len(plant.runner.runs)
+    found = await told(plant, "ada-2")
+    assert verdict(found)[0] == "delivered"
+    assert found["destinations"]["hook"]["reconstructed"]["notes"] == [
+        "not run again, since it fetches from other hosts: drop"
+    ]
+    assert len(plant.runner.runs) == runs
+
+
+async def test_a_secret_that_a_script_writes_into_an_event_is_masked(plant: Plant, server: Any) -> None:
+    plant.runner.functions["drop"] = lambda e: {**e, "key": "secret-value-7"}
+    text = config(server.url, chain="[drop]").replace("drop.py}", "drop.py, credentials: {KEY: secret-value-7}}")
+    await plant.start(text)
+    await plant.send(event("ada", 2))
+    await plant.until(lambda: len(server.taken) == 1)
+    found = await told(plant, "ada-2")
+    assert server.taken[0]["key"] == "secret-value-7"
+    assert found["destinations"]["hook"]["reconstructed"]["steps"][0]["outputs"][0]["changes"][0]["to"] == "***"
+    assert "secret-value-7" not in json.dumps(found)
+    stored = [p.read_text() for p in (plant.folder / "data" / "history").rglob("*") if p.is_file()]
+    assert not any("secret-value-7" in text for text in stored)

@@ -1,4 +1,4 @@
-"""Commands about single events on their way: `explain`."""
+"""Commands about single events on their way: `explain`, `tail`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,26 @@ def explain(
     command.explain(config, socket, event, source, full=full, as_json=json)
 
 
+def tail(
+    *,
+    source: Annotated[str, typer.Option("--source", "-s", help="Only this source.")] = "",
+    destination: Annotated[str, typer.Option("--destination", "-d", help="Only this destination.")] = "",
+    event: Annotated[str, typer.Option("--event", "-e", help="Only events of this name or type.")] = "",
+    verdict: Annotated[
+        str, typer.Option("--verdict", help="Only this verdict: delivered, filtered, dead or pending.")
+    ] = "",
+    config: ConfigFile = CONFIG,
+    socket: Socket = None,
+    json: AsJson = False,
+) -> None:
+    """Show verdicts as they are reached, until Ctrl-C."""
+    from dataplane.cli import tail as command
+
+    wanted = {"source": source, "destination": destination, "event": event, "verdict": verdict}
+    command.tail(config, socket, wanted, as_json=json)
+
+
 def add(app: typer.Typer) -> None:
     """Declare them."""
-    app.command()(explain)
+    for command in (explain, tail):
+        app.command()(command)
