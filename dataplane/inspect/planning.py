@@ -24,6 +24,7 @@ from dataplane.pipeline.sequence import Sequenced
 from transformations.base import Runner, Script
 from turnout.clock import Clock
 from turnout.destination import Context
+from turnout.errors import Fixable
 from turnout.event import Event
 from turnout.preview import describe, describe_record
 from turnout.request import Record
@@ -59,7 +60,8 @@ async def changes(
 ) -> dict[str, Any]:
     """What `compare` says, and `events`, how many were compared: fewer than given where time ran out.
 
-    Raises `Fixable` where the candidate cannot be used (a script that does not compile).
+    Raises `Fixable` where the candidate cannot be used (a script that does not compile), or where not
+    even the first events could be run in `seconds`.
     """
     after = await plans.build(candidate.config, runner, candidate.scripts)
     before = await plans.build(base.config, runner, base.scripts)
@@ -135,25 +137,37 @@ class _Run:
             name for name, (was, one, other) in pairs.items()
             if not closed and not was and one is not None and other is not None and _alike(one, other)
         }
-        loop = asyncio.get_running_loop()
         done = 0
-        while done < len(events) and (not done or loop.time() < self._until):
+        while done < len(events):
             part = events[done : done + SLICE]
-            for name, (_, before, after) in pairs.items():
-                if name in self._same:
-                    continue
-                if before is not None:
-                    self._made.setdefault((name, "before"), []).extend(await self._outcomes(before, part))
-                if after is not None:
-                    made = await self._outcomes(after, part)
-                    made = [
-                        Outcome("filtered", closed[event.source]) if event.source in closed else one
-                        for event, one in zip(part, made, strict=True)
-                    ]
-                    self._made.setdefault((name, "after"), []).extend(made)
-                await asyncio.sleep(0)
+            try:
+                async with asyncio.timeout_at(self._until):
+                    await self._slice(part, pairs, closed)
+            except TimeoutError:
+                break
             done += len(part)
+        if events and not done:
+            raise Fixable("the scripts took too long for the first events: nothing could be compared")
+        for outcomes in self._made.values():
+            del outcomes[done:]  # of the slice that time ran out in
         return done
+
+    async def _slice(
+        self, events: Sequence[Sequenced],
+        pairs: Mapping[str, tuple[str, Plan | None, Plan | None]], closed: Mapping[str, str],
+    ) -> None:
+        for name, (_, before, after) in pairs.items():
+            if name in self._same:
+                continue
+            if before is not None:
+                self._made.setdefault((name, "before"), []).extend(await self._outcomes(before, events))
+            if after is not None:
+                made = await self._outcomes(after, events)
+                self._made.setdefault((name, "after"), []).extend(
+                    Outcome("filtered", closed[event.source]) if event.source in closed else one
+                    for event, one in zip(events, made, strict=True)
+                )
+            await asyncio.sleep(0)
 
     def stood(
         self, name: str, pair: tuple[str, Plan | None, Plan | None], base: Config, candidate: Config
