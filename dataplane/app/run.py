@@ -65,6 +65,11 @@ async def serve(path: Path, options: Options) -> None:
     await run.run()
 
 
+SAME = 0.5
+"""Seconds within which a second signal is the same request: `make`, `timeout` and terminals send one to
+the process and one to its group."""
+
+
 class _Stopped(Exception):
     """A signal asked for the end while something was still starting."""
 
@@ -74,6 +79,7 @@ class _Run:
         self._supervisor = supervisor
         self._options = options
         self._stopping = asyncio.Event()
+        self._asked = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._opened: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
@@ -131,9 +137,12 @@ class _Run:
         return self._supervisor.config.server.drain.total_seconds()
 
     def _stop(self) -> None:
-        if self._stopping.is_set():
+        now = asyncio.get_running_loop().time()
+        if self._stopping.is_set() and now - self._asked > SAME:
             _log.warning("app.killed")
             self._supervisor.kill()
+        elif not self._stopping.is_set():
+            self._asked = now
         self._stopping.set()
 
     async def _reload(self) -> str:
