@@ -9,16 +9,43 @@ import threading
 from pathlib import Path
 
 from dataplane.clock import SystemClock
+from dataplane.deliver.dead import unpack_dead
 from dataplane.deliver.exchange import Sent
-from dataplane.deliver.index import DEAD, Filter
+from dataplane.deliver.index import DEAD, Filter, place
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
+from turnout.request import Json, Request, Response
 from turnout.verdict import dead
 
 
 def bury(ledger: Ledger, number: int) -> None:
     entry = Entry(number, 7, "web", 0, [(b'{"messageId":"m"}', {}, None)])
     ledger.bury("hook", entry, 0, b'{"messageId":"m"}', {}, one=Sent(dead("no")), attempts=1)
+
+
+async def test_what_an_adapter_calls_secret_is_masked_in_the_letter(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, SystemClock())
+    request = Request(
+        "POST", "https://user:hidden-1@crm.example/in?tok=hidden-2", Json({"note": "the key is hidden-5!"}),
+        headers={"X-Crm": "hidden-3", "Authorization": "hidden-6", "Accept": "*/*"}, params={"sig_v9": "hidden-4"},
+        secret=frozenset({"x-crm", "SIG_V9"}),
+    )
+    answer = Response(400, {"Set-Cookie": "hidden-7", "X-Echo": "hidden-3", "Date": "today"}, b"bad key hidden-5!")
+    entry = Entry(1, 7, "web", 0, [(b"{}", {}, None)])
+    ledger.bury(
+        "crm", entry, 0, b"{}", {}, one=Sent(dead("HTTP 400", 400), request, answer), attempts=1,
+        secrets=["hidden-5!"],
+    )
+    assert await ledger.commit(lambda _: [], lambda: None)
+    (row,) = ledger.index.latest(DEAD, Filter(), None, 1)
+    letter = unpack_dead(ledger.letters.read(place(row)))
+    assert letter.request is not None
+    assert letter.request["headers"] == {"X-Crm": "***", "Authorization": "***", "Accept": "*/*"}
+    assert letter.answer is not None
+    assert letter.answer["headers"] == {"Date": "today"}
+    ledger.close()
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"hidden" not in path.read_bytes(), path
 
 
 async def test_concurrent_and_cancelled_commits_write_each_change_once(tmp_path: Path) -> None:

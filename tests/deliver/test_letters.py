@@ -310,6 +310,24 @@ async def test_secrets_are_in_no_file(plant: Plant, server: Server, tmp_path: Pa
             assert b"answer-secret" not in data, path
 
 
+async def test_letters_of_a_replay_leave_the_sums_of_the_destination_whole(plant: Plant, server: Server) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ann", 1), event("bob", 2))
+    await plant.until(lambda: row(plant)["delivered"] == 2)
+    server.answer = lambda _: (422, {})
+    await plant.engine.call("replay.start", {"destination": "hook", "unordered": True})
+    await plant.until(lambda: sum(plant.engine.ledger.state.kept().values()) == 2)
+    ids = [one["id"] for one in (await ask(plant, "dead.list"))["dead"]]
+    assert row(plant)["dead"] == 0
+    server.answer = lambda _: (200, {})
+    assert (await ask(plant, "dead.retry", ids=ids[:1]))["retried"] == 1
+    assert (await ask(plant, "dead.discard", ids=ids[1:]))["discarded"] == 1
+    await plant.until(lambda: row(plant)["delivered"] == 3)
+    assert await kept(plant) == 0
+    assert (row(plant)["born"], row(plant)["discarded"]) == (1, 0)
+    balanced(plant)
+
+
 async def test_letters_older_than_max_age_are_dropped_with_their_files(plant: Plant, server: Server) -> None:
     await died(plant, server, 30)
     folder = plant.folder / "data" / "dead"
