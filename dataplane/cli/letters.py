@@ -77,7 +77,8 @@ def listing(
     if not rows:
         say(f"no {WORDS[kind]}" + (" of that kind" if wanted else ""))
         return
-    table("", COLUMNS[kind], ([row.get(key) for key in COLUMNS[kind]] for row in rows))
+    columns = [*COLUMNS[kind], *(["replay"] if any(row.get("replay") for row in rows) else [])]
+    table("", columns, ([row.get(key) for key in columns] for row in rows))
     if found.get("cursor"):
         say(f"more: turnout {kind} list --cursor {found['cursor']} (and the same options)")
 

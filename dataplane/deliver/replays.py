@@ -262,6 +262,10 @@ class Replays:
         """The id of the newest dead letter that is written down."""
         return self._stored().last_letter()
 
+    def named(self, name: str) -> ReplayRow | None:
+        """The replay that is called so among the destinations (`replay:<id>`)."""
+        return next((row for row in self.rows.values() if row.name == name), None)
+
     def running(self, ident: int) -> Replaying | None:
         """What feeds a replay that runs."""
         return self._running.get(ident)

@@ -108,8 +108,8 @@ def dead_letters(engine: Engine, number: int) -> list[dict[str, Any]]:
 def _letter(engine: Engine, row: dict[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = {
         "id": row["id"], "destination": row["destination"], "child": row["child"], "at": moment(row["at"]),
-        "status": row["status"], "reason": row["reason"], "attempts": None, "event": None, "request": None,
-        "answer": None,
+        "replay": row["replay"], "status": row["status"], "reason": row["reason"], "attempts": None,
+        "event": None, "request": None, "answer": None,
     }  # fmt: skip
     try:
         place = Place(row["segment"], row["offset"], row["length"])

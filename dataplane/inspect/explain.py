@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from dataplane.deliver import trace as tracing
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.journal import Attempt, Filtering
+from dataplane.deliver.replay_state import name_of
 from dataplane.inspect.conclude import conclude
 from dataplane.inspect.difference import difference
 from dataplane.inspect.find import Found, find, first_of, later
@@ -127,16 +129,16 @@ class _Destinations:
         self._runner = _Once(runner)
 
     async def all(self) -> dict[str, Any]:
-        """By id, in the config's order; those that are gone from it last."""
+        """By id, in the config's order; then replays (`replay:<id>`), and those that are gone from it."""
         engine, number = self._engine, self._found.number
         await engine.books.commit()  # what is dead since the last tenth of a second is looked up on disk
         traces = await tracing.trace(engine, number)
         letters = tracing.dead_letters(engine, number)
-        gone = sorted({*traces, *(letter["destination"] for letter in letters)} - {*engine.couriers})
+        gone = sorted({*traces, *map(_owner, letters)} - {*engine.couriers})
         told: dict[str, Any] = {}
         for ident in [*engine.couriers, *gone]:
             one = await self._one(ident, traces.get(ident, []))
-            one["dead"] = [letter for letter in letters if letter["destination"] == ident]
+            one["dead"] = [letter for letter in letters if _owner(letter) == ident]
             one["verdict"], one["why"] = conclude(one)
             told[ident] = one
         return told
@@ -155,6 +157,9 @@ class _Destinations:
 
     def _stands(self, ident: str) -> dict[str, Any]:
         courier = self._engine.couriers.get(ident)
+        if courier is None and (replay := self._engine.replays.named(ident)) is not None:
+            return {"type": "replay", "state": replay.state, "reason": f"to {replay.definition.target}",
+                    "stands": "settled", "sends_at": None, "ahead": 0, "waits": []}  # fmt: skip
         if courier is None:
             return {"type": None, "state": "removed", "reason": "no longer in the config", "stands": "settled",
                     "sends_at": None, "ahead": 0, "waits": []}  # fmt: skip
@@ -166,7 +171,10 @@ class _Destinations:
         """By what the event was handled last, or would be now."""
         if happened:
             last = happened[-1]
-            return rebuild(self._engine, last.origin, source, datetime.fromtimestamp(last.at, UTC))
+            origin, replay = last.origin, self._engine.replays.named(ident)
+            if replay is not None and replay.definition.destination:
+                origin = replace(origin, destination=replay.definition.destination)
+            return rebuild(self._engine, origin, source, datetime.fromtimestamp(last.at, UTC))
         courier = self._engine.couriers.get(ident)
         return None if courier is None else running(courier, source, self._engine.clock.now())
 
@@ -186,6 +194,11 @@ class _Destinations:
         except TurnoutError as error:
             told["notes"].append(f"the scripts could not be run again: {error}")
         return told
+
+
+def _owner(letter: dict[str, Any]) -> str:
+    """Whose verdict a dead letter is: its destination's, or the replay's that gave it up."""
+    return str(letter["destination"]) if letter["replay"] is None else name_of(letter["replay"])
 
 
 class _Once:

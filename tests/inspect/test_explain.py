@@ -298,3 +298,19 @@ async def test_a_secret_that_a_script_writes_into_an_event_is_masked(plant: Plan
     assert "secret-value-7" not in json.dumps(found)
     stored = [p.read_text() for p in (plant.folder / "data" / "history").rglob("*") if p.is_file()]
     assert not any("secret-value-7" in text for text in stored)
+
+
+async def test_a_replay_is_told_apart_from_its_destination(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: len(server.taken) == 1)
+    server.answer = lambda body: (422, {})
+    row = await plant.engine.call("replay.start", {"destination": "hook", "unordered": True})
+    await plant.until(lambda: plant.engine.replays.rows[row["id"]].state == "done")
+    found = await told(plant, "ada-1")
+    assert verdict(found)[0] == "delivered"
+    assert found["destinations"]["hook"]["dead"] == []
+    replay = found["destinations"][f"replay:{row['id']}"]
+    assert (replay["verdict"], replay["type"], replay["reason"]) == ("dead", "replay", "to hook")
+    assert [one["replay"] for one in replay["dead"]] == [row["id"]]
+    assert replay["reconstructed"]["running"] is True
