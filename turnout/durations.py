@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 __all__ = ["Duration", "PositiveDuration", "PositiveSize", "Size", "duration", "size", "write_duration",
-           "write_size"]
+           "write_size", "write_span"]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4,
@@ -68,6 +68,19 @@ def write_duration(value: timedelta) -> str:
         if millis and millis % length == 0:
             return f"{millis // length}{unit}"
     return f"{millis}ms" if millis else "0s"
+
+
+def write_span(seconds: float) -> str:
+    """A length of time for people: `3 d 4 h`, `12 min`, `8 s`; seconds only below a minute."""
+    left = max(0, round(seconds))
+    parts: list[str] = []
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        if count := left // length:
+            parts.append(f"{count} {unit}")
+            left -= count * length
+        if len(parts) == 2 or (parts and length == 60):
+            break
+    return " ".join(parts) or "0 s"
 
 
 def write_size(value: int) -> str:

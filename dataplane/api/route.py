@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pwd
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +16,7 @@ from turnout import codec
 from turnout.errors import Fixable, Refused
 
 __all__ = [
-    "DESTINATION", "DOOR", "LIMIT", "Handler", "Route", "ident", "json_object", "parameters", "socket_only",
+    "DESTINATION", "DOOR", "LIMIT", "Handler", "Route", "ident", "json_object", "parameters", "socket_only", "who",
 ]
 
 Handler = Callable[[Supervisor, web.Request], Awaitable[Any]]
@@ -64,6 +67,20 @@ def socket_only(request: web.Request, what: str) -> None:
 def ident(text: str) -> int | str:
     """An id of a path: a number where it is one."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else text
+
+
+def who(request: web.Request) -> str:
+    """Who asks: the user at the other end of the admin socket, else by which door they came."""
+    door = request.app[DOOR]
+    sock = request.get_extra_info("socket")
+    option = getattr(socket, "SO_PEERCRED", None)  # Linux
+    if door != "socket" or sock is None or option is None:
+        return door
+    _, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dataplane.api.handlers import alerts, events, inspect, letters, plan, replays, status
+from dataplane.api.handlers import alerts, events, inspect, letters, pauses, plan, replays, status
 from dataplane.api.route import Route
 from dataplane.app.supervisor import Supervisor
 
@@ -24,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     *letters.ROUTES,
     *events.ROUTES,
     *inspect.ROUTES,
+    *pauses.ROUTES,
     *alerts.ROUTES,
     *replays.ROUTES,
     *plan.ROUTES,

@@ -8,6 +8,7 @@ from typing import Any
 from dataplane.app.folders import log_folder
 from dataplane.clock import SystemClock
 from dataplane.config import Config
+from dataplane.config.pauses import Pauses
 from dataplane.gateway import Gateway
 from dataplane.log.base import LogWriter
 from dataplane.log.local import open_writer
@@ -23,11 +24,13 @@ class Ingest:
         self._gateway: Gateway | None = None
         self._writer: LogWriter | None = None
         self._next: Config | None = None
+        self._orders: dict[str, Any] = {}
 
     async def start(self, config: Config) -> dict[str, Any]:
         """Recover the log, then accept; {url}."""
         self._writer = open_writer(log_folder(config.data), config.log)
         self._gateway = Gateway(config, self._writer, SystemClock())
+        self._obey()
         try:
             await self._gateway.start()
         except OSError as error:
@@ -38,6 +41,17 @@ class Ingest:
             await self._writer.close()
             raise
         return {"url": self._gateway.url, "port": self._gateway.port}
+
+    async def hold(self, orders: dict[str, Any]) -> None:
+        """Turn away what paused sources send, or everything while a backlog is full."""
+        self._orders = orders
+        if self._gateway is not None:
+            self._obey()
+
+    def _obey(self) -> None:
+        assert self._gateway is not None
+        pauses = Pauses.of(self._orders.get("pauses") or [])
+        self._gateway.hold(pauses.names("source"), bool(self._orders.get("stopping")))
 
     async def prepare(self, config: Config) -> None:
         """Keep the parsed configuration; the gateway takes it at once when told."""

@@ -7,6 +7,7 @@ from typing import Any
 from dataplane.app.folders import log_folder
 from dataplane.clock import SystemClock
 from dataplane.config import Config
+from dataplane.config.pauses import Pauses
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.reach import Outside
 from dataplane.inspect.explain import explain
@@ -27,6 +28,7 @@ class Pipeline:
         self._reader: LogReader | None = None
         self._outside: Outside | None = None
         self._next: Outside | None = None
+        self._pauses = Pauses()
 
     async def start(self, config: Config) -> dict[str, Any]:
         """Start the workers and the engine; {}."""
@@ -34,6 +36,7 @@ class Pipeline:
         outside = _outside(config)
         pool = Pool(config.processes.transform, reach=outside)
         engine = Engine(data=config.data, reader=reader, runner=pool, clock=SystemClock())
+        engine.pauses = self._pauses
         try:
             await pool.start()
             await engine.start(config)
@@ -44,6 +47,12 @@ class Pipeline:
             raise
         self._reader, self._pool, self._engine, self._outside = reader, pool, engine, outside
         return {}
+
+    async def hold(self, orders: dict[str, Any]) -> None:
+        """Pause and resume destinations."""
+        self._pauses = Pauses.of(orders.get("pauses") or [])
+        if self._engine is not None:
+            self._engine.hold(self._pauses)
 
     async def prepare(self, config: Config) -> None:
         """Compile scripts and build destinations; raises `Fixable` and changes nothing."""

@@ -38,6 +38,10 @@ class Role(Protocol):
         """Begin work; plain JSON for the app (the ingest role's URL)."""
         ...
 
+    async def hold(self, orders: dict[str, Any]) -> None:
+        """What the app says beside the config (`Orders.plain`); also before `start`."""
+        ...
+
     async def prepare(self, config: Config) -> None:
         """Make ready for `config` and change nothing yet; raises `Fixable` where it cannot be."""
         ...
@@ -90,6 +94,8 @@ class Conductor:
             return [*self._role.stats(), *usage(self.name)]
         if verb == "status":
             return await self._role.status()
+        if verb == "hold":
+            return await self._role.hold(args)
         if verb == "drain":
             return await self._role.drain(float(args["deadline"]))
         return await self._role.call(verb, args)
@@ -99,6 +105,7 @@ class Conductor:
         if args.get("port"):  # a restarted role must come back where the clients know it
             server = config.server.model_copy(update={"port": args["port"]})
             config = config.model_copy(update={"server": server})
+        await self._role.hold(args.get("orders") or {})
         reply = await self._role.start(config)
         self._started = True
         return reply

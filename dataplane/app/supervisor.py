@@ -14,6 +14,7 @@ from dataplane.app.alerting import Alerting
 from dataplane.app.child import START, Child
 from dataplane.app.folders import Lock, make_folders
 from dataplane.app.fork import Forked
+from dataplane.app.orders import Orders
 from dataplane.app.role import ROLES, usage
 from dataplane.config import Config, fingerprint, load
 from dataplane.inspect.disk import disk
@@ -50,6 +51,8 @@ class Supervisor:
         self.last_reload: dict[str, Any] | None = None
         self.alerting = Alerting(self.status, lambda: self.config)
         self._children: dict[str, Child] = {}
+        self.orders = Orders(self._children)
+        self._watching: asyncio.Task[None] | None = None
         self._lock: Lock | None = None
         self._reloading = asyncio.Lock()
         self._port = 0
@@ -59,6 +62,7 @@ class Supervisor:
         """Lock the data folder and start every role; raises what kept one from starting."""
         make_folders(self.config.data)
         self._lock = await asyncio.to_thread(Lock, self.config.data)
+        self.orders.open(self.config)
         for name in ROLES:
             self._children[name] = Child(name, self._begin, (self._lock.fd,), self._forked.get(name))
         try:
@@ -66,6 +70,7 @@ class Supervisor:
             for child in self._children.values():
                 await child.begin()
             self.alerting.start(self.config.data)
+            self._watching = asyncio.create_task(self.orders.watch())
         except BaseException:
             await self.stop(0)
             raise
@@ -74,6 +79,8 @@ class Supervisor:
         """Drain the roles in their order within `deadline` seconds, then end them; 0: at once."""
         until = time.monotonic() + deadline
         await self.alerting.stop()
+        if self._watching is not None:
+            self._watching.cancel()
         for child in self._children.values():
             child.leave()
         for child in self._children.values():
@@ -108,6 +115,16 @@ class Supervisor:
                 raise
             self._note("applied", "")
             return result
+
+    async def pause(self, kind: Any, name: Any, *, by: str, reason: Any) -> dict[str, Any]:
+        """Pause a destination, source or transformation; see `Orders.pause`."""
+        async with self._reloading:
+            return await self.orders.pause(self.config, kind, name, by=by, reason=reason)
+
+    async def resume(self, kind: Any, name: Any) -> dict[str, Any]:
+        """Let it go on; see `Orders.resume`."""
+        async with self._reloading:
+            return await self.orders.resume(self.config, kind, name)
 
     async def ask(self, role: str, verb: str, args: dict[str, Any] | None = None) -> Any:
         """Ask one role; raises its error or `Unavailable`."""
@@ -144,7 +161,7 @@ class Supervisor:
             "version": __version__, "url": self.url, "admin": self.admin_url, "pid": os.getpid(),
             "started": iso(self.started), "config": self._config_status(), "roles": roles,
             "log": ingest.get("log"), "disk": disk(self.config.data, self.config.log.min_free_bytes),
-            "alerts": self.alerting.describe(), **pipeline,
+            "alerts": self.alerting.describe(), "pauses": self.orders.pauses.plain(), **pipeline,
         }
         return {"health": judge(status), **status}
 
@@ -154,7 +171,9 @@ class Supervisor:
 
     async def _begin(self, child: Child) -> None:
         async with self._reloading:  # a role must never start with a text that is just replaced
-            args: dict[str, Any] = {"text": self.text, "file": str(self.path)}
+            args: dict[str, Any] = {
+                "text": self.text, "file": str(self.path), "orders": self.orders.plain(),
+            }
             if child.name == "ingest":
                 args["port"] = self._port
             reply = await child.ask("start", args, timeout=START)
@@ -186,6 +205,7 @@ class Supervisor:
             except TurnoutError as error:
                 _log.error("config.not_committed", child=child.name, reason=str(error))
                 child.kill()  # it comes back with the new configuration
+        await self.orders.follow(config)
         for child in self._children.values():
             child.hurry()
         return {"hash": found}

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dataplane.cli.commands import alerts, backup, events, inspect, letters, operate, replay, scripts, setup
+from dataplane.cli.commands import alerts, backup, events, inspect, letters, operate, pauses, replay, scripts, setup
 from dataplane.cli.options import AsJson
 
 __all__ = ["app", "main"]
@@ -48,7 +48,7 @@ def options(
         os.environ["TURNOUT_DEBUG"] = "1"
 
 
-for topic in (setup, operate, events, inspect, letters, alerts, backup, scripts, replay):
+for topic in (setup, operate, pauses, events, inspect, letters, alerts, backup, scripts, replay):
     topic.add(app)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from dataplane.cli.client import Client, find_socket
 from dataplane.cli.output import json_line, say, table
+from turnout.durations import write_span
 
 __all__ = ["reload", "status"]
 
@@ -63,6 +64,13 @@ def _show(found: dict[str, Any]) -> None:
         share = (row["position"] - row["first"]) / max(1, row["end"] - row["first"])
         say(f"\nreplay {ident} to {row['file'] or row['destination']}: {share:.0%} read, "
             f"{row['pending']} pending{waits}{held}")  # fmt: skip
+    if pauses := found.get("pauses"):
+        say("")
+        columns = ("kind", "name", "since", "by", "reason")
+        table("", ("paused", *columns[1:]), ([row[key] for key in columns] for row in pauses))
+    if buffer := found.get("buffer"):
+        full = "" if buffer["full_in"] is None else f", full in {write_span(buffer['full_in'])} at this rate"
+        say(f"\nundelivered: {buffer['held']:,} of {buffer['capacity']:,} bytes ({buffer['share']:.0%}){full}")
     if log := found.get("log"):
         how = ("open" if log["open"] else "CLOSED") + (", FULL" if log["full"] else "")
         say(f"\nlog: {how}, {log['bytes']:,} bytes")

@@ -22,15 +22,16 @@ from pydantic import (
     model_validator,
 )
 
+from dataplane.config.backlog import Archive, Backlog
 from dataplane.config.letters import DeadLetters, RefusedEvents
 from dataplane.config.scripts import Geolocation, Library, Transformation
 from dataplane.config.section import File, Model, Text
 from turnout.durations import Duration, PositiveDuration, PositiveSize, Size
 
 __all__ = [
-    "ALERTS", "NAME", "Admin", "AlertChannel", "Alerts", "Config", "DeadLetters", "Dedup", "DeliveryOverride",
-    "DestinationConfig", "Egress", "JournalConfig", "Library", "LimitsConfig", "LogConfig", "Processes",
-    "RefusedEvents", "Server", "Source", "Tls", "Transformation",
+    "ALERTS", "NAME", "Admin", "AlertChannel", "Alerts", "Archive", "Backlog", "Config", "DeadLetters", "Dedup",
+    "DeliveryOverride", "DestinationConfig", "Egress", "JournalConfig", "Library", "LimitsConfig", "LogConfig",
+    "Processes", "RefusedEvents", "Server", "Source", "Tls", "Transformation",
 ]
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$"
@@ -265,6 +266,7 @@ class DestinationConfig(Model):
     delivery: DeliveryOverride = Field(
         DeliveryOverride(), description="How to send; overrides the tool's defaults.",
     )
+    backlog: Backlog = Field(Backlog(), description="How much it may leave undelivered.")
     start: Literal["now", "beginning"] = Field(
         "now", description="Where a new destination starts reading the log.",
     )
@@ -317,6 +319,7 @@ class Config(Model):
     )
     egress: Egress = Field(Egress(), description="What Turnout may reach.")
     log: LogConfig = Field(LogConfig(), description="The log of accepted events.")
+    archive: Archive = Field(Archive(), description="Events that left a full backlog undelivered.")
     dedup: Dedup = Field(Dedup(), description="Duplicates.")
     journal: JournalConfig = Field(JournalConfig(), description="What was tried with which event.")
     dead_letters: DeadLetters = Field(DeadLetters(), description="How long dead letters are kept.")

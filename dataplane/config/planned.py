@@ -15,7 +15,6 @@ PLANNED: dict[tuple[str, ...], str] = {
     ("sandbox",): "choosing the sandbox",
     ("tracking_plans",): "tracking plans",
     ("warehouses",): "warehouses",
-    ("destinations", "*", "backlog"): "bounds of a destination's backlog",
     ("destinations", "*", "consent"): "consent rules",
     ("destinations", "*", "except"): "rules of a destination's own",
     ("destinations", "*", "only"): "rules of a destination's own",

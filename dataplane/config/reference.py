@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -95,7 +96,7 @@ def _nested(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
 
 
 def _sentence(model: type[BaseModel]) -> str:
-    return (model.__doc__ or "").strip() + "\n"
+    return inspect.cleandoc(model.__doc__ or "") + "\n"
 
 
 def _row(name: str, field: FieldInfo) -> str:

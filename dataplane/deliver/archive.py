@@ -4,6 +4,7 @@
 256 kB of events, deflated. The index (whose segment it is, from which event to which) is in the
 state file, written in the transaction that moves the cursors, so an event is archived once or not
 at all; a segment without an index row is what a kill left behind, and is deleted at the next start.
+Where the state file itself was lost, the index is made again from the segments.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 from isal import isal_zlib
@@ -22,6 +23,7 @@ from dataplane.deliver.state import Changes, State
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequenced
 from turnout.errors import FormatError
+from turnout.protocol import Envelope
 
 __all__ = ["Archive", "Restore", "Segment"]
 
@@ -30,6 +32,7 @@ log = logger()
 MAGIC = b"TOARCH\x01\x00"
 _PREFIX = MAGIC[:6]
 _BLOCK = struct.Struct("<IIQQ")  # bytes, crc-32 of them, first and last event number
+_NAME = struct.Struct("<H")  # bytes of the destination's id behind it
 BLOCK = 256 << 10
 LEVEL = 2
 """Of isal's deflate: as small as zlib's fastest, several times its speed."""
@@ -61,6 +64,7 @@ class _Row(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _rows = msgspec.msgpack.Decoder(list[_Row]).decode
+_envelope = msgspec.msgpack.Decoder(Envelope).decode
 _COLUMNS = "id, destination, first, last, events, bytes, oldest, newest"
 
 
@@ -70,11 +74,15 @@ class Archive:
     `events` reads a destination's again, in the order of their numbers.
     """
 
-    def __init__(self, folder: Path, state: State, restore: Restore) -> None:
+    def __init__(self, folder: Path, state: State, restore: Restore, *, lost: Changes | None = None) -> None:
+        """Open it. `lost` is given where the state file was lost: it takes the index that is made again."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._state = state
         self._restore = restore
+        if lost is not None:
+            self._last = self._adopt(lost)
+            return
         self._last = max((segment.id for segment in self.segments()), default=0)
         self._sweep()
 
@@ -88,6 +96,30 @@ class Archive:
             if path.suffix != ".arc" or not path.stem.isdigit() or int(path.stem) not in known:
                 path.unlink()
 
+    def _adopt(self, changes: Changes) -> int:
+        """Enter every segment into the index anew; the highest id. What cannot be read is left alone."""
+        last = 0
+        for path in sorted(self._folder.glob("*.arc")):
+            if not path.stem.isdigit():
+                continue
+            last = max(last, int(path.stem))
+            try:
+                destination, rows = _whole(path)
+            except (FormatError, OSError) as error:
+                log.error("archive.damaged", segment=path.name, reason=str(error))
+                continue
+            if rows:
+                times = [row[1] for row in rows]
+                self.keep(
+                    Segment(
+                        int(path.stem), destination, rows[0][0], rows[-1][0], len(rows), path.stat().st_size,
+                        min(times), max(times),
+                    ),
+                    changes,
+                )  # fmt: skip
+        log.warning("archive.adopted", last=last)
+        return last
+
     # ---- writing
 
     def write(self, destination: str, events: Sequence[Sequenced]) -> Segment:
@@ -98,11 +130,12 @@ class Archive:
         self._last += 1
         path = self._path(self._last)
         new = path.with_suffix(".arc.new")
-        size = len(MAGIC)
+        header = MAGIC + _NAME.pack(len(destination.encode())) + destination.encode()
+        size = len(header)
         try:
             file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(file, "wb") as out:
-                out.write(MAGIC)
+                out.write(header)
                 for block in _blocks(events):
                     out.write(block)
                     size += len(block)
@@ -163,33 +196,54 @@ class Archive:
     def _read(self, segment: Segment, first: int, last: int | None) -> Iterator[_Row]:
         path = self._path(segment.id)
         try:
-            file = path.open("rb")
+            yield from _rows_of(path, first, last)
         except FileNotFoundError:
             log.error("archive.gone", segment=path.name, destination=segment.destination, events=segment.events)
+
+
+def _rows_of(path: Path, first: int, last: int | None) -> Iterator[_Row]:
+    """Rows of the blocks that may hold events from `first` to `last`; damage is said and passed over."""
+    with path.open("rb") as file:
+        if _name(path, file) is None:
             return
-        with file:
-            magic = file.read(len(MAGIC))
-            if magic != MAGIC:
-                if magic[:6] == _PREFIX:
-                    raise FormatError(f"{path.name} was written by a newer Turnout")
-                log.error("archive.damaged", segment=path.name, destination=segment.destination)
+        while head := file.read(_BLOCK.size):
+            if len(head) < _BLOCK.size:
+                log.error("archive.damaged", segment=path.name)
                 return
-            while head := file.read(_BLOCK.size):
-                if len(head) < _BLOCK.size:
-                    log.error("archive.damaged", segment=path.name, destination=segment.destination)
-                    return
-                size, crc, lowest, highest = _BLOCK.unpack(head)
-                if highest < first:
-                    file.seek(size, os.SEEK_CUR)
-                    continue
-                if last is not None and lowest > last:
-                    return
-                packed = file.read(size)
-                if zlib.crc32(packed, zlib.crc32(head[8:])) != crc:
-                    log.error("archive.damaged", segment=path.name, destination=segment.destination,
-                              first=lowest, last=highest)  # fmt: skip
-                    continue
-                yield from _rows(isal_zlib.decompress(packed))
+            size, crc, lowest, highest = _BLOCK.unpack(head)
+            if highest < first:
+                file.seek(size, os.SEEK_CUR)
+                continue
+            if last is not None and lowest > last:
+                return
+            packed = file.read(size)
+            if zlib.crc32(packed, zlib.crc32(head[8:])) != crc:
+                log.error("archive.damaged", segment=path.name, first=lowest, last=highest)
+                continue
+            yield from _rows(isal_zlib.decompress(packed))
+
+
+def _name(path: Path, file: BinaryIO) -> str | None:
+    """The destination a segment was written for; None where its header is damaged, which is said.
+
+    Raises `FormatError` for a newer version.
+    """
+    magic = file.read(len(MAGIC))
+    if magic == MAGIC and len(size := file.read(_NAME.size)) == _NAME.size:
+        return file.read(_NAME.unpack(size)[0]).decode("utf-8", "replace")
+    if magic != MAGIC and magic[: len(_PREFIX)] == _PREFIX:
+        raise FormatError(f"{path.name} was written by a newer Turnout")
+    log.error("archive.damaged", segment=path.name)
+    return None
+
+
+def _whole(path: Path) -> tuple[str, list[tuple[int, int]]]:
+    """A segment's destination, and number and time of each of its events."""
+    with path.open("rb") as file:
+        name = _name(path, file)
+    if name is None:
+        raise FormatError("its header is damaged")
+    return name, [(row.number, _envelope(row.envelope).received_at) for row in _rows_of(path, 0, None)]
 
 
 def _blocks(events: Sequence[Sequenced]) -> Iterator[bytes]:

@@ -149,11 +149,5 @@ class Books:
 
     def lowest(self) -> int:
         """The first event that some destination still needs from the log."""
-        numbers = [self._sequencer.next_number]
-        for courier in self._couriers.values():
-            if not courier.pins():
-                continue
-            numbers.append(min(courier.snapshot().cursors))
-            if (waiting := courier.chains.lowest()) is not None:
-                numbers.append(waiting)
-        return min(numbers)
+        needing = (courier.lowest() for courier in self._couriers.values() if courier.pins())
+        return min([self._sequencer.next_number, *needing])

@@ -11,13 +11,18 @@ import heapq
 from collections import deque
 from collections.abc import Iterable
 from itertools import count
+from random import Random
 
+from dataplane.deliver.retry import LONGEST
 from dataplane.deliver.state import ExceptionRow
 
 __all__ = ["CAP", "CAP_USER", "Chains"]
 
 CAP = 20_000
 CAP_USER = 1_000
+SOON = 5.0
+PER_SECOND = 200
+"""How fast rows come back after an outage."""
 
 
 class Chains:
@@ -98,6 +103,19 @@ class Chains:
             self.flying.add((row.number, row.child))
             found.append(row)
         return found
+
+    def hasten(self, now: float, rng: Random) -> None:
+        """The destination is there again: try soon what waits only because it was not.
+
+        Spread over some seconds. What waits longer than a retry ever does was told to by the tool.
+        """
+        spread = max(SOON, len(self._rows) / PER_SECOND)
+        heads = [chain[0] for chain in self._chains.values()]
+        alone = [row for row in self._rows.values() if self._alone(row)]
+        for row in (*heads, *alone):
+            if now + spread < row.next_at <= now + LONGEST and (row.number, row.child) not in self.flying:
+                row.next_at = now + rng.uniform(0, spread)
+                self._schedule(row)
 
     def again(self, row: ExceptionRow) -> None:
         """A row was tried and stays; `row.next_at` says when it is due."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
+from dataplane.deliver.breaker import Breaker, Rejects
 from dataplane.deliver.exchange import Sent
-from dataplane.deliver.pausing import Pause
-from dataplane.deliver.retry import Breaker
+from dataplane.deliver.pausing import Active, Kind, Refusal, Refused
 from dataplane.metrics.log import logger
 from turnout.clock import Clock
 from turnout.destination import BEHIND, UNSENT
@@ -21,67 +21,131 @@ LONGEST_WAIT = 3600.0
 
 
 class Condition:
-    """When the next request may leave. `now` is the loop's time in seconds."""
+    """When the next request may leave, and how long the destination could be delivered to."""
 
-    def __init__(self, ident: str, paused: float, clock: Clock) -> None:
+    def __init__(self, ident: str, active: float, refused: Refused | None, clock: Clock) -> None:
         self.id = ident
-        self.pause = Pause(paused, clock)
+        self.refusal = Refusal(refused, clock)
         self.breaker = Breaker(rng=Random(ident))  # noqa: S311 -- jitter
+        self.down_since: float | None = None
+        self._rejects = Rejects()
+        self._active = Active(active, clock)
         self._clock = clock
         self._not_before = 0.0
         self._next_slot = 0.0
         self._forbidden: set[int] = set()
+        self._resting = False
+        self._count()
 
     def changed(self) -> None:
-        """Its config changed: whatever held it back may be mended."""
-        self.pause.resume()
-        self.breaker.succeeded()
+        """Its config changed, or a person says so: whatever held it back may be mended."""
+        self.refusal.over()
+        self.breaker.reset()
+        self._rejects = Rejects()
         self._not_before = 0.0
         self._forbidden.clear()
+        self._count()
 
-    def leaves(self, now: float, rate: float | None) -> None:
+    def rest(self, resting: bool) -> None:
+        """Nothing is sent for reasons that are not the tool's: a pause, a disk that is full."""
+        if resting != self._resting:
+            self._resting = resting
+            self._count()
+
+    def active(self) -> float:
+        """Seconds in which it could be delivered to; see `Active`."""
+        return self._active.total()
+
+    def _count(self) -> None:
+        self._active.run(not (self._resting or self.down))
+        if not self.breaker.open:
+            self.down_since = None
+        elif self.down_since is None:
+            self.down_since = self._clock.now().timestamp()
+
+    def leaves(self, rate: float | None) -> None:
         """A request leaves; `rate` is requests per second."""
         self.breaker.sent()
+        if self.refusal.now is not None:
+            self.refusal.probing = True
         if rate:
-            self._next_slot = max(now, self._next_slot) + 1 / rate
+            self._next_slot = max(self._clock.monotonic(), self._next_slot) + 1 / rate
+
+    def unsent(self) -> None:
+        """What left asked nothing: another request may be the probe."""
+        self.breaker.unsent()
+        self.refusal.probing = False
 
     @property
     def down(self) -> bool:
-        """It answers nothing, or refuses us: its events stay in the lanes."""
-        return self.breaker.open or self.pause.until() is not None
+        """It answers nothing, or refuses us: its events stay in the lanes, and one at a time probes it."""
+        return self.breaker.open or self.refusal.now is not None
 
-    def gate(self, now: float) -> float | None:
-        """When sending may go on; None where it may now."""
-        if (at := self.pause.until()) is not None:
-            return now + max(0.0, at - self._clock.now().timestamp())
+    def wait(self) -> float:
+        """Seconds until a request may leave; 0 where one may leave now."""
+        if (left := self.refusal.wait()) > 0:
+            return left
+        now = self._clock.monotonic()
         if not self.breaker.allows(now):
-            return max(self.breaker.until, now + 1.0) if self.breaker.probing else self.breaker.until
-        latest = max(self._not_before, self._next_slot)
-        return latest if latest > now else None
+            left = self.breaker.until - now
+            return max(left, 1.0) if self.breaker.probing else left
+        return max(0.0, self._not_before - now, self._next_slot - now)
 
-    def judge(self, sent: Sequence[Sent], keys: Sequence[int], now: float) -> None:
-        """What the answers say about the destination itself: down, throttling, or refusing us."""
+    def judge(self, sent: Sequence[Sent], keys: Sequence[int], left: float) -> bool:
+        """What the answers to a request that left at `left` say about the destination itself: down,
+        throttling, or refusing us. True where it was down or refused us until now."""
+        before = self.down
         verdicts = [one.verdict for one in sent]
+        if not before and all(v.outcome is Outcome.DELIVERED for v in verdicts):  # as nearly always
+            self.breaker.succeeded()
+            self._forbidden.clear()
+            self._rejects.delivered(len(verdicts))
+            return False
         tried = [v for v in verdicts if v.reason != BEHIND and not v.reason.startswith(UNSENT)]
-        if tried and all(v.outcome is Outcome.RETRY and v.status != 429 for v in tried):
-            self.breaker.failed(now)
+        now = self._clock.monotonic()
+        if not tried:
+            self.unsent()
+        elif all(v.outcome is Outcome.RETRY and v.status != 429 for v in tried):
+            self.breaker.failed(now, left)
         else:
             self.breaker.succeeded()
         after = [v.after for v in tried if v.after is not None]
         if after:
             self._not_before = max(self._not_before, now + min(max(after), LONGEST_WAIT))
+        rejected = False
         for verdict, key in zip(verdicts, keys, strict=True):
             if verdict.outcome is Outcome.DELIVERED:
                 self._forbidden.clear()
-            elif verdict.status == 403 and verdict.outcome is Outcome.DEAD:
-                self._forbidden.add(key)
+                self._rejects.delivered(1)
+            elif verdict.outcome is Outcome.DEAD:
+                if verdict.status == 403:
+                    self._forbidden.add(key)
+                rejected |= self._rejects.dead(key)
+        outcomes = {v.outcome for v in tried}
         refused = next((v for v in tried if v.outcome is Outcome.PAUSE), None)
-        reason = refused.reason if refused else ""
-        if len(self._forbidden) >= FORBIDDEN_USERS:
-            reason = "HTTP 403 for three or more users"
+        if refused is not None:
+            self._refuse("credentials", refused.reason)
+        elif len(self._forbidden) >= FORBIDDEN_USERS:
             self._forbidden.clear()
-        if reason:
-            self.pause.refused(reason)
+            self._refuse("forbidden", "HTTP 403 for three or more users")
+        elif rejected:
+            reason = next((v.reason for v in tried if v.outcome is Outcome.DEAD), "")
+            self._refuse("rejects", f"rejects practically every event, the last with: {reason}")
+        elif self.refusal.now is not None and outcomes:
+            self._probed(outcomes)
+        self._count()
+        return before and not self.down
+
+    def _refuse(self, kind: Kind, reason: str) -> None:
+        if self.refusal.refuse(kind, reason):
             log.warning("deliver.paused", destination=self.id, reason=reason)
-        elif any(v.outcome is Outcome.DELIVERED for v in tried):
-            self.pause.answered()
+
+    def _probed(self, outcomes: set[Outcome]) -> None:
+        """An answer came while it refuses us, and is no refusal of the same kind."""
+        assert self.refusal.now is not None
+        known = self.refusal.now.kind == "credentials" and Outcome.DEAD in outcomes  # they were looked at
+        if Outcome.DELIVERED in outcomes or known:
+            self.refusal.over()
+            log.info("deliver.resumed", destination=self.id)
+        elif self.refusal.probing:
+            self.refusal.again()

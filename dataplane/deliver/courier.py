@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any
 
 from dataplane.deliver import exchange
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.condition import Condition
 from dataplane.deliver.exchange import Sent
-from dataplane.deliver.failure import LOST
+from dataplane.deliver.holds import Held
 from dataplane.deliver.lanes import Entry, Lanes, Part, lane_of
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.plan import Plan
+from dataplane.deliver.retries import Materialize, Retries
 from dataplane.deliver.settle import Settler
 from dataplane.deliver.state import DestinationRow, ExceptionRow
 from dataplane.metrics.log import logger
 from dataplane.pipeline.route import Route
-from turnout.clock import Clock
+from turnout.clock import Clock, from_millis, iso
 from turnout.destination import Context
 from turnout.event import Event
 from turnout.request import Request, Response
-from turnout.verdict import dead
 
 __all__ = ["Courier", "Plan"]
 
@@ -35,8 +36,6 @@ log = logger()
 
 ROOM = 2_000
 ROOM_BYTES = 8 << 20
-
-Materialize = Callable[["Courier", int], Awaitable[Entry | None]]
 
 
 class Courier:
@@ -56,34 +55,36 @@ class Courier:
         # Not row.position: what was read up to there but had no verdict is read again.
         self.lanes = Lanes(min(row.cursors), row.cursors)
         self.ledger = ledger
-        self.condition = Condition(plan.id, row.paused, clock)
-        self.pause = self.condition.pause
+        self.condition = Condition(plan.id, row.active, row.refused, clock)
         self._settler = Settler(
             plan.id,
             plan.delivery,
             chains=Chains(rows, ordered=plan.delivery.order == "user"),
             ledger=ledger,
-            pause=self.pause,
+            active=self.condition.active,
             clock=clock,
         )
+        self._retries = Retries(self, self._settler, materialize, clock)
         self.statuses: Counter[int] = Counter()
         self.seconds = 0.0
         self.closed = False
         self.reading = False
+        self.moving = False  # its oldest events are being moved to the archive: start nothing
         self.rests_until = 0.0
         self.pins: Callable[[], bool] = lambda: True
         """Whether the log must keep what it has not read."""
         self.routes: dict[tuple[bytes, str, str], Route] = {}
         self._clock = clock
-        self._materialize = materialize
         self._tasks: set[asyncio.Task[None]] = set()
-        self._retrying = 0
+        self._probed_aside = False  # the last probe was an event put aside: the next is another one
         self._filled = 0.0
+        self._rng = Random(plan.id)  # noqa: S311 -- jitter
         self._timer: asyncio.TimerHandle | None = None
         self._settler.secrets = plan.adapter.settings.secrets()
         self._settler.origin = plan.origin
         self._settler.replay = plan.replay
-        self.pause.disabled(not plan.enabled)
+        self.held: Held | None = None
+        self.stale = False  # what is queued was made by scripts that are not in force: read it again
 
     # ---- what comes in
 
@@ -114,6 +115,16 @@ class Courier:
         if self.lanes.offer(entry):
             self._settler.decided(entry)
 
+    def decided(self, entry: Entry) -> None:
+        """Settle an event that has all its verdicts and was never offered."""
+        self._settler.decided(entry)
+
+    def lowest(self) -> int:
+        """The first event that it still needs from the log."""
+        waiting = self.chains.lowest()
+        cursor = min(self.lanes.cursors())
+        return cursor if waiting is None else min(cursor, waiting)
+
     def advance(self, position: int) -> None:
         """Everything before event `position` was offered."""
         self.lanes.position = position
@@ -127,6 +138,8 @@ class Courier:
                 rows, ordered=plan.delivery.order == "user", flying=self.chains.flying
             )
         changed = plan.fingerprint != self.plan.fingerprint
+        if [(s.name, s.version) for s in plan.chain] != [(s.name, s.version) for s in self.plan.chain]:
+            self._outdated()
         self.plan = plan
         self._settler.id = self.condition.id = plan.id
         self._settler.delivery = plan.delivery
@@ -134,9 +147,36 @@ class Courier:
         self._settler.origin = plan.origin
         self._settler.replay = plan.replay
         self.routes.clear()
-        self.pause.disabled(not plan.enabled)
         if changed:
             self.condition.changed()
+            self.chains.hasten(self._clock.now().timestamp(), self._rng)
+
+    def hold(self, held: Held | None) -> None:
+        """Send nothing and read nothing while `held`; None lets it go on."""
+        if self.held is not None and self.held.script and held is None:
+            self._outdated()  # the script was paused to be mended
+        self.held = held
+        self.pump()
+
+    def resume(self) -> None:
+        """A person says to go on: forget that the tool refused us or was down."""
+        self.condition.changed()
+        self.chains.hasten(self._clock.now().timestamp(), self._rng)
+        self.ledger.dirty.add(self.plan.id)
+        self.pump()
+
+    def _outdated(self) -> None:
+        """What is queued was made by scripts that are not in force any more. A replay, which has a reader of
+        its own and little queued, sends it as it is."""
+        self.stale = self.plan.replay is None
+
+    def _renew(self) -> bool:
+        """Forget what is queued, so that it is read again; False while a batch is being offered."""
+        if self.reading:
+            return False
+        self.lanes.rewind()
+        self.stale = False
+        return True
 
     # ---- what goes out
 
@@ -145,19 +185,23 @@ class Courier:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.closed or self.ledger.stuck or not self.plan.enabled:
+        condition = self.condition
+        resting = self.closed or self.moving or self.ledger.stuck or self.held is not None
+        condition.rest(resting)
+        if resting or (self.stale and not self._renew()):
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
-        wake = [at for at in (self.condition.gate(now),) if at is not None]
+        wait = condition.wait()
+        wake = [now + wait] if wait > 0 else []
         while not wake and len(self._tasks) < self.plan.delivery.concurrency:
             started, later = self._start(loop, now)
             if not started:
                 wake = later
                 break
-            gate = self.condition.gate(now)
-            if gate is not None:
-                wake = [gate]
+            wait = condition.wait()
+            if wait > 0:
+                wake = [now + wait]
         if wake:
             self._timer = loop.call_at(max(min(wake), now + 0.001), self.pump)
 
@@ -165,34 +209,37 @@ class Courier:
         """Start one request where there is one; else the times at which to look again."""
         delivery = self.plan.delivery
         wall = self._clock.now().timestamp()
-        half = max(1, delivery.concurrency // 2)
-        if self._retrying < half or not self.lanes.ready:
-            rows = self.chains.due(wall, delivery.batch)
+        probe = self.condition.down  # then one event at a time, and not always the one that failed before
+        limit = 1 if probe else delivery.batch
+        other = probe and self._probed_aside and self.lanes.ready
+        if not other and (self._retries.flying < max(1, delivery.concurrency // 2) or not self.lanes.ready):
+            rows = self._retries.due(wall, limit)
             if rows:
-                self._retrying += 1
-                self._spawn(loop, now, self._retry(rows))
+                self._probed_aside = True
+                self._spawn(loop, self._retries.send(rows))
                 return True, []
         later: list[float] = []
         if (due := self.chains.next_at()) is not None:
             later.append(now + max(0.0, due - wall))
         if self.lanes.ready:
             linger = self._filled + delivery.linger.total_seconds()
-            if delivery.batch > 1 and self.lanes.count < delivery.batch and now < linger:
+            if limit > 1 and self.lanes.count < limit and now < linger:
                 later.append(linger)
                 return False, later
-            send, settled = self.lanes.take(delivery.batch, delivery.batch_bytes, self.chains.blocked)
+            send, settled = self.lanes.take(limit, delivery.batch_bytes, self.chains.blocked)
             self._filled = now
             for entry in settled:
                 self._settler.unsent(entry)
+            self._probed_aside = False
             if send:
-                self._spawn(loop, now, self._deliver(send))
+                self._spawn(loop, self._deliver(send))
                 return True, later
             if settled:
                 return True, later
         return False, later
 
-    def _spawn(self, loop: asyncio.AbstractEventLoop, now: float, work: Any) -> None:
-        self.condition.leaves(now, self.plan.delivery.rate)
+    def _spawn(self, loop: asyncio.AbstractEventLoop, work: Any) -> None:
+        self.condition.leaves(self.plan.delivery.rate)
         task = loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -204,7 +251,9 @@ class Courier:
         if not self.closed:
             self.pump()
 
-    async def _exchange(self, plan: Plan, events: Sequence[Event], attempt: int = 1) -> list[Sent]:
+    async def exchange(self, plan: Plan, events: Sequence[Event], attempt: int = 1) -> list[Sent]:
+        """Send events by a plan, the `attempt`th time for one of them; one `Sent` per event, in order."""
+        left = self._clock.monotonic()
         at = Context(self._clock.now(), plan.delivery, plan.replay.salt if plan.replay else "")
         timeout = plan.delivery.timeout.total_seconds()
         loop = asyncio.get_running_loop()
@@ -226,7 +275,8 @@ class Courier:
         if plan.client is not None:
             said = [one.verdict for one in sent]
             journal.written(plan.origin, events, said, at=begun, seconds=loop.time() - begun, attempt=attempt)
-        self.condition.judge(sent, [event.key for event in events], loop.time())
+        if self.condition.judge(sent, [event.key for event in events], left):
+            self.chains.hasten(self._clock.now().timestamp(), self._rng)
         return sent
 
     # ---- events from the lanes
@@ -235,11 +285,11 @@ class Courier:
         plan = self.plan
         events: list[Event] = []
         for entry in entries:
-            events.extend(self._events(plan, entry))
+            events.extend(plan.events(entry))
         try:
-            sent = await self._exchange(plan, events)
+            sent = await self.exchange(plan, events)
         except BaseException:
-            self.condition.breaker.unsent()
+            self.condition.unsent()
             self.lanes.put_back(entries)
             raise
         shares: list[tuple[Entry, list[Sent]]] = []
@@ -264,79 +314,9 @@ class Courier:
             self.lanes.settle(entries)
         self.ledger.dirty.add(self.plan.id)
 
-    def _events(self, plan: Plan, entry: Entry) -> list[Event]:
-        ordered = plan.delivery.order == "user"
-        return [
-            Event(
-                raw,
-                key=entry.key if ordered else 0,
-                number=entry.number,
-                child=child,
-                source=entry.source,
-                options=options,
-                trusted=entry.source in plan.trusted,
-            )
-            for child, (raw, options, verdict) in enumerate(entry.parts)
-            if verdict is None
-        ]
-
     def _goes_back(self, rows: Sequence[Sent]) -> bool:
         """A destination that is down or refuses us keeps its events in the lanes, not as rows."""
         return self.condition.down and bool(rows) and all(not one.verdict.final for one in rows)
-
-    # ---- events put aside
-
-    async def _retry(self, rows: list[ExceptionRow]) -> None:
-        plan = self.plan
-        try:
-            entries = [await self._load(row) for row in rows]
-            batch = [(row, entry) for row, entry in zip(rows, entries, strict=True) if entry is not None]
-            events: list[Event] = []
-            for row, entry in batch:
-                made = self._events(plan, entry)
-                for event in made:
-                    event.child = max(row.child, event.child)
-                events.extend(made)
-            sent: list[Sent] = []
-            if events:
-                sent = await self._exchange(plan, events, 1 + max(row.attempts for row, _ in batch))
-            else:
-                self.condition.breaker.unsent()
-            at = 0
-            for row, entry in batch:
-                share = sum(1 for part in entry.parts if part[2] is None)
-                self._settler.retried(row, entry, sent[at : at + share])
-                at += share
-        except BaseException:
-            self.condition.breaker.unsent()
-            later = self._clock.now().timestamp() + 5.0
-            for row in rows:
-                row.next_at = later
-                self.chains.again(row)
-            raise
-        finally:
-            self._retrying -= 1
-        self.lanes.unstall()
-        self.ledger.dirty.add(self.plan.id)
-
-    async def _load(self, row: ExceptionRow) -> Entry | None:
-        """What a row is to be sent as; a reference is transformed now, when its turn has come."""
-        if row.kind == "waiting":
-            entry = await self._materialize(self, row.number)
-            if entry is not None:
-                return entry
-            reason = f"{LOST}the log has not kept the event"
-        else:
-            found = self.ledger.payload(row)
-            if found is not None:
-                raw, options = found
-                return Entry(row.number, row.key, row.source, 0, [(raw, options, None)])
-            reason = f"{LOST}the payload of the retry is gone"
-        lost = Entry(row.number, row.key, row.source, 0, [(b"", {}, dead(reason))])
-        self._settler.final(lost, max(row.child, 0), b"", {}, Sent(dead(reason)), attempts=row.attempts)
-        self.chains.remove(row)
-        self.ledger.changes.drop(row)
-        return None
 
     # ---- the rest
 
@@ -346,30 +326,40 @@ class Courier:
 
     def snapshot(self) -> DestinationRow:
         """What is stored of it beside its exceptions and counts."""
-        return DestinationRow(self.plan.id, self.lanes.position, self.lanes.cursors(), self.pause.total())
+        condition = self.condition
+        return DestinationRow(
+            self.plan.id, self.lanes.position, self.lanes.cursors(), condition.active(), condition.refusal.now
+        )
 
     def status(self) -> dict[str, Any]:
-        """For `turnout status`: what it does, what waits and why."""
-        state, reason = "running", ""
-        if not self.plan.enabled:
-            state, reason = "disabled", "enabled: false in the config"
-        elif self.pause.until() is not None:
-            state, reason = "paused", self.pause.reason
-        elif self.condition.breaker.open:
-            state, reason = "down", "answers nothing; probed with one request at a time"
-        elif len(self._tasks) == 0 and self.ledger.stuck:
-            state, reason = "stalled", "its state cannot be written"
+        """For `turnout status`: what it does, since when and why, and what waits."""
+        state, reason, since = self._state()
+        probe = self.condition.refusal.next_probe()
         return {
             "type": self.plan.adapter.slug,
             "state": state,
             "reason": reason,
+            "since": since,
             "queued": self.lanes.count,
             "in_flight": self.lanes.flying,
             "retrying": len(self.chains) - self.chains.waiting,
             "waiting": self.chains.waiting,
             "next_retry_at": self.chains.next_at(),
+            "next_probe_at": None if probe is None or self.held else _moment(probe),
             "oldest_queued_at": self.lanes.oldest,
         }
+
+    def _state(self) -> tuple[str, str, str | None]:
+        condition = self.condition
+        if self.held is not None:
+            return self.held.state, self.held.reason, self.held.since
+        if (refused := condition.refusal.now) is not None:
+            return "paused", refused.reason, _moment(refused.since)
+        if condition.breaker.open and condition.down_since is not None:
+            return "down", "answers nothing; probed with one event at a time", _moment(condition.down_since)
+        if len(self._tasks) == 0 and self.ledger.stuck:
+            return "stalled", "its state cannot be written", None
+        return "running", "", None
 
     async def landed(self) -> None:
         """Wait for the requests that are in flight now."""
@@ -391,3 +381,7 @@ class Courier:
         await self.plan.sender.close()
         if self.plan.client is not None:
             await self.plan.client.close()
+
+
+def _moment(seconds: float) -> str:
+    return iso(from_millis(int(seconds * 1000)))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stats", "status"]
 
+STATES = ("running", "paused", "down", "disabled", "stalled")
 
 
 def status(engine: Engine) -> dict[str, Any]:
@@ -23,9 +24,11 @@ def status(engine: Engine) -> dict[str, Any]:
     for ident, courier in sorted(engine.couriers.items()):
         unread = sequencer.next_number - courier.lanes.position
         row = courier.status()
-        row.update({what: counts[ident, what] for what in COUNTED})
+        row.update({what: counts[ident, what] for what in COUNTED if what != "cancelled"})
         row["unread"] = unread
         row["pending"] = row["queued"] + row["in_flight"] + row["retrying"] + row["waiting"]
+        if (held := engine.backlogs.standings.get(ident)) is not None:
+            row["backlog"] = {"bytes": held.bytes, "age": round(held.age), "share": round(held.share, 3)}
         destinations[ident] = row
     sources: dict[str, Any] = {}
     for (source, what), n in sorted(engine.source_counts().items()):
@@ -38,6 +41,17 @@ def status(engine: Engine) -> dict[str, Any]:
         "head": engine.reader.head,
         "replays": {str(work.row.id): replay_verbs.shown(engine, work.row) for work in engine.replays},
         "state_stuck": engine.ledger.stuck,
+        "buffer": _buffer(engine),
+        "stopping_intake": dict(engine.backlogs.stopping),
+    }
+
+
+def _buffer(engine: Engine) -> dict[str, Any]:
+    """How full the log is: bytes held by undelivered events, capacity, seconds until it is full."""
+    room = engine.backlogs.room
+    return {
+        "held": room.held, "capacity": room.capacity, "share": round(room.share, 4),
+        "full_in": None if room.full_in is None else round(room.full_in),
     }
 
 
@@ -52,9 +66,17 @@ def stats(engine: Engine) -> list[Sample]:
         counts = engine.ledger.counts
         found.extend(
             ("turnout_events_total", [ident, verdict], counts[ident, verdict])
-            for verdict in ("delivered", "filtered", "dead")
+            for verdict in ("delivered", "filtered", "dead", "archived")
         )
+        found.append(("turnout_born_total", [ident], counts[ident, "born"]))
+        found.append(("turnout_archive_expired_total", [ident], counts[ident, "expired"]))
+        if (held := engine.backlogs.standings.get(ident)) is not None:
+            found.append(("turnout_backlog_bytes", [ident], held.bytes))
+            found.append(("turnout_backlog_share", [ident], held.share))
         row = courier.status()
+        found.extend(
+            ("turnout_destination_state", [ident, state], int(row["state"] == state)) for state in STATES
+        )
         found.extend(
             ("turnout_pending", [ident, kind], row[kind])
             for kind in ("queued", "in_flight", "retrying", "waiting")
@@ -67,6 +89,11 @@ def stats(engine: Engine) -> list[Sample]:
             ("turnout_requests_total", [ident, str(code)], n) for code, n in courier.statuses.items()
         )
         found.append(("turnout_attempts_seconds_total", [ident], courier.seconds))
+    room = engine.backlogs.room
+    found.append(("turnout_log_held_bytes", [], room.held))
+    found.append(("turnout_log_capacity_bytes", [], room.capacity))
+    if room.full_in is not None:
+        found.append(("turnout_log_full_in_seconds", [], room.full_in))
     verdicts: Counter[str] = Counter()
     for replay in engine.replays.rows.values():
         for verdict in ("delivered", "filtered", "dead"):

@@ -7,9 +7,10 @@ import functools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from dataplane.deliver.courier import Courier, Plan
+from dataplane.deliver.courier import Courier
 from dataplane.deliver.failure import UNREADABLE
 from dataplane.deliver.lanes import Entry, Lanes, Part
+from dataplane.deliver.plan import Plan
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
@@ -20,7 +21,7 @@ from turnout import codec
 from turnout.errors import Refused, Transient
 from turnout.verdict import dead, filtered
 
-__all__ = ["dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
+__all__ = ["decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
 
 log = logger()
 
@@ -39,18 +40,31 @@ class Addressee(Protocol):
 
 
 ROUTES = 4_096
+LONGEST = 1_024
+"""Bytes of an integrations object and a type whose decision is remembered."""
 
 
-@functools.lru_cache(maxsize=4_096)
-def _integrations(raw: bytes) -> Any:
+def _decoded(integrations: bytes) -> Any:
     try:
-        return codec.loads(raw)
+        return codec.loads(integrations)
     except Refused:
         return None  # not an object: filtered with that reason
 
 
+_integrations = functools.lru_cache(maxsize=4_096)(_decoded)
+
+
 def routed(courier: Addressee, integrations: bytes, kind: str, source: str) -> Route:
-    """The decision for one event at one destination; decisions repeat, so they are remembered."""
+    """The decision for one event at one destination; decisions repeat, so they are remembered.
+
+    Not those of long texts: anyone may send them, ever different, and memory is bounded.
+    """
+    gate = courier.plan.gate
+    if gate is None:
+        return SEND
+    if len(integrations) + len(kind) > LONGEST:
+        decoded = _decoded(integrations) if integrations else None
+        return route(decoded, kind, source, gate, present=bool(integrations))
     known = courier.routes
     key = (integrations, kind, source)
     found = known.get(key)
@@ -58,9 +72,7 @@ def routed(courier: Addressee, integrations: bytes, kind: str, source: str) -> R
         if len(known) >= ROUTES:
             known.clear()
         decoded = _integrations(integrations) if integrations else None
-        gate = courier.plan.gate
-        found = SEND if gate is None else route(decoded, kind, source, gate, present=bool(integrations))
-        known[key] = found
+        found = known[key] = route(decoded, kind, source, gate, present=bool(integrations))
     return found
 
 
@@ -171,6 +183,16 @@ def _again(courier: Addressee, event: Sequenced, part: transform.Part) -> Part:
     if isinstance(decision, Filtered):
         return (_seen(courier, part.raw), {}, filtered(decision.reason))
     return (part.raw, decision.options, None)
+
+
+def decided(event: Sequenced, courier: Courier) -> Entry | None:
+    """The entry of an event that has its verdict before any script or request: filtered, or broken."""
+    decision = routed(courier, bytes(event.head.integrations), event.kind, event.source)
+    if not event.broken and isinstance(decision, Send):
+        return None
+    return Entry(
+        event.number, event.key, event.source, event.received_at, _parts(courier, event, decision, None)
+    )
 
 
 async def entry_of(runner: Runner, event: Sequenced, courier: Addressee) -> Entry:

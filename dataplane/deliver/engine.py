@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from dataplane.config.model import Config
+from dataplane.config.pauses import Pauses
 from dataplane.deliver import desk, plans, recover, reload, verbs
 from dataplane.deliver.archive import Archive
+from dataplane.deliver.backlog import Backlogs
 from dataplane.deliver.books import Books
-from dataplane.deliver.courier import Courier, Plan
+from dataplane.deliver.courier import Courier
 from dataplane.deliver.history import History
+from dataplane.deliver.holds import held
 from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.plan import Plan
 from dataplane.deliver.readers import Readers
 from dataplane.deliver.replays import Replays
 from dataplane.deliver.retention import Retention, bounds
@@ -59,6 +63,7 @@ class Engine:
         self._coming: Config | None = None
         self._left_off: int | None = None
         self.couriers: dict[str, Courier] = {}
+        self.pauses = Pauses()
 
     async def start(self, config: Config) -> None:
         """Open the state, take up where the last process stopped, and begin to read.
@@ -76,7 +81,11 @@ class Engine:
             window=dedup.window.total_seconds(),
             max_ids=dedup.max_ids,
         )
-        self.archive = Archive(self._data / "archive", self.ledger.state, self.sequencer.restore)
+        self._left_off = recover.left_off(self.ledger.state, self.sequencer, self._reader)
+        self.archive = Archive(
+            self._data / "archive", self.ledger.state, self.sequencer.restore,
+            lost=None if self._left_off is None else self.ledger.changes,
+        )
         self.replays = Replays(self)
         self.readers = Readers(
             self.sequencer, self._reader, self._runner,
@@ -91,14 +100,21 @@ class Engine:
         self.retention = Retention(
             self.ledger, self._clock, couriers=self.couriers, commit=self.books.commit, bounds=bounds(config)
         )
-        self._left_off = recover.left_off(self.ledger.state, self.sequencer, self._reader)
+        self.backlogs = Backlogs(
+            self._data, self.sequencer, self._reader, archive=self.archive, couriers=self.couriers,
+            ledger=self.ledger, clock=self._clock, commit=self.books.commit,
+        )
         self.books.recount(self._left_off or 1)
         self.ledger.journal.flush(asyncio.get_running_loop().time())
         await self.prepare(config)
         await self.commit()
         self.replays.take_up()
         self._left_off = None
-        for work in (self.readers.front(), self.books.keep(), self.books.release(), self.retention.keep()):
+        forever = (
+            self.readers.front(), self.books.keep(), self.books.release(), self.retention.keep(),
+            self.backlogs.keep(),
+        )
+        for work in forever:
             self.spawn(work).add_done_callback(self._stopped)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -138,6 +154,7 @@ class Engine:
             raise Unavailable("no config is prepared")
         prepared, self._prepared = self._prepared, None
         self._config = self._coming
+        self.backlogs.config = self._config
         gone = reload.rename_and_remove(self._config, prepared, self.couriers, self.ledger)
         stored = self.ledger.state.destinations()
         for plan in prepared.values():
@@ -152,8 +169,13 @@ class Engine:
             self.spawn(self._end(courier))
         self.ledger.journal.bounds = self._config.journal
         self.replays.configure()
-        for courier in self.couriers.values():
-            courier.pump()
+        self.hold(self.pauses)
+
+    def hold(self, pauses: Pauses) -> None:
+        """What people paused, whole: it replaces what was said before."""
+        self.pauses = pauses
+        for courier in (*self.couriers.values(), *self.replays.couriers.values()):
+            courier.hold(held(courier.plan, pauses))
 
     async def _end(self, courier: Courier) -> None:
         """Let a removed destination's requests land, and forget what they still wrote."""

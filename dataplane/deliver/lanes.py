@@ -146,6 +146,23 @@ class Lanes:
             self.bytes += entry.size
         self.settle(entries)
 
+    def rewind(self) -> None:
+        """Forget what is queued, so that it is read again; what is in flight stays. Not while a batch
+        is being offered."""
+        for lane, queue in enumerate(self._queues):
+            if queue:
+                self._offered[lane] = queue[0].number
+                self.position = min(self.position, queue[0].number)
+                queue.clear()
+        self.count = self.bytes = 0
+        self.stalled.clear()
+
+    def skip(self, number: int) -> None:
+        """Everything before event `number` has its verdict or is kept elsewhere. Nothing may be queued
+        or in flight."""
+        self._offered = [max(number, offered) for offered in self._offered]
+        self.position = max(self.position, number)
+
     def unstall(self) -> None:
         """There may be room again for events that are held back."""
         lanes, self.stalled = self.stalled, set()

@@ -36,13 +36,16 @@ from turnout.request import Request, Response
 __all__ = ["COUNTED", "Ledger"]
 
 log = logger()
-COUNTED = ("delivered", "filtered", "dead", "born", "revived", "discarded", "dropped", "cancelled")
-"""What is counted per destination; `cancelled` only in a replay.
+COUNTED = ("delivered", "filtered", "dead", "born", "revived", "discarded", "dropped", "archived", "expired",
+           "cancelled")
+"""What is counted per destination; `expired` are archived events that were deleted there, `cancelled` only in a
+replay.
 
 A letter that is discarded or dropped stays counted as dead."""
 ANSWER_BYTES = 2_048
 NAME = 256
 """Most characters of a messageId or an event's name in the index."""
+REASONS = 5_000
 SHOWN_HEADERS = frozenset({"content-type", "retry-after", "x-request-id", "date", "server"})
 
 Payload = tuple[bytes | None, bytes | None]
@@ -80,6 +83,13 @@ class Ledger:
     def add(self, destination: str, what: str, n: int = 1) -> None:
         """Count verdicts of a destination."""
         self.counts[destination, what] += n
+
+    def reason(self, destination: str, text: str) -> None:
+        """Count why events of a destination were filtered; a script can make up reasons without end."""
+        name = (destination, text)
+        if name not in self.reasons and len(self.reasons) >= REASONS:
+            name = (destination, "another reason")
+        self.reasons[name] += 1
 
     def keep(self, row: ExceptionRow, raw: bytes | None, options: Mapping[str, Any]) -> None:
         """Store a new exception, and its payload."""

@@ -1,71 +1,96 @@
-"""Why a destination sends nothing, since when, and how long it did so in all.
+"""A destination that refuses us: why, since when, and when it is asked again.
 
-Time paused does not count against `retry_for` and `hold_for`: an event must not die because a
-person switched its destination off, or because the tool refused our key for a day.
+A pause by a person or the config is no business of this file: then nothing is sent and nothing probed.
 """
 
 from __future__ import annotations
 
+from typing import Literal, NamedTuple
+
 from turnout.clock import Clock
 
-__all__ = ["Pause"]
+__all__ = ["Active", "Kind", "Refusal", "Refused"]
 
 FIRST_PROBE = 60.0
 LAST_PROBE = 900.0
 
+Kind = Literal["credentials", "forbidden", "rejects"]
+"""401 · 403 for several users · practically every event of many users is dead."""
 
-class Pause:
-    """Disabled by the config, or refused by the tool (then it is probed, ever less often)."""
+
+class Refused(NamedTuple):
+    """What is stored of a refusal: `since` in Unix seconds."""
+
+    kind: str
+    reason: str
+    since: float
+
+
+class Refusal:
+    """Whether the tool refuses us. Then one event at a time probes it, ever less often."""
+
+    def __init__(self, stored: Refused | None, clock: Clock) -> None:
+        self._clock = clock
+        self.now = stored
+        self.probing = False
+        self._wait = FIRST_PROBE
+        self._until = clock.monotonic()  # one that is stored is probed at once: the restart may be the cure
+
+    def refuse(self, kind: Kind, reason: str) -> bool:
+        """The tool refuses us: send nothing until the next probe; True where that is news."""
+        if self.now is None:
+            self.now = Refused(kind, reason, self._clock.now().timestamp())
+            self._wait = FIRST_PROBE
+            self._until = self._clock.monotonic() + self._wait
+            return True
+        if self.probing:  # else it was under way before, and tells nothing new
+            self.again()
+        return False
+
+    def again(self) -> None:
+        """A probe did not help: wait longer for the next."""
+        self.probing = False
+        self._wait = min(LAST_PROBE, self._wait * 2)
+        self._until = self._clock.monotonic() + self._wait
+
+    def over(self) -> None:
+        """The tool took an event, or a person says to go on."""
+        self.now = None
+        self.probing = False
+
+    def wait(self) -> float:
+        """Seconds until the next probe may leave; 0 where one may leave now, or nothing is refused."""
+        if self.now is None:
+            return 0.0
+        left = max(0.0, self._until - self._clock.monotonic())
+        return max(left, 1.0) if self.probing else left
+
+    def next_probe(self) -> float | None:
+        """Unix seconds of the next probe; None where there is none."""
+        return None if self.now is None else self._clock.now().timestamp() + self.wait()
+
+
+class Active:
+    """Seconds in which a destination could be delivered to, over all its life.
+
+    `retry_for` and `hold_for` are measured by it: an event must not die, or leave its user's order,
+    because a person paused its destination, the tool was down or refused our key, or Turnout itself
+    did not run. It also does not notice when the machine's clock is set.
+    """
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._seconds = seconds
         self._clock = clock
-        self._since: float | None = None
-        self._until: float | None = None
-        self._wait = FIRST_PROBE
-        self._disabled = False
-        self.reason = ""
+        self._since: float | None = clock.monotonic()
 
-    def disabled(self, disabled: bool) -> None:
-        """The config says whether it is enabled."""
-        self._disabled = disabled
-        self._count()
-
-    def refused(self, reason: str) -> None:
-        """The tool refuses us: send nothing until the next probe."""
-        self.reason = reason
-        self._until = self._clock.now().timestamp() + self._wait
-        self._wait = min(LAST_PROBE, self._wait * 2)
-        self._count()
-
-    def answered(self) -> None:
-        """The tool took an event: no pause any more."""
-        if self._until is not None or self.reason:
-            self.resume()
-
-    def resume(self) -> None:
-        """A person (or a new config) says to go on."""
-        self._until = None
-        self._wait = FIRST_PROBE
-        self.reason = ""
-        self._count()
-
-    def until(self) -> float | None:
-        """Unix seconds of the next probe; None where nothing holds it back."""
-        if self._until is not None and self._clock.now().timestamp() >= self._until:
-            self._until = None
-            self._count()
-        return self._until
-
-    def _count(self) -> None:
-        paused = self._disabled or self._until is not None
-        now = self._clock.monotonic()
-        if paused and self._since is None:
-            self._since = now
-        elif not paused and self._since is not None:
-            self._seconds += now - self._since
+    def run(self, running: bool) -> None:
+        """Whether it counts from now on."""
+        if running and self._since is None:
+            self._since = self._clock.monotonic()
+        elif not running and self._since is not None:
+            self._seconds = self.total()
             self._since = None
 
     def total(self) -> float:
-        """Seconds paused so far, all pauses summed."""
+        """Seconds so far."""
         return self._seconds + (self._clock.monotonic() - self._since if self._since is not None else 0.0)

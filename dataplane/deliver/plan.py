@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dataplane.config.model import Backlog
 from dataplane.deliver.exchange import Client, Sender
 from dataplane.deliver.journal import Origin
+from dataplane.deliver.lanes import Entry
 from dataplane.deliver.settle import Replayed
 from dataplane.pipeline.route import Gate
 from transformations.base import Script
 from turnout.destination import Delivery, Destination
+from turnout.event import Event
 
 __all__ = ["Plan"]
+
+
+BOUND = Backlog()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +40,22 @@ class Plan:
     fingerprint: str
     origin: Origin
     replay: Replayed | None = None
+    backlog: Backlog = BOUND
+    was: str | None = None
+
+    def events(self, entry: Entry) -> list[Event]:
+        """An entry's outputs that are still to be sent."""
+        ordered = self.delivery.order == "user"
+        return [
+            Event(
+                raw,
+                key=entry.key if ordered else 0,
+                number=entry.number,
+                child=child,
+                source=entry.source,
+                options=options,
+                trusted=entry.source in self.trusted,
+            )
+            for child, (raw, options, verdict) in enumerate(entry.parts)
+            if verdict is None
+        ]

@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from dataplane.config.model import Config, DestinationConfig
-from dataplane.deliver.courier import Plan
 from dataplane.deliver.history import config_hash
 from dataplane.deliver.http import Sender
 from dataplane.deliver.journal import Origin
+from dataplane.deliver.plan import Plan
 from dataplane.pipeline.route import Gate
 from dataplane.pipeline.scripts import read_scripts
 from destinations import registry
@@ -79,10 +79,12 @@ def _plan(
         sender=Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency),
         client=registry.client(item.type, adapter.settings, base=config.folder),
         fingerprint=_fingerprint(item, config, chain),
+        backlog=item.backlog,
+        was=item.was,
         origin=Origin.of(ident, shown, [(script.name, script.version) for script in chain]),
     )
 
 
 def _fingerprint(item: DestinationConfig, config: Config, chain: tuple[Script, ...]) -> str:
-    told = [item.model_dump(mode="json"), config.egress.allow_private, [s.version for s in chain]]
+    told = [item.model_dump(mode="json", exclude={"backlog"}), config.egress.allow_private, [s.version for s in chain]]
     return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -74,7 +74,7 @@ class Readers:
             members = [
                 c
                 for c in self._couriers.values()
-                if not c.reading and c.lanes.position == start and c.room and c.plan.enabled
+                if c.lanes.position == start and c.held is None and not (c.reading or c.moving or c.stale) and c.room
             ]
             await self._serve(events, members, upto)
             self.send()
@@ -120,7 +120,11 @@ class Readers:
             return
         now = asyncio.get_running_loop().time()
         for courier in self._couriers.values():
-            if courier.reading or not courier.plan.enabled or not courier.room or now < courier.rests_until:
+            if courier.reading or courier.moving or courier.held is not None or now < courier.rests_until:
+                continue
+            if courier.stale:
+                courier.pump()
+            if not courier.room:
                 continue
             if courier.lanes.position < self._sequencer.next_number:
                 courier.reading = True
@@ -130,7 +134,7 @@ class Readers:
         """Read for one destination until it is at the head, or its queue is full."""
         try:
             while courier.lanes.position < self._sequencer.next_number and courier.room:
-                if courier.closed or not courier.plan.enabled or self._ledger.stuck:
+                if courier.closed or courier.moving or courier.held is not None or self._ledger.stuck:
                     return
                 events, upto = self._sequencer.load(courier.lanes.position, BATCH)
                 if events:

@@ -6,9 +6,10 @@ from array import array
 from collections.abc import Mapping, MutableMapping
 
 from dataplane.config.model import Config
-from dataplane.deliver.courier import Courier, Plan
+from dataplane.deliver.courier import Courier
 from dataplane.deliver.lanes import LANES
 from dataplane.deliver.ledger import COUNTED, Ledger
+from dataplane.deliver.plan import Plan
 from dataplane.deliver.state import DestinationRow
 from turnout.errors import ConfigError
 

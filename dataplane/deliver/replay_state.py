@@ -87,9 +87,9 @@ class ReplayRows:
 
     def place(self, ident: int) -> DestinationRow | None:
         """Where one stands; None where it never began, or is done."""
-        sql = "SELECT id, position, cursors, paused FROM destination WHERE id=?"
-        for name, position, cursors, paused in self._rows(sql, name_of(ident)):
-            return DestinationRow(name, position, array("Q", cursors), paused)
+        sql = "SELECT id, position, cursors, active FROM destination WHERE id=?"
+        for name, position, cursors, active in self._rows(sql, name_of(ident)):
+            return DestinationRow(name, position, array("Q", cursors), active)
         return None
 
     def last_letter(self) -> int:

@@ -66,7 +66,7 @@ class Replaying:
         while courier.lanes.position < self.row.end:
             if courier.closed:
                 return False
-            if self._ledger.stuck or not courier.plan.enabled or courier.lanes.count >= QUEUE:
+            if self._ledger.stuck or courier.held is not None or courier.lanes.count >= QUEUE:
                 await asyncio.sleep(LOOK)
                 continue
             started = loop.time()

@@ -18,6 +18,7 @@ import msgspec
 from dataplane.deliver import reload
 from dataplane.deliver.courier import Courier, Plan
 from dataplane.deliver.export import Export, Lines, reserve
+from dataplane.deliver.holds import held
 from dataplane.deliver.http import Sender
 from dataplane.deliver.journal import Origin, ends
 from dataplane.deliver.lanes import Entry
@@ -282,7 +283,7 @@ class Replays:
         self.couriers[row.name] = courier
         self._running[row.id] = work
         self._engine.ledger.dirty.add(row.name)
-        courier.pump()
+        courier.hold(held(courier.plan, self._engine.pauses))
         self._tasks[row.id] = self._engine.spawn(self._run(work))
         log.info("replay.running", replay=row.id, destination=row.definition.destination)
 

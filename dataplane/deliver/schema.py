@@ -129,6 +129,16 @@ CREATE INDEX refused_by_time ON refused (at);
     """
 CREATE INDEX dead_by_number ON dead (number);
 """,
+    # Events tried before this step begin their `retry_for` anew: what was stored measured another time.
+    """
+ALTER TABLE destination RENAME COLUMN paused TO active;
+ALTER TABLE destination ADD COLUMN refused TEXT NOT NULL DEFAULT '';
+ALTER TABLE destination ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE destination ADD COLUMN since REAL NOT NULL DEFAULT 0;
+ALTER TABLE exception RENAME COLUMN paused TO active;
+UPDATE destination SET active = 0;
+UPDATE exception SET active = 0;
+""",
 )
 
 

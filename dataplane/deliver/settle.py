@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -13,7 +13,6 @@ from dataplane.deliver.failure import EXPIRED
 from dataplane.deliver.journal import Origin
 from dataplane.deliver.lanes import Entry, Part
 from dataplane.deliver.ledger import Ledger
-from dataplane.deliver.pausing import Pause
 from dataplane.deliver.retry import delay
 from dataplane.deliver.state import ExceptionRow
 from turnout.clock import Clock
@@ -35,10 +34,20 @@ NOWHERE = Origin("", "", (), 0)
 
 
 class Settler:
-    """The books of one destination. `id` and `delivery` follow its plan at a reload."""
+    """The books of one destination. `id` and `delivery` follow its plan at a reload.
+
+    `active` says how many seconds the destination could be delivered to so far.
+    """
 
     def __init__(
-        self, ident: str, delivery: Delivery, *, chains: Chains, ledger: Ledger, pause: Pause, clock: Clock
+        self,
+        ident: str,
+        delivery: Delivery,
+        *,
+        chains: Chains,
+        ledger: Ledger,
+        active: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self.id = ident
         self.delivery = delivery
@@ -47,7 +56,7 @@ class Settler:
         self.replay: Replayed | None = None
         self.chains = chains
         self.ledger = ledger
-        self.pause = pause
+        self._active = active
         self._clock = clock
         self._rng = Random(ident)  # noqa: S311 -- jitter
 
@@ -78,7 +87,7 @@ class Settler:
         now = self._clock.now().timestamp()
         row = ExceptionRow(
             self.id, entry.number, -1, entry.key, "waiting", entry.source,
-            first_at=now, paused=self.pause.total(), reason=BEHIND,
+            first_at=now, active=self._active(), reason=BEHIND,
         )  # fmt: skip
         self.chains.add(row)
         self.ledger.keep(row, None, {})
@@ -91,7 +100,7 @@ class Settler:
         wait = delay(1, verdict.after, self._rng) if tried else 0.0
         return ExceptionRow(
             self.id, entry.number, child, entry.key, "tried", entry.source,
-            attempts=1 if tried else 0, first_at=now, next_at=now + wait, paused=self.pause.total(),
+            attempts=1 if tried else 0, first_at=now, next_at=now + wait, active=self._active(),
             reason=verdict.reason, parts=len(entry.parts),
         )  # fmt: skip
 
@@ -102,7 +111,7 @@ class Settler:
         """A verdict that ends it; `parts` is how many outputs its event had, where the entry does not say."""
         verdict = one.verdict
         if verdict.outcome is Outcome.FILTERED:
-            self.ledger.reasons[self.id, verdict.reason] += 1
+            self.ledger.reason(self.id, verdict.reason)
             self.ledger.journal.filtered(self.origin, verdict.reason, entry.number, child)
         elif verdict.outcome is Outcome.DEAD:
             self.ledger.bury(
@@ -126,7 +135,7 @@ class Settler:
         raw, options, _ = entry.parts[0]
         row.attempts += _attempted(one.verdict)
         now = self._clock.now().timestamp()
-        age = now - row.first_at - (self.pause.total() - row.paused)
+        age = self._active() - row.active
         if not one.verdict.final and age > self.delivery.retry_for.total_seconds():
             hours = self.delivery.retry_for.total_seconds() / 3600
             verdict = dead(f"{EXPIRED}{hours:g} h: {one.verdict.reason}", one.verdict.status)
@@ -162,7 +171,7 @@ class Settler:
                 continue
             row = ExceptionRow(
                 self.id, entry.number, child, entry.key, "aside", entry.source, first_at=now, next_at=now,
-                paused=self.pause.total(), reason="retried by hand", parts=parts,
+                active=self._active(), reason="retried by hand", parts=parts,
             )  # fmt: skip
             self.ledger.keep(row, raw, options)
             self.chains.add(row)

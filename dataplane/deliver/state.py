@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dataplane.deliver.pausing import Refused
 from dataplane.deliver.schema import migrate
 from dataplane.deliver.segments import Place
 from dataplane.metrics.log import logger
@@ -26,12 +27,14 @@ log = logger()
 
 @dataclass(frozen=True, slots=True)
 class DestinationRow:
-    """Where a destination stands: reader position, one cursor per lane, seconds paused so far."""
+    """Where a destination stands: reader position, one cursor per lane, seconds in which it could be
+    delivered to so far, and whether the tool refuses us."""
 
     id: str
     position: int
     cursors: array[int]
-    paused: float
+    active: float
+    refused: Refused | None = None
 
 
 @dataclass(slots=True)
@@ -39,7 +42,7 @@ class ExceptionRow:
     """An event put aside. `kind`: tried (has a payload), waiting (behind one), aside (held too long).
 
     `child` is -1 for a waiting reference: it is transformed when its turn comes. Times are Unix
-    seconds; `paused` is what the destination's pauses summed up to when it was first tried.
+    seconds; `active` is what the destination's active time was when it was first tried.
     """
 
     destination: str
@@ -51,7 +54,7 @@ class ExceptionRow:
     attempts: int = 0
     first_at: float = 0.0
     next_at: float = 0.0
-    paused: float = 0.0
+    active: float = 0.0
     reason: str = ""
     parts: int = 0
 
@@ -94,10 +97,10 @@ class Changes:
         """Store an exception whole."""
         self.statements.append((
             "INSERT OR REPLACE INTO exception (destination, number, child, key, kind, source, attempts,"
-            " first_at, next_at, paused, reason, payload, options, parts) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " first_at, next_at, active, reason, payload, options, parts) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 row.destination, row.number, row.child, row.key.to_bytes(8, "little"), row.kind,
-                row.source, row.attempts, row.first_at, row.next_at, row.paused, row.reason,
+                row.source, row.attempts, row.first_at, row.next_at, row.active, row.reason,
                 payload, options, row.parts,
             ),
         ))  # fmt: skip
@@ -190,8 +193,12 @@ class State:
             for sql, values in changes.statements:
                 db.execute(sql, values)
             db.executemany(
-                "INSERT OR REPLACE INTO destination VALUES (?,?,?,?)",
-                [(r.id, r.position, r.cursors.tobytes(), r.paused) for r in changes.destinations],
+                "INSERT OR REPLACE INTO destination (id, position, cursors, active, refused, reason, since)"
+                " VALUES (?,?,?,?,?,?,?)",
+                [
+                    (r.id, r.position, r.cursors.tobytes(), r.active, *(r.refused or ("", "", 0.0)))
+                    for r in changes.destinations
+                ],
             )
             db.executemany(
                 "INSERT INTO dead (destination, source, number, child, key, at, status, reason, replay, class, event,"
@@ -230,14 +237,18 @@ class State:
     def destinations(self) -> dict[str, DestinationRow]:
         """Every destination that has a place in the log, also those no longer in the config; no replay."""
         rows = self._db.execute(
-            "SELECT id, position, cursors, paused FROM destination WHERE id NOT LIKE 'replay:%'"
+            "SELECT id, position, cursors, active, refused, reason, since FROM destination"
+            " WHERE id NOT LIKE 'replay:%'"
         ).fetchall()
-        return {r[0]: DestinationRow(r[0], r[1], array("Q", r[2]), r[3]) for r in rows}
+        return {
+            r[0]: DestinationRow(r[0], r[1], array("Q", r[2]), r[3], Refused(*r[4:]) if r[4] else None)
+            for r in rows
+        }
 
     def exceptions(self, destination: str) -> Iterable[ExceptionRow]:
         """A destination's exceptions by number, without payloads."""
         rows = self._db.execute(
-            "SELECT destination, number, child, key, kind, source, attempts, first_at, next_at, paused,"
+            "SELECT destination, number, child, key, kind, source, attempts, first_at, next_at, active,"
             " reason, parts FROM exception WHERE destination=? ORDER BY number, child",
             (destination,),
         )

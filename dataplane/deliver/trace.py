@@ -60,7 +60,7 @@ def stands(engine: Engine, courier: Courier, number: int, key: int | None) -> di
     """`{"state", "reason", "sends_at", "stands", "ahead", "waits": […]}` of the event with this order key's hash (None
     where nothing but its number is known any more: then it has its verdict).
 
-    `stands` is before (it came before the destination began), unread, queued, sending or settled.
+    `stands` is before (it came before the destination began), unread, queued, sending, settled or archived.
     `ahead` is how many events the destination has before it, `waits` what is put aside, with its cause.
     """
     status = courier.status()
@@ -75,15 +75,18 @@ def stands(engine: Engine, courier: Courier, number: int, key: int | None) -> di
         found["ahead"] = max(0, number - courier.lanes.position)
     elif found["stands"] == "queued" and key is not None:
         found["ahead"] = courier.lanes.ahead(number, key)
+    elif found["stands"] == "settled" and next(engine.archive.events(courier.plan.id, number, number), None):
+        found["stands"] = "archived"
     found["waits"] = [_waits(courier, row) for row in courier.chains.of(number)]
     return found
 
 
 def _sends_at(engine: Engine, courier: Courier) -> str | None:
     """When a destination that is held back (throttled, down, paused) may send again."""
-    now = asyncio.get_running_loop().time()
-    gate = courier.condition.gate(now)
-    return None if gate is None else moment(engine.clock.now().timestamp() + gate - now)
+    wait = courier.condition.wait()
+    if courier.held is not None or not wait:
+        return None
+    return moment(engine.clock.now().timestamp() + wait)
 
 
 def _waits(courier: Courier, row: ExceptionRow) -> dict[str, Any]:

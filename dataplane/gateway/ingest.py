@@ -153,6 +153,9 @@ class Ingest:
     def _admit(self, asked: _Asked, source: Intake) -> None:
         """Raise `Rejected` where this source may not send now, or not from this page."""
         asked.source = source
+        if source.closed is not None:
+            code, message, retry_after = source.closed
+            raise Rejected(503, code, message, retry_after=retry_after)
         if source.origins and asked.origin and not cors.allowed(asked.origin, source.origins):
             raise Rejected(403, "origin_not_allowed", "this source takes no events from this origin")
         if source.bucket is not None:

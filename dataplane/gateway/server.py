@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from aiohttp import web
 
@@ -15,6 +15,7 @@ from dataplane.gateway import cors, replies
 from dataplane.gateway.connection import Doorman
 from dataplane.gateway.ingest import Handler, Ingest, Settings
 from dataplane.gateway.replies import Rejected
+from dataplane.gateway.sources import Closed
 from dataplane.log.base import LogWriter
 from dataplane.protocols import PROTOCOLS
 from turnout.clock import Clock
@@ -23,6 +24,8 @@ from turnout.errors import ConfigError, Refused
 __all__ = ["Gateway"]
 
 BACKLOG = 1024
+PAUSED_RETRY = 30.0
+STOPPED_RETRY = 10.0
 Stat = tuple[str, list[str], float]
 
 
@@ -36,6 +39,8 @@ class Gateway:
         self._config = config
         self._writer = writer
         self._clock = clock
+        self._paused: frozenset[str] = frozenset()
+        self._stopped = False
         self._ingest = Ingest(Settings.of(config, clock.monotonic()), writer, clock)
         self._runner: web.AppRunner | None = None
         self._doorman: Doorman | None = None
@@ -80,9 +85,24 @@ class Gateway:
         if self._tls is not None and config.server.tls is not None:
             _load_certificate(self._tls, config.server.tls)
         self._ingest.settings = settings
+        self._close()
         if self._doorman is not None:
             self._doorman.limit = config.server.limits.connections
             self._doorman.header_timeout = config.server.limits.header_timeout.total_seconds()
+
+    def hold(self, paused: Collection[str], stopped: bool) -> None:
+        """Answer 503 to the paused sources, or to all of them while `stopped`; until told otherwise."""
+        self._paused, self._stopped = frozenset(paused), stopped
+        self._close()
+
+    def _close(self) -> None:
+        for name, source in self._ingest.settings.sources.by_id.items():
+            if self._stopped:
+                source.closed = Closed("backlog_full", "there is no room; come again", STOPPED_RETRY)
+            elif name in self._paused:
+                source.closed = Closed("source_paused", "this source is paused; come again", PAUSED_RETRY)
+            else:
+                source.closed = None
 
     async def drain(self, deadline: float) -> None:
         """Stop accepting, finish the requests in flight within `deadline` seconds, close.
@@ -166,7 +186,7 @@ class Gateway:
     async def _ready(self, _request: web.Request) -> web.StreamResponse:
         """Whether an event sent now would be taken."""
         health = self._writer.health()
-        ready = health.open and not health.full and not self._ingest.draining
+        ready = health.open and not health.full and not self._stopped and not self._ingest.draining
         return replies.as_json({"ready": ready}, 200 if ready else 503)
 
     async def _source_config(self, request: web.Request) -> web.StreamResponse:

@@ -6,6 +6,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -14,7 +15,7 @@ from dataplane.config.model import Config, Source
 from dataplane.gateway.limits import Bucket, Quota
 from dataplane.gateway.replies import Rejected
 
-__all__ = ["Counts", "Intake", "Sources"]
+__all__ = ["Closed", "Counts", "Intake", "Sources"]
 
 INVALID_KEY = "the write key is unknown or its source is disabled"
 
@@ -32,9 +33,18 @@ class Counts:
     statuses: dict[int, int] = field(default_factory=dict)
 
 
+class Closed(NamedTuple):
+    """A 503: its code and message, and the seconds after which to come again."""
+
+    code: str
+    message: str
+    retry_after: float
+
+
 @dataclass(slots=True)
 class Intake:
-    """One source as the gateway sees it. Counters and quota outlive a reload."""
+    """One source as the gateway sees it. Counters and quota outlive a reload; `closed` says why it
+    takes nothing for now."""
 
     id: str
     trusted: bool
@@ -42,6 +52,7 @@ class Intake:
     bucket: Bucket | None
     counts: Counts
     quota: Quota
+    closed: Closed | None = None
 
 
 class _Key(msgspec.Struct, gc=False):

@@ -9,7 +9,7 @@ __all__ = ["conclude"]
 
 
 def conclude(known: Mapping[str, Any]) -> tuple[str, str]:
-    """Verdict and sentence: delivered, filtered, dead, pending, none (not concerned) or unknown.
+    """Verdict and sentence: delivered, filtered, dead, pending, archived, none (not concerned) or unknown.
 
     `known` is a destination's part of the answer of `explain`. An event of several outputs has the
     worst verdict among them.
@@ -20,6 +20,8 @@ def conclude(known: Mapping[str, Any]) -> tuple[str, str]:
         return "pending", _waiting(known)
     if known["stands"] in ("unread", "queued", "sending"):
         return "pending", _underway(known)
+    if known["stands"] == "archived":
+        return "archived", "left a full backlog undelivered; it is kept in the archive, for `turnout replay --archive`"
     if known["dead"]:
         last = known["dead"][-1]
         return "dead", f"{last['reason']} (turnout dead show {last['id']})"

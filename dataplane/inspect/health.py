@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from dataplane.deliver.room import ALARM
+from turnout.durations import write_span
+
 __all__ = ["judge"]
 
 
@@ -31,9 +34,21 @@ def judge(status: dict[str, Any]) -> dict[str, Any]:
         state = destination.get("state")
         if state in ("paused", "down", "stalled"):
             warnings.append(f"{name}: {state}: {destination.get('reason')}")
+        backlog = destination.get("backlog") or {}
+        if backlog.get("share", 0) >= ALARM:
+            warnings.append(
+                f"{name}: its backlog is at {backlog['share']:.0%} of its bound "
+                f"({backlog['bytes']:,} bytes, oldest {write_span(backlog['age'])})"
+            )
         dead = destination.get("dead", 0) - destination.get("revived", 0)
         if dead > 0:
             warnings.append(f"{name}: {dead} dead (turnout dead list --destination {name})")
+    for pause in status.get("pauses") or ():
+        if pause["kind"] == "source":
+            why = f": {pause['reason']}" if pause["reason"] else ""
+            warnings.append(f"source {pause['name']}: paused by {pause['by']} since {pause['since']}{why}")
+    warnings.extend(_filling(status.get("buffer") or {}))
+    problems.extend(f"no events are taken: {reason}" for reason in (status.get("stopping_intake") or {}).values())
     if status.get("state_stuck"):
         problems.append("state: cannot be written (is the disk full?); nothing is delivered until it can")
     for name, reason in ((status.get("alerts") or {}).get("failing") or {}).items():
@@ -42,3 +57,12 @@ def judge(status: dict[str, Any]) -> dict[str, Any]:
     if reload and reload["result"] == "rejected":
         warnings.append(f"config: the last reload was rejected: {reload['reason']}")
     return {"ok": not problems, "problems": problems, "warnings": warnings}
+
+
+def _filling(buffer: dict[str, Any]) -> list[str]:
+    """A warning where undelivered events fill most of what the log may have."""
+    if buffer.get("share", 0) < ALARM:
+        return []
+    left = buffer.get("full_in")
+    when = "" if left is None else f", full in {write_span(left)} at this rate"
+    return [f"log: undelivered events hold {buffer['share']:.0%} of its {buffer['capacity']:,} bytes{when}"]

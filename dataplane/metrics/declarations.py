@@ -113,8 +113,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "turnout_events_total", "counter", ("destination", "verdict"), "events",
-        "Events that reached their end at a destination; verdict is delivered, filtered or dead.",
-        "Any dead: `turnout dead list --destination NAME`.",
+        "Events that reached their end at a destination; verdict is delivered, filtered, dead or archived.",
+        "Any dead: `turnout dead list --destination NAME`. Any archived: its backlog was full.",
     ),
     Metric(
         "turnout_dead_total", "counter", ("destination", "class"), "events",
@@ -166,6 +166,44 @@ METRICS: tuple[Metric, ...] = (
         "Age of the oldest accepted event that the destination has not reached yet.",
         "Above your promise to the users of the tool: as turnout_lag_events.",
         "max",
+    ),
+    Metric(
+        "turnout_destination_state", "gauge", ("destination", "state"), "1 or 0",
+        "1 for the state a destination is in: running, paused, down, disabled or stalled.",
+        "paused or down: `turnout status` says why and since when.",
+        "max",
+    ),
+    Metric(
+        "turnout_backlog_bytes", "gauge", ("destination",), "bytes",
+        "Bytes of the log that a destination holds back, from its first undelivered event on.",
+        "Grows: as turnout_lag_events.",
+    ),
+    Metric(
+        "turnout_backlog_share", "gauge", ("destination",), "share",
+        "The destination's backlog as a share of its bound (`backlog.max_age`, `backlog.max_bytes`).",
+        "Above 0.8: at 1 its oldest events move to the archive, or no more are taken (`backlog.when_full`).",
+        "max",
+    ),
+    Metric(
+        "turnout_archive_expired_total", "counter", ("destination",), "events",
+        "Archived events deleted because the archive reached its own bound.",
+        "Any: they can no longer be replayed. Raise archive.max_bytes or max_age, or replay sooner.",
+    ),
+    Metric(
+        "turnout_log_held_bytes", "gauge", (), "bytes",
+        "Bytes of the log that some destination still needs.",
+        "Near turnout_log_capacity_bytes: the log will be full; see turnout_log_full_in_seconds.",
+    ),
+    Metric(
+        "turnout_log_capacity_bytes", "gauge", (), "bytes",
+        "The most bytes the log can have: log.max_bytes, or what its disk leaves it.",
+        "Shrinks: something else fills the disk.",
+    ),
+    Metric(
+        "turnout_log_full_in_seconds", "gauge", (), "seconds",
+        "Time until the log is full at the rate of the last minutes; missing while it does not fill.",
+        "Below a day: find the destination with the largest turnout_backlog_bytes, or give the log more room.",
+        "min",
     ),
     Metric(
         "turnout_requests_total", "counter", ("destination", "status"), "requests",

@@ -34,6 +34,7 @@ __all__ = ["RefusedEvent", "Sequenced", "Sequencer", "restored"]
 log = logger()
 _envelope = msgspec.msgpack.Decoder(Envelope).decode
 READ_BYTES = 512 << 10
+LOAD_BYTES = 4 << 20
 _RESULT = {0: "unique", DUPLICATE: "duplicate", REFUSED: "refused"}
 
 
@@ -237,11 +238,12 @@ class Sequencer:
         return blake2b(text, key=self._secret, digest_size=16).digest()
 
     def load(self, number: int, most: int) -> tuple[list[Sequenced], int]:
-        """Up to about `most` unique events from `number` on, and the number to go on with.
+        """Up to about `most` unique events, or 4 MB of them, from `number` on, and the number to go on with.
 
         For readers behind the head: decisions come from the sidecar, bytes from the log.
         """
         found: list[Sequenced] = []
+        size = 0
         upto = number
         for block, record in self._records(number, READ_BYTES if most > 1 else 1):
             received, units = self._open(record)
@@ -251,8 +253,9 @@ class Sequencer:
                     continue
                 raw = record.body[offset : offset + length] if length else units[index].raw
                 found.append(Sequenced(at, key, raw, received, self._secret))
+                size += len(raw)
             upto = block.first + block.count
-            if len(found) >= most:
+            if len(found) >= most or size >= LOAD_BYTES:
                 break
         else:
             upto = max(upto, self.sidecar.next_number)

@@ -61,3 +61,18 @@ BASE = "sources: {web: {write_key: k}}\n"
 def test_what_a_reload_cannot_change(text: str, stuck: list[str]) -> None:
     changed = needs_restart(parse(BASE, "/c/config.yaml"), parse(BASE + text, "/c/config.yaml"))
     assert [name for name in changed if name != "admin"] == stuck
+
+
+def test_a_backlog_near_its_bound_and_a_log_that_fills_are_warnings_before_they_are_problems() -> None:
+    backlog = {"share": 0.85, "bytes": 1_000, "age": 90_000}
+    buffer = {"share": 0.81, "capacity": 5_000, "full_in": 8_000}
+    health = judge(_status(destinations={"crm": {"state": "down", "reason": "x", "backlog": backlog}}, buffer=buffer))
+    assert health["ok"]
+    assert "crm: its backlog is at 85% of its bound (1,000 bytes, oldest 1 d 1 h)" in health["warnings"]
+    assert "log: undelivered events hold 81% of its 5,000 bytes, full in 2 h 13 min at this rate" in health["warnings"]
+    assert judge(_status(buffer={"share": 0.79, "capacity": 5_000, "full_in": 10}))["warnings"] == []
+
+
+def test_a_stopped_intake_is_a_problem() -> None:
+    health = judge(_status(stopping_intake={"crm": "the backlog of crm has reached its bound"}))
+    assert health["problems"] == ["no events are taken: the backlog of crm has reached its bound"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ import msgspec
 import xxhash
 from aiohttp import web
 
-from dataplane.clock import SystemClock
 from dataplane.config import parse
 from dataplane.config.model import LogConfig
+from dataplane.config.pauses import Pauses
 from dataplane.deliver.engine import Engine
 from dataplane.log.base import REFUSED
 from dataplane.log.local import open_reader, open_writer
@@ -22,6 +24,27 @@ from transformations.base import Failed, Item, Outputs, Ran, Script
 from turnout.protocol import Envelope
 
 Answer = Callable[[dict[str, Any]], tuple[int, dict[str, str]]]
+
+
+START = 1_795_000_000.0
+"""When events are received, unless the clock was moved on; Unix seconds."""
+
+
+class Clock:
+    """Runs as time does, from `START` on, and jumps when told to."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._ahead = 0.0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(START + self.monotonic(), UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic() - self._begun + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += seconds
 
 
 class Server:
@@ -97,13 +120,16 @@ class Plant:
         self.writer = open_writer(folder / "data" / "log" / "0", LogConfig(min_free_bytes=0))
         self.engine: Engine
         self.faults: list[BaseException] = []
+        self.clock = Clock()
+        self.jumped = 0.0
 
-    async def start(self, config: str) -> Engine:
+    async def start(self, config: str, pauses: Pauses | None = None) -> Engine:
         self.reader = open_reader(self.folder / "data" / "log" / "0")
         self.engine = Engine(
             data=self.folder / "data", reader=self.reader, runner=self.runner,
-            clock=SystemClock(), on_fault=self.faults.append,
+            clock=self.clock, on_fault=self.faults.append,
         )  # fmt: skip
+        self.engine.pauses = pauses or Pauses()
         await self.engine.start(self.config(config))
         return self.engine
 
@@ -121,11 +147,18 @@ class Plant:
             digest = xxhash.xxh3_64_intdigest(str(key).encode())
             marks += bytes([REFUSED if index in refused else 0]) + digest.to_bytes(8, "little")
         envelope = Envelope(
-            source=source, protocol="rudder", kind="", received_at=1_795_000_000_000, ip="203.0.113.9",
+            source=source, protocol="rudder", kind="", received_at=int((START + self.jumped) * 1000), ip="203.0.113.9",
             refused=dict.fromkeys(refused, ("bad", "not good")),
         )  # fmt: skip
         body = json.dumps({"batch": list(events)}).encode()
         await self.writer.append(msgspec.msgpack.encode(envelope), marks, body)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass: for the engine, and for events that are sent from now on."""
+        self.clock.advance(seconds)
+        self.jumped += seconds
+        for courier in self.engine.couriers.values():
+            courier.pump()
 
     async def until(self, test: Callable[[], bool], seconds: float = 10.0) -> None:
         end = asyncio.get_running_loop().time() + seconds

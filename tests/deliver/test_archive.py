@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.deliver.archive import MAGIC, Archive, Segment
@@ -89,7 +89,7 @@ def test_a_flipped_bit_costs_its_block_and_nothing_else(tmp_path: Path, state: S
     keep(archive, state, archive.write("hook", [made(n, raw) for n in range(1, 201)]))
     path = tmp_path / "archive" / "00000001.arc"
     data = bytearray(path.read_bytes())
-    data[len(MAGIC) + 40] ^= 1
+    data[len(MAGIC) + 50] ^= 1
     path.write_bytes(data)
     numbers = [e.number for e in archive.events("hook")]
     assert numbers
@@ -104,6 +104,25 @@ def test_a_segment_of_a_newer_version_is_refused(tmp_path: Path, state: State) -
     path.write_bytes(MAGIC[:6] + b"\x02\x00" + path.read_bytes()[8:])
     with pytest.raises(FormatError, match="newer Turnout"):
         list(archive.events("hook"))
+
+
+def test_the_index_is_made_again_where_the_state_file_was_lost(tmp_path: Path, state: State) -> None:
+    archive = Archive(tmp_path / "archive", state, restore)
+    later = 1_700_000_000_500
+    before = [archive.write(name, [made(n), made(n + 1, at=later)]) for n, name in ((1, "hook"), (5, "crm"))]
+    for segment in before:
+        keep(archive, state, segment)
+    (tmp_path / "archive" / "00000003.arc").write_bytes(b"no archive")
+    other = State(tmp_path / "other.db")
+    try:
+        changes = Changes()
+        again = Archive(tmp_path / "archive", other, restore, lost=changes)
+        other.commit(changes)
+        assert again.segments() == before
+        assert [e.number for e in again.events("crm")] == [5, 6]
+        assert again.write("hook", [made(9)]).id == 4
+    finally:
+        other.close()
 
 
 def test_a_rename_takes_the_archive_along_and_a_forgotten_segment_is_not_read(tmp_path: Path, state: State) -> None:
@@ -122,6 +141,7 @@ def test_a_rename_takes_the_archive_along_and_a_forgotten_segment_is_not_read(tm
     assert list((tmp_path / "archive").iterdir()) == []
 
 
+@settings(deadline=None, max_examples=30)  # each makes a file with two syncs
 @given(st.lists(st.tuples(st.integers(1, 2**40), st.binary(max_size=200)), min_size=1, max_size=30,
                 unique_by=lambda pair: pair[0]))  # fmt: skip
 def test_whatever_was_received_comes_back(

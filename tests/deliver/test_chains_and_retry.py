@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataplane.deliver.chains import CAP_USER, Chains
-from dataplane.deliver.retry import Breaker, delay
+from dataplane.deliver.retry import delay
 from dataplane.deliver.state import ExceptionRow
 
 
@@ -71,32 +71,6 @@ def test_delay_is_bounded_and_obeys_the_tool(attempts: int, after: float | None,
         assert wait >= after
 
 
-def test_breaker_opens_probes_once_and_closes() -> None:
-    breaker = Breaker(threshold=3)
-    for _ in range(3):
-        assert breaker.allows(0.0)
-        breaker.sent()
-        breaker.failed(0.0)
-    assert breaker.open
-    assert not breaker.allows(0.0)
-    assert breaker.allows(100.0)
-    breaker.sent()
-    assert not breaker.allows(100.0), "one probe at a time"
-    breaker.failed(100.0)
-    assert not breaker.allows(100.5)
-    breaker.succeeded()
-    assert breaker.allows(100.5)
-
-
-def test_a_probe_that_asked_nothing_leaves_room_for_another() -> None:
-    breaker = Breaker(threshold=1)
-    breaker.failed(0.0)
-    breaker.sent()
-    assert not breaker.allows(100.0)
-    breaker.unsent()
-    assert breaker.allows(100.0)
-
-
 def test_rows_in_flight_are_not_due_again_when_the_order_changes() -> None:
     chains = Chains([row(1, 7), row(2, 8)])
     (first,) = chains.due(1.0, 1)
@@ -104,3 +78,28 @@ def test_rows_in_flight_are_not_due_again_when_the_order_changes() -> None:
     assert [r.number for r in again.due(1.0, 10)] == [2]
     again.again(first)
     assert [r.number for r in again.due(1.0, 10)] == [1]
+
+
+def test_after_an_outage_rows_come_back_soon_but_not_before_the_tool_said() -> None:
+    chains = Chains([row(1, 7, at=290.0), row(2, 7, "waiting"), row(3, 8, at=250.0), row(4, 9, at=5_000.0),
+                     row(5, 9, "aside", at=280.0)])  # fmt: skip
+    (flying,) = Chains([row(6, 6, at=0.0)]).due(1.0, 1)
+    chains.add(flying)
+    chains.hasten(0.0, Random(1))
+    found: list[int] = []
+    while due := chains.due(6.0, 10):
+        found += [r.number for r in due]
+        for one in due:
+            chains.remove(one)
+    assert sorted(found) == [1, 2, 3, 5, 6]
+    assert chains.next_at() == 5_000.0
+
+
+def test_a_row_in_flight_is_not_hastened() -> None:
+    chains = Chains([row(1, 7)])
+    (one,) = chains.due(1.0, 1)
+    one.next_at = 200.0
+    chains.hasten(0.0, Random(1))
+    assert chains.due(100.0, 1) == []
+    chains.again(one)
+    assert chains.next_at() == 200.0

@@ -185,9 +185,8 @@ async def test_removed_destination_with_a_backlog_must_be_named(plant: Plant, se
         await plant.reload(gone)
     server.answer = lambda body: (200, {})
     await plant.reload(gone + "    was: hook\n")
-    await plant.until(lambda: len(server.taken) == 2)
+    await plant.until(lambda: counts(plant, "renamed")["delivered"] == 2)
     assert per_user(server.taken) == {"ann": [1, 2]}
-    assert counts(plant, "renamed")["delivered"] == 2
     await plant.stop()
     await plant.start(gone + "    was: hook\n")
     assert counts(plant, "renamed")["delivered"] == 2

@@ -234,7 +234,7 @@ async def test_the_engine_writes_down_every_request_and_every_filtered_event(pla
     assert isinstance(dropped, Filtering)
     assert dropped.reason == "dropped by drop"
     assert dropped.origin.scripts[0][0] == "drop"
-    now = SystemClock().now().timestamp()
+    now = plant.clock.now().timestamp()
     assert all(now - 60 < one.at <= now for one in find(folder, 1))
 
 

@@ -102,6 +102,14 @@ def test_retry_after(value, seconds) -> None:
         assert found == (None if seconds is None else pytest.approx(seconds))
 
 
+@STEADY
+@given(st.integers(0, 300 * 86_400))
+def test_a_wait_said_in_seconds_or_as_a_date_is_the_same(seconds: int) -> None:
+    now = NOW.replace(microsecond=0)
+    date = format_datetime(now + timedelta(seconds=seconds), usegmt=True)
+    assert clock.retry_after(date, now) == clock.retry_after(str(seconds), now) == seconds
+
+
 def test_a_fake_clock_moves_by_hand(fake_clock: FakeClock) -> None:
     wall, ticks = fake_clock.now(), fake_clock.monotonic()
     fake_clock.advance(1.5)

@@ -1,0 +1,121 @@
+"""What the app tells its roles beside the config: what people paused, and whether to take events at all.
+
+Pauses are kept in `state/pauses.json`, so that they outlive reloads, restarts and crashes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dataplane.app.child import Child
+from dataplane.app.folders import write_private
+from dataplane.config import Config
+from dataplane.config.pauses import Pause, Pauses, check
+from dataplane.metrics.log import logger
+from turnout.clock import iso
+from turnout.errors import Fixable, FormatError, TurnoutError
+
+__all__ = ["Orders"]
+
+LOOK = 1.0
+"""Seconds between looks whether a backlog wants the intake stopped."""
+
+_log = logger()
+
+
+class Orders:
+    """Keeps the pauses, and passes them and the wish of full backlogs on to the roles."""
+
+    def __init__(self, children: dict[str, Child]) -> None:
+        self._children = children
+        self._path: Path
+        self._stopping: dict[str, str] = {}
+        self.pauses = Pauses()
+
+    def open(self, config: Config) -> None:
+        """Read what is kept; raises `Fixable` where it cannot be read."""
+        self._path = config.data / "state" / "pauses.json"
+        try:
+            self.pauses = Pauses.read(self._path.read_bytes())
+        except FileNotFoundError:
+            self.pauses = Pauses()
+        except FormatError as error:
+            raise Fixable(f"{self._path}: {error}") from None
+        self._keep(self.pauses.following(config))
+
+    def plain(self) -> dict[str, Any]:
+        """Plain JSON for a role: {pauses, stopping}."""
+        return {"pauses": self.pauses.plain(), "stopping": self._stopping}
+
+    async def pause(self, config: Config, kind: Any, name: Any, *, by: str, reason: Any) -> dict[str, Any]:
+        """Pause something; {paused, changed}. Raises `Fixable` for an unknown name."""
+        kind, name, reason = check(config, kind, name, reason)
+        before = self.pauses
+        self._keep(before.added(Pause(kind, name, iso(datetime.now(UTC)), by, reason)))
+        await self._tell(self._children.values())
+        if self.pauses is not before:
+            _log.info("paused", kind=kind, name=name)
+        return {"changed": self.pauses is not before, "paused": msgspec.to_builtins(self.pauses.find(kind, name))}
+
+    async def resume(self, config: Config, kind: Any, name: Any) -> dict[str, Any]:
+        """Let something go on, also a destination that its tool refuses or that is down.
+
+        {changed, kind, name, still}: `still` says what holds it back even so.
+        """
+        kind, name, _ = check(config, kind, name)
+        before = self.pauses
+        self._keep(before.removed(kind, name))
+        changed = self.pauses is not before
+        await self._tell(self._children.values())
+        still = ""
+        if kind == "destination":
+            found = await self._children["pipeline"].ask("destination.resume", {"destination": name})
+            changed, still = changed or found["changed"], found["still"]
+        if changed:
+            _log.info("resumed", kind=kind, name=name)
+        return {"changed": changed, "kind": kind, "name": name, "still": still}
+
+    async def follow(self, config: Config) -> None:
+        """After a reload: forget pauses of what is gone, carry over those of what was renamed."""
+        before = self.pauses
+        self._keep(before.following(config))
+        if self.pauses is not before:
+            await self._tell(self._children.values())
+
+    async def watch(self) -> None:
+        """Ask the pipeline whether a backlog wants the intake stopped, and pass it on, for ever."""
+        while True:
+            await asyncio.sleep(LOOK)
+            pipeline = self._children["pipeline"]
+            if not pipeline.running:
+                continue  # what was known goes on
+            try:
+                found = await pipeline.ask("intake", timeout=5)
+            except TurnoutError as error:
+                _log.warning("intake.unknown", reason=str(error))
+                continue
+            if found["stopping"] != self._stopping:
+                self._stopping = found["stopping"]
+                await self._tell(self._children.values())
+
+    def _keep(self, pauses: Pauses) -> None:
+        """In the file first: a role that dies now learns it when it starts."""
+        if pauses is not self.pauses:
+            write_private(self._path, msgspec.json.format(msgspec.json.encode(pauses), indent=1).decode() + "\n")
+            self.pauses = pauses
+
+    async def _tell(self, children: Iterable[Child]) -> None:
+        for child in children:
+            if not child.running:
+                continue  # it is told when it starts
+            try:
+                await child.ask("hold", self.plain())
+            except TurnoutError as error:
+                _log.error("orders.not_taken", child=child.name, reason=str(error))
+                child.kill()  # it comes back with them

@@ -1,0 +1,59 @@
+"""Who holds a destination: the config, a person, or the pause of one of its transformations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dataplane.config.pauses import Pauses
+from dataplane.deliver.plan import Plan
+from turnout.errors import Fixable
+
+if TYPE_CHECKING:
+    from dataplane.deliver.engine import Engine
+
+__all__ = ["VERBS", "Held", "held"]
+
+
+class Held(NamedTuple):
+    """Why the config or a person lets a destination send nothing: `state` is disabled or paused, `since`
+    ISO 8601 where it is known, `script` whether it is a transformation that was paused."""
+
+    state: str
+    reason: str
+    since: str | None = None
+    script: bool = False
+
+
+def held(plan: Plan, pauses: Pauses) -> Held | None:
+    """What holds a destination; None where nothing does.
+
+    Just after a rename the pause still has the old name. A replay to a destination is held with it.
+    """
+    if not plan.enabled:
+        return Held("disabled", "enabled: false in the config")
+    ident = plan.replay.target if plan.replay else plan.id
+    if (pause := pauses.find("destination", ident, plan.was or ident)) is not None:
+        return Held("paused", pause.why, pause.since)
+    for script in plan.chain:
+        if (pause := pauses.find("transformation", script.name)) is not None:
+            return Held("paused", f"transformation {script.name} ({pause.why})", pause.since, script=True)
+    return None
+
+
+def _resume(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
+    """Forget that a tool refused us or was down; {changed, still}."""
+    courier = engine.couriers.get(str(args.get("destination")))
+    if courier is None:
+        raise Fixable(f"there is no destination {args.get('destination')}")
+    changed = courier.condition.down
+    courier.resume()
+    still = "" if courier.held is None else f"{courier.held.state}: {courier.held.reason}"
+    return {"changed": changed, "still": still}
+
+
+def _intake(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
+    """Which destinations want no more events taken, and why."""
+    return {"stopping": dict(engine.backlogs.stopping)}
+
+
+VERBS = {"destination.resume": _resume, "intake": _intake}

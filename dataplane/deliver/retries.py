@@ -1,0 +1,96 @@
+"""Events that were put aside, tried again when their time has come."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from dataplane.deliver.exchange import Sent
+from dataplane.deliver.failure import LOST
+from dataplane.deliver.lanes import Entry
+from dataplane.deliver.settle import Settler
+from dataplane.deliver.state import ExceptionRow
+from turnout.clock import Clock
+from turnout.event import Event
+from turnout.verdict import dead
+
+if TYPE_CHECKING:
+    from dataplane.deliver.courier import Courier
+
+__all__ = ["Materialize", "Retries"]
+
+FAULT = 5.0
+"""Seconds until rows are tried again after a fault of ours."""
+
+Materialize = Callable[["Courier", int], Awaitable[Entry | None]]
+
+
+class Retries:
+    """The retries of one courier, which asks for them and counts how many are in flight."""
+
+    def __init__(self, courier: Courier, settler: Settler, materialize: Materialize, clock: Clock) -> None:
+        self._courier = courier
+        self._settler = settler
+        self._materialize = materialize
+        self._clock = clock
+        self.flying = 0
+
+    def due(self, wall: float, limit: int) -> list[ExceptionRow]:
+        """Up to `limit` rows that are due at `wall` (Unix seconds); hand them to `send`."""
+        rows = self._settler.chains.due(wall, limit)
+        if rows:
+            self.flying += 1
+        return rows
+
+    async def send(self, rows: Sequence[ExceptionRow]) -> None:
+        """Send rows again in one request, and settle what becomes of them."""
+        courier, plan = self._courier, self._courier.plan
+        try:
+            entries = [await self._load(row) for row in rows]
+            batch = [(row, entry) for row, entry in zip(rows, entries, strict=True) if entry is not None]
+            events: list[Event] = []
+            for row, entry in batch:
+                made = plan.events(entry)
+                for event in made:
+                    event.child = max(row.child, event.child)
+                events.extend(made)
+            sent: list[Sent] = []
+            if events:
+                sent = await courier.exchange(plan, events, 1 + max(row.attempts for row, _ in batch))
+            else:
+                courier.condition.unsent()
+            at = 0
+            for row, entry in batch:
+                share = sum(1 for part in entry.parts if part[2] is None)
+                self._settler.retried(row, entry, sent[at : at + share])
+                at += share
+        except BaseException:
+            courier.condition.unsent()
+            later = self._clock.now().timestamp() + FAULT
+            for row in rows:
+                row.next_at = later
+                self._settler.chains.again(row)
+            raise
+        finally:
+            self.flying -= 1
+        courier.lanes.unstall()
+        courier.ledger.dirty.add(courier.plan.id)
+
+    async def _load(self, row: ExceptionRow) -> Entry | None:
+        """What a row is to be sent as; a reference is transformed now, when its turn has come."""
+        if row.kind == "waiting":
+            entry = await self._materialize(self._courier, row.number)
+            if entry is not None:
+                return entry
+            reason = f"{LOST}the log has not kept the event"
+        else:
+            found = self._courier.ledger.payload(row)
+            if found is not None:
+                raw, options = found
+                return Entry(row.number, row.key, row.source, 0, [(raw, options, None)])
+            reason = f"{LOST}the payload of the retry is gone"
+        lost = Entry(row.number, row.key, row.source, 0, [(b"", {}, dead(reason))])
+        self._settler.final(lost, max(row.child, 0), b"", {}, Sent(dead(reason)), attempts=row.attempts)
+        self._settler.chains.remove(row)
+        self._courier.ledger.changes.drop(row)
+        return None

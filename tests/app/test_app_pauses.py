@@ -1,0 +1,105 @@
+"""`turnout pause` and `resume` against real processes: across reloads, restarts and kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_app_run import MARK, ask, cli, config, post, until
+
+from bench.plane import Plane
+from bench.sink import Sink
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> Iterator[tuple[Plane, Sink]]:
+    (tmp_path / "mark.py").write_text(MARK)
+    with Sink() as sink:
+        started = Plane(tmp_path, config(sink)).start()
+        yield started, sink
+        started.stop()
+
+
+def status(plane: Plane) -> dict[str, Any]:
+    found: dict[str, Any] = ask(plane, "/api/v1/status")[1]
+    return found
+
+
+def killed(plane: Plane, role: str) -> None:
+    """Kill a role's process, and wait until it works again."""
+    os.kill(status(plane)["roles"][role]["pid"], signal.SIGKILL)
+    until(lambda: status(plane)["roles"][role]["restarts"] == 1)
+    until(lambda: status(plane)["roles"][role]["state"] == "running")
+
+
+def test_a_pause_outlives_reload_kill_and_restart_and_loses_nothing(plane: tuple[Plane, Sink]) -> None:
+    there, sink = plane
+    said = cli(there, "pause", "destination", "hook", "--reason", "moving")
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.startswith("destination hook is paused (by ")
+    assert said.stdout.endswith("): moving\n")
+    assert "was paused already" in cli(there, "pause", "destination", "hook").stdout
+    assert post(there, {"event": "Seen", "messageId": "m1"}) == 200
+    assert cli(there, "reload").returncode == 0
+    killed(there, "pipeline")
+    until(lambda: (status(there).get("destinations") or {}).get("hook", {}).get("unread") == 1)
+    found = status(there)
+    assert found["destinations"]["hook"]["state"] == "paused"
+    assert found["destinations"]["hook"]["reason"].endswith(": moving")
+    assert found["pauses"][0]["name"] == "hook"
+    assert any("hook: paused" in warning for warning in found["health"]["warnings"])
+    there.stop()
+    there.start()
+    until(lambda: status(there)["destinations"]["hook"]["unread"] == 1)
+    assert status(there)["destinations"]["hook"]["state"] == "paused"
+    assert sink.events == []
+    assert "moving" in cli(there, "status").stdout
+    assert cli(there, "resume", "destination", "hook").stdout == "destination hook goes on\n"
+    assert sink.wait(lambda s: [e["messageId"] for e in s.events] == ["m1"])
+    assert cli(there, "resume", "destination", "hook").stdout == "destination hook was not paused\n"
+
+
+def test_a_paused_source_gets_503_from_a_restarted_gateway_too(plane: tuple[Plane, Sink]) -> None:
+    there, _ = plane
+    assert json.loads(cli(there, "pause", "source", "website", "--json").stdout)["changed"] is True
+    assert post(there, {"event": "Seen"}) == 503
+    killed(there, "ingest")
+    assert post(there, {"event": "Seen"}) == 503
+    assert "website: paused" in " ".join(status(there)["health"]["warnings"])
+    assert ask(there, "/api/v1/resume", body=b'{"kind": "source", "name": "website"}')[1]["changed"] is True
+    assert post(there, {"event": "Seen"}) == 200
+
+
+def test_wrong_names_and_kinds_are_told(plane: tuple[Plane, Sink]) -> None:
+    there, _ = plane
+    wrong = cli(there, "pause", "destination", "hok")
+    assert (wrong.returncode, wrong.stderr) == (1, "turnout: there is no destination hok (did you mean hook?)\n")
+    assert "kind is one of destination, source, transformation" in cli(there, "resume", "lane", "hook").stderr
+    assert ask(there, "/api/v1/pause", body=b'{"kind": "source", "nam": 1}')[1]["code"] == "unknown_field"
+    audit = (there.folder / "data" / "audit.log").read_text()
+    assert '"verb":"pause","status":422' in audit
+
+
+def test_a_full_backlog_stops_the_intake_and_lets_it_go_on(tmp_path: Path) -> None:
+    (tmp_path / "mark.py").write_text(MARK)
+    with Sink() as sink:
+        text = config(sink) + "    enabled: false\n    backlog: {max_bytes: 2kB, when_full: stop_intake}\n"
+        there = Plane(tmp_path, text).start()
+        try:
+            def taken() -> bool:
+                return post(there, {"event": "Seen", "properties": {"text": "x" * 500}}) == 200
+
+            until(lambda: not taken(), 40)
+            assert "reached its bound" in " ".join(status(there)["health"]["problems"])
+            killed(there, "ingest")
+            assert not taken()
+            there.config.write_text(text.replace("    enabled: false\n", ""))
+            assert cli(there, "reload").returncode == 0
+            until(taken, 40)
+        finally:
+            there.stop()

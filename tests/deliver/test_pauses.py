@@ -1,0 +1,126 @@
+"""Pausing a destination or a transformation: nothing is sent, nothing is lost, the others go on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from engine_kit import Plant, Server, config, event, per_user
+
+from dataplane.config.pauses import Pause, Pauses
+
+HOUR = 3_600.0
+
+
+def row(plant: Plant, ident: str = "hook") -> dict[str, Any]:
+    found: dict[str, Any] = plant.engine.status()["destinations"][ident]
+    return found
+
+
+def paused(*names: tuple[str, str]) -> Pauses:
+    rows = [Pause(kind, name, "2026-11-18T11:00:00.000Z", "ann", "moving") for kind, name in names]  # type: ignore[arg-type]
+    return Pauses(pauses=tuple(rows))
+
+
+async def test_a_paused_destination_sends_nothing_and_keeps_its_cursor(plant: Plant, server: Server) -> None:
+    await plant.start(config(server.url))
+    plant.engine.hold(paused(("destination", "hook")))
+    await plant.send(*(event("ann", n) for n in range(5)))
+    await plant.until(lambda: row(plant)["unread"] == 5)
+    await asyncio.sleep(0.3)
+    assert server.got == []
+    assert row(plant)["state"] == "paused"
+    assert row(plant)["reason"] == "by ann: moving"
+    assert row(plant)["since"] == "2026-11-18T11:00:00.000Z"
+    await plant.reload(config(server.url + "new"))
+    assert row(plant)["state"] == "paused", "a reload does not resume it"
+    plant.engine.hold(Pauses())
+    await plant.until(lambda: row(plant)["delivered"] == 5)
+    assert per_user(server.taken) == {"ann": list(range(5))}
+
+
+async def test_a_pause_of_days_kills_nothing_that_was_tried(plant: Plant, server: Server) -> None:
+    server.answer = lambda _: (503, {})
+    text = config(server.url, delivery="{retry_for: 2h, hold_for: 1h}")
+    await plant.start(text)
+    await plant.send(*(event("ann", n) for n in range(3)))
+    await plant.until(lambda: row(plant)["retrying"] == 1)
+    plant.engine.hold(paused(("destination", "hook")))
+    plant.advance(30 * HOUR)
+    await plant.stop()
+    plant.clock.advance(30 * HOUR)
+    await plant.start(text, paused(("destination", "hook")))
+    plant.advance(30 * HOUR)
+    plant.engine.hold(Pauses())
+    await plant.until(lambda: row(plant)["next_retry_at"] is not None)
+    server.answer = lambda _: (200, {})
+    plant.advance(HOUR / 2)
+    await plant.until(lambda: row(plant)["delivered"] == 3)
+    assert row(plant)["dead"] == 0
+    assert per_user(server.taken)["ann"] == [0, 1, 2]
+
+
+async def test_a_paused_transformation_holds_its_destinations_and_no_other(plant: Plant, server: Server) -> None:
+    other = Server()
+    url = await other.start()
+    try:
+        extra = f'  other: {{type: webhook, settings: {{webhook_url: "{url}"}}, start: beginning}}\n'
+        await plant.start(config(server.url, chain="[split]", extra=extra))
+        await plant.send(event("ann", 0))
+        await plant.until(lambda: row(plant)["delivered"] == 2)
+        plant.engine.hold(paused(("transformation", "split")))
+        await plant.send(*(event("ann", n) for n in range(1, 200)))
+        await plant.until(lambda: row(plant, "other")["delivered"] == 200)
+        assert row(plant)["delivered"] == 2
+        assert row(plant)["state"] == "paused"
+        assert row(plant)["reason"] == "transformation split (by ann: moving)"
+        plant.engine.hold(Pauses())
+        await plant.until(lambda: row(plant)["delivered"] == 400)
+    finally:
+        await other.stop()
+
+
+async def test_what_was_queued_is_transformed_anew_after_a_script_was_paused(plant: Plant, server: Server) -> None:
+    server.gate.clear()
+    await plant.start(config(server.url, chain="[split]", delivery="{concurrency: 1}"))
+    plant.runner.functions["split"] = lambda e: {**e, "event": "Old"}
+    await plant.send(*(event(f"user{n}", n) for n in range(50)))
+    await plant.until(lambda: row(plant)["queued"] == 49)
+    plant.engine.hold(paused(("transformation", "split")))
+    plant.runner.functions["split"] = lambda e: {**e, "event": "New"}
+    server.gate.set()
+    await plant.until(lambda: row(plant)["delivered"] == 1)
+    plant.engine.hold(Pauses())
+    await plant.until(lambda: row(plant)["delivered"] == 50)
+    assert [e["event"] for e in server.taken].count("Old") == 1
+    assert sorted(e["properties"]["n"] for e in server.taken) == list(range(50))
+
+
+async def test_a_rename_does_not_resume(plant: Plant, server: Server) -> None:
+    await plant.start(config(server.url))
+    plant.engine.hold(paused(("destination", "hook")))
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: row(plant)["unread"] == 1)
+    await plant.reload(config(server.url).replace("  hook:", "  crm:") + "    was: hook\n")
+    await asyncio.sleep(0.3)
+    assert row(plant, "crm")["state"] == "paused"
+    assert server.got == []
+    plant.engine.hold(Pauses())
+    await plant.until(lambda: row(plant, "crm")["delivered"] == 1)
+
+
+async def test_resume_tries_a_destination_that_refused_us_and_says_what_still_holds(
+    plant: Plant, server: Server
+) -> None:
+    server.answer = lambda _: (401, {})
+    await plant.start(config(server.url))
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: row(plant)["state"] == "paused")
+    assert row(plant)["next_probe_at"] is not None
+    server.answer = lambda _: (200, {})
+    assert await plant.engine.call("destination.resume", {"destination": "hook"}) == {"changed": True, "still": ""}
+    await plant.until(lambda: row(plant)["delivered"] == 1)
+    plant.engine.hold(paused(("transformation", "split")))
+    await plant.reload(config(server.url, chain="[split]"))
+    said = await plant.engine.call("destination.resume", {"destination": "hook"})
+    assert said == {"changed": False, "still": "paused: transformation split (by ann: moving)"}
