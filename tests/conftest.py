@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bench.plane import Plane
 from bench.sink import Sink
+
+# No test asserts how long something takes, and neither does the library for us: machines are busy.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 StartPlane = Callable[..., Plane]
 
