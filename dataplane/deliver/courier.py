@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
+from dataplane.clock import SteadyClock
 from dataplane.deliver import exchange
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.condition import Condition
@@ -55,6 +56,8 @@ class Courier:
         # Not row.position: what was read up to there but had no verdict is read again.
         self.lanes = Lanes(min(row.cursors), row.cursors)
         self.ledger = ledger
+        # What is due and how old it is must not change when someone sets the machine's clock.
+        self._steady = SteadyClock(clock)
         self.condition = Condition(plan.id, row.active, row.refused, clock)
         self._settler = Settler(
             plan.id,
@@ -62,9 +65,9 @@ class Courier:
             chains=Chains(rows, ordered=plan.delivery.order == "user"),
             ledger=ledger,
             active=self.condition.active,
-            clock=clock,
+            clock=self._steady,
         )
-        self._retries = Retries(self, self._settler, materialize, clock)
+        self._retries = Retries(self, self._settler, materialize, self._steady)
         self.statuses: Counter[int] = Counter()
         self.seconds = 0.0
         self.closed = False
@@ -208,7 +211,7 @@ class Courier:
     def _start(self, loop: asyncio.AbstractEventLoop, now: float) -> tuple[bool, list[float]]:
         """Start one request where there is one; else the times at which to look again."""
         delivery = self.plan.delivery
-        wall = self._clock.now().timestamp()
+        wall = self._steady.now().timestamp()
         probe = self.condition.down  # then one event at a time, and not always the one that failed before
         limit = 1 if probe else delivery.batch
         other = probe and self._probed_aside and self.lanes.ready

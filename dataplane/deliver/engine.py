@@ -200,6 +200,7 @@ class Engine:
         rows = list(self.ledger.state.exceptions(row.id))
         for one in rows:
             one.destination = plan.id
+            recover.not_from_the_future(one, self._clock.now().timestamp())
         self.ledger.dirty.add(plan.id)
         return Courier(
             plan, row, rows, ledger=self.ledger, clock=self._clock, materialize=self.readers.materialize

@@ -1,13 +1,13 @@
-"""What the pipeline does when a file that it trusts is gone."""
+"""What the pipeline does at its start when what it trusts is gone, or was written by a wrong clock."""
 
 from __future__ import annotations
 
-from dataplane.deliver.state import State
+from dataplane.deliver.state import ExceptionRow, State
 from dataplane.log.base import LogReader
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
 
-__all__ = ["left_off"]
+__all__ = ["left_off", "not_from_the_future"]
 
 log = logger()
 
@@ -24,3 +24,12 @@ def left_off(state: State, sequencer: Sequencer, reader: LogReader) -> int | Non
     number = sequencer.sidecar.number_at(reader.released)
     log.error("state.lost", next=sequencer.next_number, again_from=number, released=reader.released)
     return number
+
+
+def not_from_the_future(row: ExceptionRow, now: float) -> None:
+    """A row first tried later than `now` (Unix seconds) was written by a clock that was set back since:
+    its times are moved back with it."""
+    ahead = row.first_at - now
+    if ahead > 0:
+        row.first_at -= ahead
+        row.next_at -= min(ahead, row.next_at)
