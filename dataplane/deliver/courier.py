@@ -169,9 +169,8 @@ class Courier:
         self.pump()
 
     def _outdated(self) -> None:
-        """What is queued was made by scripts that are not in force any more. A replay, which has a reader of
-        its own and little queued, sends it as it is."""
-        self.stale = self.plan.replay is None
+        """What is queued was made by scripts that are not in force any more."""
+        self.stale = True
 
     def _renew(self) -> bool:
         """Forget what is queued, so that it is read again; False while a batch is being offered."""

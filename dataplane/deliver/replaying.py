@@ -61,30 +61,35 @@ class Replaying:
     async def run(self) -> bool:
         """True when everything has its verdict; False where the courier was closed before."""
         courier = self.courier
-        loop = asyncio.get_running_loop()
         selection = await self._select()
-        while courier.lanes.position < self.row.end:
-            if courier.closed:
-                return False
-            if self._ledger.stuck or courier.held is not None or courier.lanes.count >= QUEUE:
+        while not courier.closed:
+            if courier.lanes.position >= self.row.end:
+                if not courier.busy:
+                    return True
                 await asyncio.sleep(LOOK)
-                continue
-            started = loop.time()
+            elif self._ledger.stuck or courier.held is not None or courier.lanes.count >= QUEUE:
+                await asyncio.sleep(LOOK)
+            else:
+                await asyncio.sleep(2 * await self._slice(selection))
+        return False
+
+    async def _slice(self, selection: Selection) -> float:
+        """Read some events and hand over those that are chosen; how many seconds the reading took."""
+        courier, loop = self.courier, asyncio.get_running_loop()
+        started = loop.time()
+        courier.reading = True  # so that nobody moves its place meanwhile
+        try:
             self._pass_released()
             events, upto = self._stored.load(courier.lanes.position, SLICE)
             chosen = [e for e in events if e.number < self.row.end and selection.takes(e)]
             took = loop.time() - started
             await self._feed(chosen)
-            if courier.closed:
-                return False
-            courier.advance(min(upto, self.row.end))
-            courier.pump()
-            await asyncio.sleep(2 * took)
-        while courier.busy:
-            if courier.closed:
-                return False
-            await asyncio.sleep(LOOK)
-        return not courier.closed
+            if not courier.closed:
+                courier.advance(min(upto, self.row.end))
+        finally:
+            courier.reading = False
+        courier.pump()
+        return took
 
     async def _feed(self, events: Sequence[Sequenced]) -> None:
         """Hand events over no faster than the rate, a tenth of a second's worth at a time."""

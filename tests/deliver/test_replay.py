@@ -144,6 +144,21 @@ async def test_through_current_transformations_or_none(plant: Plant, server: Ser
     assert [e["properties"]["n"] for e in server.taken] == [0, 1, 2, 3]
 
 
+async def test_a_new_config_in_the_middle_loses_nothing(delivered: Plant, server: Server) -> None:
+    server.gate.clear()
+    ident = await replay(delivered, rate=1000)
+    await delivered.until(lambda: delivered.engine.status()["replays"][str(ident)]["position"] == 13)
+    await delivered.reload(config(server.url, chain="[split]"))
+    server.gate.set()
+    row = await over(delivered, ident)
+    assert per_user(server.taken).keys() == {"ann", "bob"}
+    for numbers in per_user(server.taken).values():
+        assert sorted(set(numbers)) == list(range(6))
+        assert numbers == sorted(numbers)
+    assert (row["selected"], row["delivered"]) == (12, 12 + row["born"])
+    assert row["born"] >= 12 - 4, "what was only queued is made by the new scripts"
+
+
 async def test_keys_are_the_same_unless_new_ones_are_asked_for(plant: Plant, server: Server) -> None:
     keyed = config(server.url).replace('webhook_url: "', 'idempotency_key: true, webhook_url: "')
     await plant.start(keyed)
