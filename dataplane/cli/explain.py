@@ -11,14 +11,15 @@ from urllib.parse import quote
 from dataplane.cli.client import Client, find_socket
 from dataplane.cli.output import json_line, styled
 
-__all__ = ["explain"]
+__all__ = ["explain", "lines"]
 
 Line = tuple[str, str]
 """Text and the style it is shown in."""
 SHORT = 100
 ATTEMPTS = 4
 STYLES = {
-    "delivered": "green", "filtered": "yellow", "dead": "red", "pending": "cyan", "none": "dim", "unknown": "magenta",
+    "delivered": "green", "filtered": "yellow", "dead": "red", "pending": "cyan", "archived": "yellow",
+    "none": "dim", "unknown": "magenta",
     "unique": "green", "duplicate": "yellow", "refused": "red",
 }  # fmt: skip
 SIGNS = {"add": "+", "remove": "-", "change": "~"}
@@ -30,10 +31,11 @@ def explain(config: Path, socket: Path | None, event: str, source: str, *, full:
     if as_json:
         json_line(found)
     else:
-        styled(_lines(found, full=full))
+        styled(lines(found, full=full))
 
 
-def _lines(found: Mapping[str, Any], *, full: bool) -> Iterator[Line]:
+def lines(found: Mapping[str, Any], *, full: bool) -> Iterator[Line]:
+    """What people are shown of an answer of `explain`."""
     yield from _event(found, full=full)
     for name, one in found["destinations"].items():
         yield "", ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from dataplane.cli.explain import lines
 from dataplane.deliver.journal import find
 from dataplane.inspect.explain import explain
 from tests.deliver.engine_kit import Plant, Server, config, event
@@ -314,3 +315,21 @@ async def test_a_replay_is_told_apart_from_its_destination(plant: Plant, server:
     assert (replay["verdict"], replay["type"], replay["reason"]) == ("dead", "replay", "to hook")
     assert [one["replay"] for one in replay["dead"]] == [row["id"]]
     assert replay["reconstructed"]["running"] is True
+
+
+async def test_an_archived_event_is_not_called_dead(plant: Plant, server: Any) -> None:
+    """It was tried, put back while the destination was down, and then left the full backlog."""
+    server.answer = lambda body: (500, {})
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1))
+    engine = plant.engine
+    await plant.until(lambda: bool(find(plant.folder / "data" / "journal", 1)))
+    courier = engine.couriers["hook"]
+    segment = engine.archive.write("hook", engine.sequencer.load(1, 1)[0])
+    engine.archive.keep(segment, engine.ledger.changes)
+    for row in list(courier.chains.rows()):
+        courier.chains.remove(row)
+        engine.ledger.changes.drop(row)
+    found = await told(plant, "ada-1")
+    assert verdict(found)[0] == "archived"
+    assert "archived" in "\n".join(text for text, _ in lines(found, full=False))
