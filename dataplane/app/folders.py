@@ -12,12 +12,26 @@ from pathlib import Path
 from dataplane.config import Config
 from turnout.errors import Fixable
 
-__all__ = ["Lock", "admin_token", "check_owner", "log_folder", "make_folders", "write_private"]
+__all__ = [
+    "Lock", "admin_token", "check_owner", "clear_rates", "log_folder", "make_folders", "rates_folder",
+    "write_private",
+]
 
 
 def log_folder(data: Path, partition: int = 0) -> Path:
     """The folder of one partition of the log."""
     return data / "log" / str(partition)
+
+
+def rates_folder(data: Path) -> Path:
+    """What the ingest processes of one run share about the rates of sources."""
+    return data / "rates"
+
+
+def clear_rates(data: Path) -> None:
+    """Forget what an earlier run counted: its clock may have been that of another boot."""
+    for path in rates_folder(data).iterdir():
+        path.unlink()
 
 
 def make_folders(data: Path) -> None:
@@ -26,7 +40,9 @@ def make_folders(data: Path) -> None:
     Raises `Fixable` where they cannot be made, or belong to another user.
     """
     check_owner(data)
-    inside = (data / "log", log_folder(data), data / "sequence", data / "state", data / "dead")
+    inside = (
+        data / "log", log_folder(data), data / "sequence", data / "state", data / "dead", rates_folder(data),
+    )
     try:
         for folder in (data, *inside):
             folder.mkdir(mode=0o700, parents=folder == data, exist_ok=True)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from dataplane.app.folders import log_folder
+from dataplane.app.role import Place
 from dataplane.clock import SystemClock
 from dataplane.config import Config
 from dataplane.config.pauses import Pauses
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.reach import Outside
 from dataplane.inspect.explain import explain
-from dataplane.log.base import LogReader
-from dataplane.log.local import open_reader
+from dataplane.log.partitions import Partitions, open_partitions
 from transformations.pool import Pool
 from turnout.errors import Unavailable
 
@@ -25,17 +24,17 @@ class Pipeline:
     def __init__(self) -> None:
         self._engine: Engine | None = None
         self._pool: Pool | None = None
-        self._reader: LogReader | None = None
+        self._log: Partitions | None = None
         self._outside: Outside | None = None
         self._next: Outside | None = None
         self._pauses = Pauses()
 
-    async def start(self, config: Config) -> dict[str, Any]:
+    async def start(self, config: Config, place: Place) -> dict[str, Any]:
         """Start the workers and the engine; {}."""
-        reader = open_reader(log_folder(config.data))
+        log = open_partitions(config.data / "log", config.processes.ingest, run=place.run)
         outside = _outside(config)
         pool = Pool(config.processes.transform, reach=outside)
-        engine = Engine(data=config.data, reader=reader, runner=pool, clock=SystemClock())
+        engine = Engine(data=config.data, partitions=log, runner=pool, clock=SystemClock())
         engine.pauses = self._pauses
         try:
             await pool.start()
@@ -43,9 +42,9 @@ class Pipeline:
         except BaseException:
             await pool.stop()
             await outside.close()
-            reader.close()
+            log.close()
             raise
-        self._reader, self._pool, self._engine, self._outside = reader, pool, engine, outside
+        self._log, self._pool, self._engine, self._outside = log, pool, engine, outside
         return {}
 
     async def hold(self, orders: dict[str, Any]) -> None:
@@ -98,11 +97,11 @@ class Pipeline:
         """Stop reading, finish what is in flight, store cursors, stop the workers."""
         await self._running().drain(deadline)
         assert self._pool is not None
-        assert self._reader is not None
+        assert self._log is not None
         await self._pool.stop()
         if self._outside is not None:
             await self._outside.close()
-        self._reader.close()
+        self._log.close()
 
     def _running(self) -> Engine:
         if self._engine is None:

@@ -1,4 +1,4 @@
-"""A role's process: `python -m dataplane.app.role ingest|pipeline`, its channel on standard input.
+"""A role's process: `python -m dataplane.app.role ingest|ingest-1|…|pipeline`, its channel on standard input.
 
 The configuration comes over the channel, never through arguments or the environment. When the
 channel ends the app is gone, and the role ends too, at once: the log and the state files are made
@@ -8,10 +8,12 @@ for that.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,18 +25,46 @@ from dataplane.config import Config, fingerprint, parse
 from dataplane.metrics.log import configure, logger
 from turnout.errors import Unavailable
 
-__all__ = ["ROLES", "Conductor", "Role", "main"]
+__all__ = ["ROLES", "Conductor", "Place", "Role", "main", "partition_of", "roles"]
 
 ROLES = ("ingest", "pipeline")
-"""In starting order; they are drained in the same order, so that nothing new comes in first."""
+"""Those there always are, in starting order."""
+_NAME = re.compile(r"ingest(?:-([1-9][0-9]?))?|pipeline")
 
 _log = logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process stands among those of this `turnout run`: an ingest process's `partition`, the number
+    of the `run` (log/epochs.py), and whether it is `joining` others (or its own former self) at the port."""
+
+    partition: int = 0
+    run: int = 0
+    joining: bool = False
+
+
+def roles(config: Config) -> tuple[str, ...]:
+    """Names of the role processes: `ingest`, `ingest-1` …, `pipeline`.
+
+    In starting order; they are drained in the same order, so that nothing new comes in first. The pipeline
+    starts when every partition was recovered: what an earlier run acknowledged there comes before
+    anything new in another.
+    """
+    more = (f"ingest-{number}" for number in range(1, config.processes.ingest))
+    return ("ingest", *more, "pipeline")
+
+
+def partition_of(name: str) -> int | None:
+    """The partition that a role's process writes; None for one that writes none."""
+    found = _NAME.fullmatch(name)
+    return None if found is None or name == "pipeline" else int(found[1] or 0)
 
 
 class Role(Protocol):
     """What a process of the data plane does; the conductor speaks for it on the channel."""
 
-    async def start(self, config: Config) -> dict[str, Any]:
+    async def start(self, config: Config, place: Place) -> dict[str, Any]:
         """Begin work; plain JSON for the app (the ingest role's URL)."""
         ...
 
@@ -102,11 +132,14 @@ class Conductor:
 
     async def _start(self, args: dict[str, Any]) -> dict[str, Any]:
         config = parse(args["text"], args["file"])
-        if args.get("port"):  # a restarted role must come back where the clients know it
+        if args.get("port"):  # all ingest processes are where the first is, also when they come back
             server = config.server.model_copy(update={"port": args["port"]})
             config = config.model_copy(update={"server": server})
         await self._role.hold(args.get("orders") or {})
-        reply = await self._role.start(config)
+        place = Place(
+            partition_of(self.name) or 0, int(args.get("run") or 0), joining=bool(args.get("joining"))
+        )
+        reply = await self._role.start(config, place)
         self._started = True
         return reply
 
@@ -150,7 +183,7 @@ def resident() -> int:
 
 def make(name: str) -> Role:
     """The role of that name; its rooms are imported here, so that a role carries only its own."""
-    if name == "ingest":
+    if partition_of(name) is not None:
         from dataplane.app.ingest import Ingest
 
         return Ingest()
@@ -212,8 +245,8 @@ def forked(name: str, sock: socket.socket) -> None:
 
 def main() -> None:
     """Run the role named by the only argument until the app is gone."""
-    if len(sys.argv) != 2 or sys.argv[1] not in ROLES:
-        sys.exit(f"usage: python -m dataplane.app.role {'|'.join(ROLES)} (started by `turnout run`)")
+    if len(sys.argv) != 2 or not _NAME.fullmatch(sys.argv[1]):
+        sys.exit("usage: python -m dataplane.app.role ingest|ingest-N|pipeline (started by `turnout run`)")
     name = sys.argv[1]
     _prepare(name)
     sock = _take_channel()

@@ -12,13 +12,15 @@ from typing import Any
 
 from dataplane.app.alerting import Alerting
 from dataplane.app.child import START, Child
-from dataplane.app.folders import Lock, make_folders
+from dataplane.app.folders import Lock, clear_rates, make_folders
 from dataplane.app.fork import Forked
 from dataplane.app.orders import Orders
-from dataplane.app.role import ROLES, usage
+from dataplane.app.role import partition_of, roles, usage
 from dataplane.config import Config, fingerprint, load
 from dataplane.inspect.disk import disk
 from dataplane.inspect.health import judge
+from dataplane.inspect.partitions import combine
+from dataplane.log.epochs import next_run
 from dataplane.metrics.exposition import samples, undeclared
 from dataplane.metrics.log import logger
 from turnout import __version__
@@ -56,6 +58,7 @@ class Supervisor:
         self._lock: Lock | None = None
         self._reloading = asyncio.Lock()
         self._port = 0
+        self._run = 0
         self._said: set[str] = set()
 
     async def start(self) -> None:
@@ -63,7 +66,9 @@ class Supervisor:
         make_folders(self.config.data)
         self._lock = await asyncio.to_thread(Lock, self.config.data)
         self.orders.open(self.config)
-        for name in ROLES:
+        clear_rates(self.config.data)
+        self._run = await asyncio.to_thread(next_run, self.config.data / "log")
+        for name in roles(self.config):
             self._children[name] = Child(name, self._begin, (self._lock.fd,), self._forked.get(name))
         try:
             await asyncio.gather(*(child.spawn() for child in self._children.values()))
@@ -83,17 +88,23 @@ class Supervisor:
             self._watching.cancel()
         for child in self._children.values():
             child.leave()
+        ingests = [child for child in self._children.values() if partition_of(child.name) is not None]
+        await asyncio.gather(*(self._drain(child, until, deadline) for child in ingests))
         for child in self._children.values():
-            left = until - time.monotonic()
-            if child.running and left > 0:
-                try:
-                    await child.ask("drain", {"deadline": left * 0.8}, timeout=left)
-                except TurnoutError as error:
-                    _log.error("role.not_drained", child=child.name, reason=str(error))
-            await child.stop(max(until - time.monotonic(), min(deadline, 1.0)))
+            if child not in ingests:
+                await self._drain(child, until, deadline)
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    async def _drain(self, child: Child, until: float, deadline: float) -> None:
+        left = until - time.monotonic()
+        if child.running and left > 0:
+            try:
+                await child.ask("drain", {"deadline": left * 0.8}, timeout=left)
+            except TurnoutError as error:
+                _log.error("role.not_drained", child=child.name, reason=str(error))
+        await child.stop(max(until - time.monotonic(), min(deadline, 1.0)))
 
     def kill(self) -> None:
         """End every role at once and for good; what is durable stays so."""
@@ -156,11 +167,16 @@ class Supervisor:
                     parts[child.name] = await child.ask("status", timeout=5)
                 except TurnoutError as error:
                     roles[child.name]["error"] = str(error)
-        ingest, pipeline = parts.get("ingest", {}), parts.get("pipeline", {})
+        pipeline = parts.pop("pipeline", {})
+        logs: dict[int, dict[str, Any]] = {}
+        for name, part in parts.items():
+            for number, state in part["log"].items():
+                sequenced = pipeline.get("positions", {}).get(number)
+                logs[int(number)] = {"role": name, **state, "sequenced": sequenced}
         status = {
             "version": __version__, "url": self.url, "admin": self.admin_url, "pid": os.getpid(),
             "started": iso(self.started), "config": self._config_status(), "roles": roles,
-            "log": ingest.get("log"), "disk": disk(self.config.data, self.config.log.min_free_bytes),
+            "log": combine(logs), "disk": disk(self.config.data, self.config.log.min_free_bytes),
             "alerts": self.alerting.describe(), "pauses": self.orders.pauses.plain(), **pipeline,
         }
         return {"health": judge(status), **status}
@@ -172,12 +188,14 @@ class Supervisor:
     async def _begin(self, child: Child) -> None:
         async with self._reloading:  # a role must never start with a text that is just replaced
             args: dict[str, Any] = {
-                "text": self.text, "file": str(self.path), "orders": self.orders.plain(),
+                "text": self.text, "file": str(self.path), "orders": self.orders.plain(), "run": self._run,
             }
-            if child.name == "ingest":
-                args["port"] = self._port
+            ingest = partition_of(child.name) is not None
+            if ingest:
+                # The first chooses where the configuration does not, and makes sure that it is alone.
+                args |= {"port": self._port, "joining": self._port != 0}
             reply = await child.ask("start", args, timeout=START)
-            if child.name == "ingest":
+            if ingest:
                 self.url, self._port = reply["url"], reply["port"]
 
     async def _reload(self) -> dict[str, Any]:

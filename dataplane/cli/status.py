@@ -74,6 +74,12 @@ def _show(found: dict[str, Any]) -> None:
     if log := found.get("log"):
         how = ("open" if log["open"] else "CLOSED") + (", FULL" if log["full"] else "")
         say(f"\nlog: {how}, {log['bytes']:,} bytes")
+        if len(log["partitions"]) > 1:
+            table("", ("partition", "role", "open", "full", "bytes", "records", "unsequenced bytes"), (
+                (number, part["role"], part["open"], part["full"], f"{part['bytes']:,}", part["records"],
+                 None if part["sequenced"] is None else part["head"] - part["sequenced"])
+                for number, part in log["partitions"].items()
+            ))
     config = found["config"]
     last = config["last_reload"]
     reloaded = f", last reload {last['result']} {last['at']}" if last else ""

@@ -199,6 +199,10 @@ class JournalConfig(Model):
 class Processes(Model):
     """How many processes do the work."""
 
+    ingest: int = Field(
+        1, ge=1, le=32,
+        description="Processes that take requests; they share the port, each writes a part of the log.",
+    )
     transform: int = Field(1, ge=1, le=64, description="Workers that run transformations.")
 
 
@@ -211,7 +215,9 @@ class Source(Model):
     )
     enabled: bool = Field(True, description="A disabled source answers 401.")
     origins: list[Origin] = Field([], description="Browser origins allowed to send; empty allows all.")
-    rate: float | None = Field(None, gt=0, description="Events per second; above it the source gets 429.")
+    rate: float | None = Field(
+        None, gt=0, description="Events per second, over all processes; above it the source gets 429.",
+    )
     trusted: bool = Field(
         False, description="Believe its receivedAt and request_ip; allow RECORD events.",
     )

@@ -15,6 +15,7 @@ PLANNED: dict[tuple[str, ...], str] = {
     ("sandbox",): "choosing the sandbox",
     ("tracking_plans",): "tracking plans",
     ("warehouses",): "warehouses",
+    ("processes", "pipeline"): "several pipeline processes",
     ("destinations", "*", "consent"): "consent rules",
     ("destinations", "*", "except"): "rules of a destination's own",
     ("destinations", "*", "only"): "rules of a destination's own",

@@ -22,7 +22,6 @@ from dataplane.deliver.lanes import LANES, Entry
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.room import ALARM, RELIEF, Room, Standing, capacity, full_in, keeps, standing
 from dataplane.deliver.state import ExceptionRow
-from dataplane.log.base import LogReader
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequenced, Sequencer
 from turnout.clock import Clock
@@ -59,9 +58,10 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """Events before `position` in the log, or received before `at` (Unix milliseconds), must go."""
+    """Events with more than `size` bytes of the log from them on, or received before `at` (Unix
+    milliseconds), must go."""
 
-    position: int
+    size: int
     at: float
 
 
@@ -72,7 +72,6 @@ class Backlogs:
         self,
         data: Path,
         sequencer: Sequencer,
-        reader: LogReader,
         *,
         archive: Archive,
         couriers: Mapping[str, Courier],
@@ -82,7 +81,6 @@ class Backlogs:
     ) -> None:
         self._data = data
         self._sequencer = sequencer
-        self._reader = reader
         self._archive = archive
         self._couriers = couriers
         self._ledger = ledger
@@ -126,14 +124,12 @@ class Backlogs:
     def _measure(self) -> None:
         bounds = self.config.log
         disk = os.statvfs(self._data)
-        head, floor = self._reader.head, self._reader.floor
-        most = capacity(
-            bounds.max_bytes, bounds.min_free_bytes, head - floor, disk.f_bavail * disk.f_frsize
-        )
         sequencer = self._sequencer
+        used = sequencer.held(1)
+        most = capacity(bounds.max_bytes, bounds.min_free_bytes, used, disk.f_bavail * disk.f_frsize)
         lowest = [courier.lowest() for courier in self._couriers.values()]
         number = min([sequencer.next_number, *lowest])
-        held = max(0, head - max(floor, sequencer.sidecar.position_of(number)))
+        held = sequencer.held(number)
         self._samples.append((self._clock.monotonic(), held))
         self.room = Room(held, most, full_in(self._samples, most))
         if (self.room.share >= ALARM) != self._alarmed:
@@ -146,7 +142,7 @@ class Backlogs:
         number = courier.lowest()
         if number >= self._sequencer.next_number:
             return Standing()
-        size = max(0, self._reader.head - max(self._reader.floor, self._sequencer.sidecar.position_of(number)))
+        size = self._sequencer.held(number)
         age = max(0.0, self._clock.now().timestamp() - self._received(number))
         return standing(courier.plan.backlog, self.room.capacity, size, age)
 
@@ -230,7 +226,7 @@ class Backlogs:
         bound = courier.plan.backlog
         size = keeps(bound, self.room.capacity) * RELIEF
         age = bound.max_age.total_seconds() * RELIEF
-        return _Limit(self._reader.head - int(size), (self._clock.now().timestamp() - age) * 1000)
+        return _Limit(int(size), (self._clock.now().timestamp() - age) * 1000)
 
     async def _collect(self, courier: Courier) -> _Step:
         """Events and references of the oldest part of a backlog, in the order of their numbers."""
@@ -244,7 +240,7 @@ class Backlogs:
             if step.upto < first:  # only references are wanted here, and they may lie far apart
                 at = bisect.bisect_left(waiting, step.upto)
                 step.upto = min(first, waiting[at] if at < len(waiting) else first)
-            behind = sequencer.sidecar.position_of(step.upto) < limit.position
+            behind = sequencer.held(step.upto) > limit.size
             events, upto = sequencer.load(step.upto, 1 if step.upto < first else LOAD)
             for event in events:
                 if not behind and event.received_at >= limit.at:

@@ -15,7 +15,6 @@ from dataplane.deliver.history import History
 from dataplane.deliver.journal import referenced
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.state import DestinationRow
-from dataplane.log.base import LogReader
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
 from turnout.clock import Clock
@@ -37,7 +36,6 @@ class Books:
     def __init__(
         self,
         sequencer: Sequencer,
-        reader: LogReader,
         *,
         couriers: Mapping[str, Courier],
         ledger: Ledger,
@@ -46,14 +44,13 @@ class Books:
         written: Callable[[], None],
     ) -> None:
         self._sequencer = sequencer
-        self._reader = reader
         self._couriers = couriers
         self._ledger = ledger
         self._history = history
         self._clock = clock
         self._written = written
         self._counted: Counter[tuple[str, str]] = Counter()
-        self._released = -1
+        self._released: dict[int, int] = {}
         self._recounted: set[str] = set()
 
     async def keep(self) -> None:
@@ -125,12 +122,13 @@ class Books:
             if self._ledger.stuck or self._ledger.writing:
                 continue  # the log is released only up to what is written down
             try:
-                position = self._sequencer.sidecar.position_of(number)
-                if position != self._released:
+                partitions, sidecar = self._sequencer.partitions, self._sequencer.sidecar
+                positions = sidecar.positions_of(number)
+                if positions != self._released:
                     await self._ledger.release(number)  # else a power cut takes cursors back behind it
-                    self._reader.release(position)
-                    self._released = position
-                self._sequencer.sidecar.trim(self._reader.floor, min(number, self._sequencer.ids.checkpoint()))
+                    partitions.release(positions)
+                    self._released = positions
+                sidecar.trim(partitions.floors, min(number, self._sequencer.ids.checkpoint()))
                 if loop.time() >= checkpoint:
                     checkpoint = loop.time() + CHECKPOINT_EVERY
                     known = self._sequencer.next_number - 1

@@ -19,6 +19,7 @@ STATES = ("running", "paused", "down", "disabled", "stalled")
 def status(engine: Engine) -> dict[str, Any]:
     """JSON: per source counts, per destination state, counts and what waits."""
     sequencer = engine.sequencer
+    positions = sequencer.positions
     counts = engine.ledger.counts
     destinations: dict[str, Any] = {}
     for ident, courier in sorted(engine.couriers.items()):
@@ -37,8 +38,9 @@ def status(engine: Engine) -> dict[str, Any]:
         "sources": sources,
         "destinations": destinations,
         "sequenced": sequencer.next_number - 1,
-        "position": sequencer.position,
-        "head": engine.reader.head,
+        "position": sum(positions.values()),
+        "head": sum(sequencer.partitions.heads.values()),
+        "positions": {str(number): position for number, position in positions.items()},
         "replays": {str(work.row.id): replay_verbs.shown(engine, work.row) for work in engine.replays},
         "state_stuck": engine.ledger.stuck,
         "buffer": _buffer(engine),

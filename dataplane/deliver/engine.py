@@ -27,7 +27,7 @@ from dataplane.deliver.readers import Readers
 from dataplane.deliver.replays import Replays
 from dataplane.deliver.retention import Retention, bounds
 from dataplane.deliver.state import DestinationRow
-from dataplane.log.base import LogReader
+from dataplane.log.partitions import Partitions
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
 from transformations.base import Runner
@@ -47,14 +47,14 @@ class Engine:
         self,
         *,
         data: Path,
-        reader: LogReader,
+        partitions: Partitions,
         runner: Runner,
         clock: Clock,
         on_fault: Callable[[BaseException], None] | None = None,
     ) -> None:
         self._on_fault = on_fault or _die
         self._data = data
-        self._reader = reader
+        self._partitions = partitions
         self._runner = runner
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,24 +75,24 @@ class Engine:
         self.ledger = Ledger(self._data, self._clock, config.journal)
         self.history = History(self._data / "history")
         self.sequencer = Sequencer(
-            self._reader,
+            self._partitions,
             self._data / "sequence",
             dedup=dedup.enabled,
             window=dedup.window.total_seconds(),
             max_ids=dedup.max_ids,
         )
-        self._left_off = recover.left_off(self.ledger.state, self.sequencer, self._reader)
+        self._left_off = recover.left_off(self.ledger.state, self.sequencer)
         self.archive = Archive(
             self._data / "archive", self.ledger.state, self.sequencer.restore,
             lost=None if self._left_off is None else self.ledger.changes,
         )
         self.replays = Replays(self)
         self.readers = Readers(
-            self.sequencer, self._reader, self._runner,
+            self.sequencer, self._runner,
             couriers=self.couriers, ledger=self.ledger, spawn=self.spawn,
         )
         self.books = Books(
-            self.sequencer, self._reader,
+            self.sequencer,
             couriers=ChainMap(self.couriers, self.replays.couriers), ledger=self.ledger,
             history=self.history, clock=self._clock,
             written=self.readers.send,
@@ -101,7 +101,7 @@ class Engine:
             self.ledger, self._clock, couriers=self.couriers, commit=self.books.commit, bounds=bounds(config)
         )
         self.backlogs = Backlogs(
-            self._data, self.sequencer, self._reader, archive=self.archive, couriers=self.couriers,
+            self._data, self.sequencer, archive=self.archive, couriers=self.couriers,
             ledger=self.ledger, clock=self._clock, commit=self.books.commit,
         )
         self.books.recount(self._left_off or 1)
@@ -261,12 +261,6 @@ class Engine:
     def data(self) -> Path:
         """The folder of everything that is stored."""
         return self._data
-
-    @property
-    def reader(self) -> LogReader:
-        """The log it reads."""
-        return self._reader
-
 
 def _die(error: BaseException) -> None:
     """End the process at once: everything durable is in its files, and the app starts it again."""

@@ -15,7 +15,6 @@ from dataplane.deliver import dispatch
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
-from dataplane.log.base import LogReader
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
 from transformations.base import Runner
@@ -37,7 +36,6 @@ class Readers:
     def __init__(
         self,
         sequencer: Sequencer,
-        reader: LogReader,
         runner: Runner,
         *,
         couriers: Mapping[str, Courier],
@@ -45,7 +43,6 @@ class Readers:
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
         self._sequencer = sequencer
-        self._reader = reader
         self._runner = runner
         self._couriers = couriers
         self._ledger = ledger
@@ -69,7 +66,7 @@ class Readers:
             upto = sequencer.next_number
             if upto == start:
                 self.send()
-                await self._reader.wait(sequencer.position, 1.0)
+                await sequencer.wait(1.0)
                 continue
             members = [
                 c

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataplane.deliver.state import ExceptionRow, State
-from dataplane.log.base import LogReader
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
 
@@ -12,7 +11,7 @@ __all__ = ["left_off", "not_from_the_future"]
 log = logger()
 
 
-def left_off(state: State, sequencer: Sequencer, reader: LogReader) -> int | None:
+def left_off(state: State, sequencer: Sequencer) -> int | None:
     """Where destinations go on when the state file is gone; None where it is there, or nothing was read yet.
 
     The log's own note says how far every destination was done with it, five seconds ago at most: what
@@ -21,8 +20,9 @@ def left_off(state: State, sequencer: Sequencer, reader: LogReader) -> int | Non
     """
     if sequencer.next_number == 1 or state.counted() or state.destinations():
         return None
-    number = sequencer.sidecar.number_at(reader.released)
-    log.error("state.lost", next=sequencer.next_number, again_from=number, released=reader.released)
+    released = sequencer.partitions.released
+    number = sequencer.sidecar.number_at(released)
+    log.error("state.lost", next=sequencer.next_number, again_from=number, released=released)
     return number
 
 

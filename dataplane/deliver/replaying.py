@@ -56,7 +56,7 @@ class Replaying:
         self._select = select
         self._stored = stored
         self._at = clock.iso(clock.from_millis(int(row.at * 1000)))
-        self._floor = -1
+        self._floors: dict[int, int] = {}
 
     async def run(self) -> bool:
         """True when everything has its verdict; False where the courier was closed before."""
@@ -126,11 +126,11 @@ class Replaying:
 
     def _pass_released(self) -> None:
         """Go on behind what the log has let go of, and count it as missed."""
-        floor = self._sequencer.floor
+        floors = self._sequencer.floors
         position = self.courier.lanes.position
-        if floor == self._floor or position < self._stored.boundary:
+        if floors == self._floors or position < self._stored.boundary:
             return
-        self._floor = floor
+        self._floors = floors
         oldest = min(self._sequencer.oldest(), self.row.end)
         if oldest > position:
             self.row = replace(self.row, missed=self.row.missed + oldest - position)

@@ -190,7 +190,8 @@ class Replays:
         """Whether replays may keep the log from letting go: not when it is nearly full."""
         engine = self._engine
         limits = engine.config.log
-        if engine.reader.head - engine.reader.floor > FULL * limits.max_bytes:
+        log = engine.sequencer.partitions
+        if sum(log.heads.values()) - sum(log.floors.values()) > FULL * limits.max_bytes:
             return False
         return shutil.disk_usage(engine.data).free > 2 * limits.min_free_bytes
 

@@ -15,6 +15,7 @@ from dataplane.config.model import Config
 from dataplane.gateway import cors, encoding, replies
 from dataplane.gateway.address import Proxies
 from dataplane.gateway.connection import Connection
+from dataplane.gateway.limits import Rates
 from dataplane.gateway.replies import Reasons, Rejected
 from dataplane.gateway.sources import Counts, Intake, Sources
 from dataplane.log.base import LogWriter
@@ -50,14 +51,19 @@ class Settings:
     proxies: Proxies
 
     @classmethod
-    def of(cls, config: Config, now: float, before: Settings | None = None) -> Settings:
-        """From a config; counters, rates and quotas of sources are taken over from `before`."""
+    def of(
+        cls, config: Config, now: float, before: Settings | None = None, rates: Rates | None = None
+    ) -> Settings:
+        """From a config; counters, rates and quotas of sources are taken over from `before`.
+
+        Bounds on what is held or kept are for the machine: each ingest process has its part of them.
+        """
         limits = config.server.limits
         return cls(
-            Sources(config, now, before.sources if before else None),
+            Sources(config, now, before.sources if before else None, rates),
             Limits(limits.body, limits.decompressed, limits.events, limits.event),
             limits.body_timeout.total_seconds(),
-            limits.refused_bytes,
+            limits.refused_bytes // config.processes.ingest,
             Proxies(config.server.trusted_proxies),
         )
 

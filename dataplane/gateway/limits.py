@@ -2,30 +2,62 @@
 
 from __future__ import annotations
 
-__all__ = ["Bucket", "Quota"]
+import mmap
+import os
+from pathlib import Path
+
+__all__ = ["Bucket", "Quota", "Rates"]
+
+_CELL = 8
 
 
 class Bucket:
     """Events per second of one source. A request is taken while the bucket is not empty and may
-    overdraw it, so that a batch larger than a second's worth is not turned away for ever."""
+    overdraw it, so that a batch larger than a second's worth is not turned away for ever.
 
-    __slots__ = ("_last", "_level", "rate")
+    `cell` is one float64: when, on the monotonic clock, the bucket will be full again. Processes that
+    share it share the rate. It is read and written without a lock: two requests at the same instant in
+    two processes may be counted as one, which is far below what a rate is about, and nobody ever waits.
+    """
 
-    def __init__(self, rate: float, now: float) -> None:
+    __slots__ = ("_cell", "_last", "rate")
+
+    def __init__(self, rate: float, now: float, cell: memoryview[float] | None = None) -> None:
         self.rate = rate
-        self._level = max(rate, 1.0)
+        self._cell = memoryview(bytearray(_CELL)).cast("d") if cell is None else cell
         self._last = now
 
     def wait(self, now: float) -> float:
         """Seconds until an event may come; 0 where one may come now."""
-        burst = max(self.rate, 1.0)
-        self._level = min(burst, self._level + (now - self._last) * self.rate)
         self._last = now
-        return 0.0 if self._level > 0 else max(-self._level, 1e-3) / self.rate
+        level = max(self.rate, 1.0) - max(0.0, self._cell[0] - now) * self.rate
+        return 0.0 if level > 0 else max(-level, 1e-3) / self.rate
 
     def take(self, count: int) -> None:
         """Count events that were taken."""
-        self._level -= count
+        self._cell[0] = max(self._cell[0], self._last) + count / self.rate
+
+
+class Rates:
+    """The cells of buckets: in `folder`, mapped by every ingest process, or of this process alone.
+
+    Clocks of another boot mean nothing: whoever starts the processes clears the folder.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    def cell(self, source: str) -> memoryview[float] | None:
+        """The cell of a source; raises OSError."""
+        if self._folder is None:
+            return None
+        file = os.open(self._folder / source, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            if os.fstat(file).st_size < _CELL:
+                os.ftruncate(file, _CELL)
+            return memoryview(mmap.mmap(file, _CELL)).cast("d")
+        finally:
+            os.close(file)
 
 
 class Quota:

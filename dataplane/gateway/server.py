@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from dataplane.config.model import Config, Tls
 from dataplane.gateway import cors, replies
 from dataplane.gateway.connection import Doorman
 from dataplane.gateway.ingest import Handler, Ingest, Settings
+from dataplane.gateway.limits import Rates
 from dataplane.gateway.replies import Rejected
 from dataplane.gateway.sources import Closed
 from dataplane.log.base import LogWriter
@@ -32,16 +34,18 @@ Stat = tuple[str, list[str], float]
 class Gateway:
     """Serves SDKs on `server.host:port`. Needs a running event loop, which may be uvloop's.
 
-    The writer stays the caller's: it is closed by whoever opened it, after `drain`.
+    The writer stays the caller's: it is closed by whoever opened it, after `drain`. `rates` is a folder
+    for what several ingest processes share, None where there is one.
     """
 
-    def __init__(self, config: Config, writer: LogWriter, clock: Clock) -> None:
+    def __init__(self, config: Config, writer: LogWriter, clock: Clock, rates: Path | None = None) -> None:
+        self._rates = Rates(rates)
         self._config = config
         self._writer = writer
         self._clock = clock
         self._paused: frozenset[str] = frozenset()
         self._stopped = False
-        self._ingest = Ingest(Settings.of(config, clock.monotonic()), writer, clock)
+        self._ingest = Ingest(Settings.of(config, clock.monotonic(), None, self._rates), writer, clock)
         self._runner: web.AppRunner | None = None
         self._doorman: Doorman | None = None
         self._listener: asyncio.Server | None = None
@@ -56,8 +60,11 @@ class Gateway:
         scheme = "https" if self._config.server.tls else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
-    async def start(self) -> None:
-        """Bind and serve; raises OSError where the address is taken, `ConfigError` for a bad certificate."""
+    async def start(self, *, joining: bool = False) -> None:
+        """Bind and serve; raises OSError where the address is taken, `ConfigError` for a bad certificate.
+
+        With several ingest processes the port is shared; all but the first that ever binds are `joining`.
+        """
         loop = asyncio.get_running_loop()
         server = self._config.server
         if server.tls is not None:
@@ -69,11 +76,24 @@ class Gateway:
         await self._runner.setup()
         assert self._runner.server is not None
         timeout = server.limits.header_timeout.total_seconds()
-        self._doorman = Doorman(self._runner.server, server.limits.connections, timeout, loop)
+        self._doorman = Doorman(self._runner.server, _connections(self._config), timeout, loop)
+        shared = self._config.processes.ingest > 1
+        if shared and not joining:
+            await self._claim(loop)
         self._listener = await loop.create_server(
-            self._doorman, server.host, server.port, ssl=self._tls, backlog=BACKLOG, reuse_address=True
+            self._doorman, server.host, server.port, ssl=self._tls, backlog=BACKLOG, reuse_address=True,
+            reuse_port=shared,
         )
         self.port = _port(self._listener.sockets)
+
+    async def _claim(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make sure that nobody listens: a shared port would be shared with another Turnout too."""
+        server = self._config.server
+        alone = await loop.create_server(
+            asyncio.Protocol, server.host, server.port, reuse_address=True, start_serving=False
+        )
+        alone.close()
+        await alone.wait_closed()
 
     def apply(self, config: Config) -> None:
         """Use another config for the requests that come from now on; counters go on.
@@ -81,13 +101,13 @@ class Gateway:
         Sources, limits, proxies and the certificate change; host and port need a restart.
         Raises `ConfigError`, and changes nothing, where it cannot be used.
         """
-        settings = Settings.of(config, self._clock.monotonic(), self._ingest.settings)
+        settings = Settings.of(config, self._clock.monotonic(), self._ingest.settings, self._rates)
         if self._tls is not None and config.server.tls is not None:
             _load_certificate(self._tls, config.server.tls)
         self._ingest.settings = settings
         self._close()
         if self._doorman is not None:
-            self._doorman.limit = config.server.limits.connections
+            self._doorman.limit = _connections(config)
             self._doorman.header_timeout = config.server.limits.header_timeout.total_seconds()
 
     def hold(self, paused: Collection[str], stopped: bool) -> None:
@@ -205,6 +225,11 @@ class Gateway:
         reply = replies.as_json(body, 200, headers)
         reply.headers["Cache-Control"] = "no-cache"
         return reply
+
+
+def _connections(config: Config) -> int:
+    """This process's part of the machine's connections, rounded up."""
+    return -(-config.server.limits.connections // config.processes.ingest)
 
 
 def _elsewhere(app: web.Application) -> Handler:

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 
 from dataplane.config.model import Config, Source
-from dataplane.gateway.limits import Bucket, Quota
+from dataplane.gateway.limits import Bucket, Quota, Rates
 from dataplane.gateway.replies import Rejected
 
 __all__ = ["Closed", "Counts", "Intake", "Sources"]
@@ -65,7 +65,10 @@ _key = msgspec.json.Decoder(_Key)
 class Sources:
     """Enabled sources by write key. Immutable; a reload builds another from it."""
 
-    def __init__(self, config: Config, now: float, before: Sources | None = None) -> None:
+    def __init__(
+        self, config: Config, now: float, before: Sources | None = None, rates: Rates | None = None
+    ) -> None:
+        self._rates = rates or Rates()
         self._keys: dict[str, Intake] = {}
         self.by_id: dict[str, Intake] = {}
         # Counters of removed sources stay: a counter that shrinks would read as a restart.
@@ -88,7 +91,7 @@ class Sources:
         if source.rate is None:
             bucket = None
         elif bucket is None or bucket.rate != source.rate:
-            bucket = Bucket(source.rate, now)
+            bucket = Bucket(source.rate, now, self._rates.cell(name))
         return Intake(
             name,
             source.trusted,

@@ -23,9 +23,9 @@ from dataplane.inspect.difference import difference
 from dataplane.inspect.find import Found, find, first_of, later
 from dataplane.inspect.reconstruct import Rebuilt, rebuild, running
 from dataplane.inspect.walk import extra, walk
+from dataplane.pipeline.blocks import DUPLICATE, REFUSED
 from dataplane.pipeline.head import text
 from dataplane.pipeline.lookup import Stored
-from dataplane.pipeline.sidecar import DUPLICATE, REFUSED
 from transformations.base import Item, Ran, Runner, Script
 from turnout import clock, codec
 from turnout.errors import Refused, TurnoutError

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dataplane.deliver.engine import Engine
+from dataplane.pipeline.blocks import ENTRY, Block
 from dataplane.pipeline.lookup import Stored, block_of, scan, stored
-from dataplane.pipeline.sidecar import ENTRY, Block
 from turnout.errors import FormatError, Refused
 
 __all__ = ["Found", "find", "first_of", "later"]
@@ -94,7 +94,7 @@ def _number(engine: Engine, digits: str) -> int:
 
 def _stored(engine: Engine, block: Block, number: int) -> Stored | None:
     try:
-        return stored(engine.reader, engine.sequencer, block, number)
+        return stored(engine.sequencer, block, number)
     except (FormatError, Refused):
         return None
 

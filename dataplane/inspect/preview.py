@@ -18,6 +18,7 @@ from dataplane.deliver.plans import delivery_of, gate_of
 from dataplane.deliver.rehearsal import stopped
 from dataplane.inspect.walk import Means, extra, walk
 from dataplane.log.base import Record
+from dataplane.log.partitions import Partitions
 from dataplane.pipeline.scripts import read_scripts
 from dataplane.pipeline.sequence import Sequenced, Sequencer
 from dataplane.protocols import PROTOCOLS
@@ -119,7 +120,8 @@ def sequence(raws: Sequence[bytes], source: str, now: datetime, *, trusted: bool
     envelope = Envelope(source, rudder.name, "", received, "", parsed.sent_at, parsed.slow, {}, trusted)
     record = Record(0, 1, 1, 0, encode(envelope), marks(parsed.keys), body)
     with tempfile.TemporaryDirectory(prefix="turnout-preview-") as folder:
-        sequencer = Sequencer(_OneRecord(record), Path(folder), dedup=False, window=0.0, max_ids=1000)
+        one = Partitions({0: _OneRecord(record)})
+        sequencer = Sequencer(one, Path(folder), dedup=False, window=0.0, max_ids=1000)
         try:
             return sequencer.next()
         finally:

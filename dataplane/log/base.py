@@ -22,8 +22,9 @@ REFUSED = 1
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):  # made 8 times faster than a frozen dataclass
-    """One stored request. `end` is the position behind it; `stamp` nanoseconds of the writer's
-    monotonic clock within boot `epoch`-wise order; `marks` has `MARK` bytes per event."""
+    """One stored request. `end` is the position behind it; `epoch` names the run and the start of its
+    writer (epochs.py), `stamp` nanoseconds of the machine's monotonic clock, taken before the write;
+    `marks` has `MARK` bytes per event."""
 
     position: int
     end: int

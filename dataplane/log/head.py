@@ -20,7 +20,7 @@ _MAGIC: Final = int.from_bytes(b"TRNHEAD1", "little")
 _PREFIX: Final = int.from_bytes(b"TRNHEAD", "little")
 _SIZE = 4096
 _SPOT = 0
-_POSITION, _EPOCH, _HEARTBEAT, _FLOOR, _OPEN, _DAMAGED = 1, 2, 3, 4, 5, 6
+_POSITION, _EPOCH, _HEARTBEAT, _FLOOR, _OPEN, _DAMAGED, _STORED = 1, 2, 3, 4, 5, 6, 7
 _WANTED = 32  # on a cache line of its own: readers write it
 _ALL_ONES = (1 << 64) - 1
 
@@ -111,6 +111,15 @@ class Head:
     @damaged.setter
     def damaged(self, value: int) -> None:
         self._words[_DAMAGED] = value
+
+    @property
+    def stored(self) -> int:
+        """Size of all segments, for those that share the room."""
+        return self._words[_STORED]
+
+    @stored.setter
+    def stored(self, value: int) -> None:
+        self._words[_STORED] = value
 
     @property
     def wanted(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from dataplane.config.model import LogConfig
@@ -16,12 +17,17 @@ from turnout.errors import Unavailable
 __all__ = ["open_reader", "open_writer"]
 
 
-def open_writer(folder: Path, config: LogConfig, *, sync: Sync = sync_data) -> LocalWriter:
+def open_writer(
+    folder: Path, config: LogConfig, *, sync: Sync = sync_data, run: int = 0,
+    beside: Iterable[Path] = (), writers: int = 1,
+) -> LocalWriter:
     """Recover the partition in `folder` (`data/log/0`) and open it for appending.
 
     It takes as long as reading one segment. Raises `Unavailable` where another process writes there,
     `FormatError` where a newer Turnout did, OSError where the folder cannot be used. `sync` makes a
-    file descriptor durable; tests hand in one that fails.
+    file descriptor durable; tests hand in one that fails. `run` is of epochs.py.
+    `beside` are the folders of the log's other partitions, which share `log.max_bytes` with it; `writers`
+    is how many of all take records.
     """
     folder = folder.absolute()
     make_folder(folder)
@@ -32,7 +38,12 @@ def open_writer(folder: Path, config: LogConfig, *, sync: Sync = sync_data) -> L
             max_bytes=config.max_bytes,
             min_free_bytes=config.min_free_bytes,
             retention=config.retention.total_seconds(),
+            beside=tuple(one.absolute() for one in beside),
+            writers=writers,
+            run=run,
         )
+        for one in limits.beside:
+            make_folder(one)
         return LocalWriter(folder, limits, sync, lock)
     except BaseException:
         os.close(lock)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataplane.log.commit import NO_ROOM, Broken, NoRoom, put
+from dataplane.log.epochs import first_epoch
 from dataplane.log.format import BLOCK, Parts, encode
 from dataplane.log.head import Head
 from dataplane.log.quarantine import Quarantine
@@ -43,13 +44,18 @@ _say = logger()
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one partition, in bytes and (`retention`) seconds."""
+    """Bounds of one partition, in bytes and (`retention`) seconds. `max_bytes` is for it and those in the
+    folders `beside` it together, `writers` of which take records; `run` is the run that writes (epochs.py).
+    """
 
     segment_bytes: int
     max_bytes: int
     min_free_bytes: int
     retention: float
     queue_bytes: int = 64 << 20
+    beside: tuple[Path, ...] = ()
+    writers: int = 1
+    run: int = 0
 
 
 class Partition:
@@ -61,12 +67,13 @@ class Partition:
         self._limits = limits
         self._sync = sync
         # Retention works in whole segments, so a small log needs small ones.
-        self._segment_bytes = min(limits.segment_bytes, max(limits.max_bytes // 8, 4096))
+        self._segment_bytes = min(limits.segment_bytes, max(limits.max_bytes // (8 * limits.writers), 4096))
         self._head = Head(folder)
+        self._others = [Head(one) for one in limits.beside]
         self._quarantine = Quarantine(folder, self._head)
         found = recover(folder, self._head, self._quarantine, sync)
         self._inventory = Inventory(folder, self._head, found.held)
-        self._epoch = found.epoch + 1
+        self._epoch = first_epoch(limits.run, found.epoch)
         self._file = -1
         self._seed = 0
         self._filled = 0
@@ -170,6 +177,7 @@ class Partition:
     def _publish(self) -> None:
         head = self._head
         head.position = self.end
+        head.stored = self._inventory.bytes
         head.heartbeat = time.monotonic_ns()  # later records get later stamps: this thread gives them
 
     def beat(self) -> None:
@@ -203,6 +211,7 @@ class Partition:
         """
         try:
             self._retain()
+            self._head.stored = self._inventory.bytes
             was, self.full = self.full, self._measure()
             if self.full and not was:
                 _say.warning("log.full", log=str(self._folder), reason=self.full)
@@ -222,8 +231,9 @@ class Partition:
         free = os.statvfs(self._folder)
         zeros = max(0, self._filled - self._inventory.active.size)  # taken from the disk already
         above = free.f_bavail * free.f_frsize + zeros - self._limits.min_free_bytes
-        below = self._limits.max_bytes - self._inventory.bytes
-        self.room = min(above, below)
+        below = self._limits.max_bytes - self._inventory.bytes - sum(head.stored for head in self._others)
+        # The others grow too until they look again: each takes its share of what is left.
+        self.room = min(above, below) // self._limits.writers
         if self.room > 0:
             return ""
         if below <= 0:
@@ -246,7 +256,8 @@ class Partition:
         self._head.wanted = True
         self.wake()
         self._bell.close()
-        self._head.close()
+        for head in (self._head, *self._others):
+            head.close()
         self._spare.drop()
         with suppress(OSError):  # the next start cuts them, where this fails
             self._cut_zeros()

@@ -206,6 +206,14 @@ class MessageIds:
             newest.put(digest, number, slot)
         return -1
 
+    def correct(self, digest: bytes, number: int) -> None:
+        """Remember an id that is known at another event."""
+        for table in self._tables:
+            found, at = table.find(digest)
+            if found >= 0:
+                table.put(digest, number, at)
+                return
+
     def find(self, digest: bytes) -> int:
         """The event of an id, or -1; remembers nothing."""
         return next((n for n, _ in (t.find(digest) for t in self._tables) if n >= 0), -1)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataplane.log.base import LogReader, Record
+from dataplane.log.base import Record
+from dataplane.pipeline.blocks import ENTRY, MARKS, Block, unpack
 from dataplane.pipeline.sequence import Sequenced, Sequencer, split
-from dataplane.pipeline.sidecar import ENTRY, MARKS, Block, unpack
 from dataplane.protocols.record import decode
 from turnout.errors import Refused
 from turnout.protocol import Envelope
@@ -54,9 +54,9 @@ class Stored:
     event: Sequenced
 
 
-def stored(reader: LogReader, sequencer: Sequencer, block: Block, number: int) -> Stored | None:
+def stored(sequencer: Sequencer, block: Block, number: int) -> Stored | None:
     """An event of a block, also a duplicate or refused one; None where the log has let its record go."""
-    records = reader.read(block.position, 1)
+    records = sequencer.partitions.read(block.partition, block.position, 1)
     if not records or records[0].position != block.position:
         return None
     record = records[0]

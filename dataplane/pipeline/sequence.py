@@ -1,12 +1,11 @@
 """Gives every stored event its number once, and decides which are duplicates.
 
-One place per machine. Numbers are dense and grow with the log; what was decided is in the sidecar,
-so that a reader far behind finds the same events under the same numbers.
+One place per machine, for all partitions of the log. Numbers are dense and grow with the log; what was
+decided is in the sidecar, so that a reader far behind finds the same events under the same numbers.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +15,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from dataplane.log.base import MARK, LogReader, Record
+from dataplane.log.base import MARK, Record
 from dataplane.log.base import REFUSED as MARKED_REFUSED
+from dataplane.log.partitions import Partitions
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
+from dataplane.pipeline.blocks import DUPLICATE, ENTRY, REFUSED, Block
 from dataplane.pipeline.enrich import Stamp, enrich, generated_id
 from dataplane.pipeline.head import EventHead
 from dataplane.pipeline.ids import MessageIds
-from dataplane.pipeline.sidecar import DUPLICATE, ENTRY, REFUSED, Block, Sidecar
+from dataplane.pipeline.intake import Intake
+from dataplane.pipeline.limbo import Limbo
+from dataplane.pipeline.secret import secret_of
+from dataplane.pipeline.sidecar import Sidecar
 from dataplane.protocols import PROTOCOLS
 from turnout import clock
 from turnout.errors import Refused
@@ -122,12 +126,18 @@ class Sequenced:
 class Sequencer:
     """Reads the log in order; the only writer of the sidecar and the message ids."""
 
-    def __init__(self, reader: LogReader, folder: Path, *, dedup: bool, window: float, max_ids: int) -> None:
-        self._reader = reader
+    def __init__(
+        self, partitions: Partitions, folder: Path, *, dedup: bool, window: float, max_ids: int
+    ) -> None:
+        self.partitions = partitions
         self.sidecar = Sidecar(folder)
-        self._secret = _secret(folder)
+        self._intake = Intake(partitions, self.sidecar.positions, max_bytes=READ_BYTES)
+        self._secret = secret_of(folder)
         self._dedup = dedup
         self.ids = MessageIds(folder / "ids", window=window, max_ids=max_ids)
+        several = len(partitions.numbers) > 1
+        self._limbo = Limbo(folder, self.ids, self.sidecar.next_number) if several else None
+        self._seen = self._limbo.seen if self._limbo else self.ids.seen
         self.counts: Counter[tuple[str, str]] = Counter()
         self.refused: list[RefusedEvent] = []
         self.behind_head: float = 0.0
@@ -143,9 +153,13 @@ class Sequencer:
         return self.sidecar.next_number
 
     @property
-    def position(self) -> int:
-        """Position in the log behind the last sequenced record."""
-        return self.sidecar.next_position
+    def positions(self) -> dict[int, int]:
+        """Per partition the position behind the last sequenced record."""
+        return {number: self.sidecar.positions.get(number, 0) for number in self.partitions.numbers}
+
+    async def wait(self, timeout: float) -> bool:
+        """Return True as soon as there is something to sequence, False after `timeout` seconds."""
+        return await self.partitions.wait(self.sidecar.positions, timeout)
 
     def _reenter(self) -> None:
         """Enter ids that a power cut may have taken from the tables again; raises OSError (disk full)."""
@@ -163,7 +177,7 @@ class Sequencer:
         """
         if not self._entered:
             self._reenter()
-        records = self._reader.read(self.sidecar.next_position, READ_BYTES)
+        records = self._intake.next()
         if not records:
             return []
         number = self.sidecar.next_number
@@ -171,8 +185,10 @@ class Sequencer:
         blocks: list[Block] = []
         counts, refused = self.counts.copy(), len(self.refused)
         try:
-            for record in records:
-                block = self._record(record, number, found)
+            if self._limbo is not None:
+                self._limbo.reserve(number + sum(record.count for _, record in records))
+            for partition, record in records:
+                block = self._record(partition, record, number, found)
                 number += block.count
                 blocks.append(block)
             self.sidecar.append(blocks)
@@ -180,9 +196,10 @@ class Sequencer:
             self.counts = counts
             del self.refused[refused:]
             raise
+        self._intake.done()
         return found
 
-    def _record(self, record: Record, first: int, found: list[Sequenced]) -> Block:
+    def _record(self, partition: int, record: Record, first: int, found: list[Sequenced]) -> Block:
         received, units = self._open(record)
         envelope = received.envelope
         source = envelope.source
@@ -204,7 +221,7 @@ class Sequencer:
             event = Sequenced(number, key, unit.raw, received, secret)
             digest = blake2b(prefix + event.message_id.encode("utf-8", "replace"), key=secret, digest_size=16)
             identity = digest.digest()
-            if self._dedup and self.ids.seen(identity, number, seconds) >= 0:
+            if self._dedup and self._seen(identity, number, seconds) >= 0:
                 entries.append(ENTRY.pack(DUPLICATE, identity, key, unit.offset, unit.length))
                 self.counts[source, "duplicate"] += 1
                 continue
@@ -212,7 +229,7 @@ class Sequencer:
             unique += 1
             found.append(event)
         self.counts[source, "unique"] += unique
-        return Block(first, record.position, record.end, record.count, b"".join(entries))
+        return Block(first, record.position, record.end, record.count, b"".join(entries), partition)
 
     def _refuse(self, envelope: Envelope, number: int, index: int, raw: bytes) -> None:
         code, message = envelope.refused.get(index, ("unreadable", "the stored event cannot be read"))
@@ -262,36 +279,39 @@ class Sequencer:
         return found, upto
 
     @property
-    def floor(self) -> int:
-        """Where the log begins now; it moves when the log lets go of something."""
-        return self._reader.floor
+    def floors(self) -> dict[int, int]:
+        """Where each partition begins now; they move when the log lets go of something."""
+        return self.partitions.floors
+
+    def held(self, number: int) -> int:
+        """Bytes of the log from event `number` on that are there."""
+        log = self.partitions
+        before, floors = self.sidecar.positions_of(number), log.floors
+        return sum(
+            max(0, head - max(floors[partition], before.get(partition, 0)))
+            for partition, head in log.heads.items()
+        )
 
     def oldest(self) -> int:
         """A number at or before which the log has let go of everything; a dozen look-ups of the sidecar."""
-        floor = self._reader.floor
-        low, high = self.sidecar.first, self.next_number
-        while low < high:
-            middle = (low + high) // 2
-            if self.sidecar.position_of(middle) < floor:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        return self.sidecar.number_at(self.partitions.floors)
 
     def _records(self, number: int, chunk: int = READ_BYTES) -> Iterator[tuple[Block, Record]]:
         """Blocks from `number` on beside their records; a record lost to damage is passed over.
 
         `chunk` is how many bytes of the log are read at once, at least a record.
         """
-        held: list[Record] = []
+        held: dict[int, deque[Record]] = {n: deque() for n in self.partitions.numbers}
+        chunk //= len(held)
         for block in self.sidecar.blocks(number):
-            while held and held[0].position < block.position:
-                held.pop(0)
-            if not held:
-                held = list(self._reader.read(block.position, chunk))
-            if held and held[0].position == block.position:
-                yield block, held.pop(0)
-            else:
+            records = held.setdefault(block.partition, deque())
+            while records and records[0].position < block.position:
+                records.popleft()
+            if not records:
+                records.extend(self.partitions.read(block.partition, block.position, chunk))
+            if records and records[0].position == block.position:
+                yield block, records.popleft()
+            elif block.position >= self.partitions.floors.get(block.partition, 0):  # else let go of
                 log.error("sequence.damaged", first=block.first, events=block.count)
                 self.counts["", "damaged"] += block.count
 
@@ -328,7 +348,8 @@ class Sequencer:
             end = block.first + block.count
             if wanted[0] >= end:
                 continue
-            records = self._reader.read(block.position, 1) if block.position >= self._reader.floor else ()
+            there = block.position >= self.partitions.floors.get(block.partition, 0)
+            records = self.partitions.read(block.partition, block.position, 1) if there else ()
             held = records[0] if records and records[0].position == block.position else None
             received, units = self._open(held) if held is not None else (None, [])
             entries = list(block)
@@ -343,6 +364,8 @@ class Sequencer:
     def close(self) -> None:
         """Write everything out."""
         self.sidecar.close()
+        if self._limbo is not None:
+            self._limbo.close(self.sidecar.next_number)
         self.ids.close(self.sidecar.next_number - 1)
 
 
@@ -369,16 +392,3 @@ def split(envelope: Envelope, body: bytes) -> list[Unit]:
         return protocol.split(envelope, body)
     except msgspec.DecodeError:
         return protocol.split(msgspec.structs.replace(envelope, slow=True), body)
-
-
-def _secret(folder: Path) -> bytes:
-    """The key of the id hashes and generated ids, made once."""
-    path = folder / "key"
-    if not path.exists():
-        descriptor = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(32))
-            file.flush()
-            os.fsync(file.fileno())
-        path.with_suffix(".new").rename(path)
-    return path.read_bytes()

@@ -1,65 +1,36 @@
 """What *sequence* decided, on disk: which numbers a record's events have, and which are duplicates.
 
-`data/sequence/{first number, 20 digits}.seq`. A file is a header and one block per record:
-`magic, count, crc, first number, position in the log, end of the record` and per event flags (1),
-128-bit hash of its id (16), hash of its order key (8), offset (4) and length (4) in the body.
-A torn tail is cut at opening; the events are sequenced again and get the same numbers.
+`data/sequence/{first number, 20 digits}.seq`, in the format of blocks.py. A torn tail is cut at opening;
+the events are sequenced again. A file of an older version is read and never added to.
 """
 
 from __future__ import annotations
 
 import bisect
-import mmap
 import os
-import struct
 import threading
-import zlib
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from turnout.errors import FormatError
+from dataplane.pipeline.blocks import MARK, VERSION, Block, Header, pack, pack_header, unpack, unpack_header
 
-__all__ = ["DUPLICATE", "ENTRY", "MARKS", "REFUSED", "Block", "Sidecar", "unpack"]
+__all__ = ["Sidecar"]
 
-REFUSED = 1
-DUPLICATE = 2
-MAGIC = b"TOSEQ\x01"
-VERSION = 1
-_HEADER = struct.Struct("<6sHQ")
-_BLOCK = struct.Struct("<4sIIQQQ")
-_MARK = b"\xabSQ1"
-MARKS = (_MARK,)
-"""What a block begins with."""
-ENTRY = struct.Struct("<B16sQII")
 SEGMENT = 8 << 20
 _CHUNK = 1 << 20
 _MARK_EVERY = 8 << 10
+_PLACE_EVERY = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """One record's decisions. `entries` is `count` packed `ENTRY`s."""
+class _Place:
+    """Where in a file the block that begins with event `number` is, and where all partitions stand there."""
 
-    first: int
-    position: int
-    end: int
-    count: int
-    entries: bytes
-
-    def flags(self, index: int) -> int:
-        """Flags of the event at `index`."""
-        return self.entries[index * ENTRY.size]
-
-    def __iter__(self) -> Iterator[tuple[int, bytes, int, int, int]]:
-        return ENTRY.iter_unpack(self.entries)
-
-
-def pack(block: Block) -> bytes:
-    """A block as it stands on disk."""
-    crc = zlib.crc32(block.entries, zlib.crc32(struct.pack("<QQQ", block.first, block.position, block.end)))
-    return _BLOCK.pack(_MARK, block.count, crc, block.first, block.position, block.end) + block.entries
+    number: int
+    offset: int
+    positions: dict[int, int]
 
 
 class Sidecar:
@@ -73,88 +44,104 @@ class Sidecar:
         self._lock = threading.Lock()  # `sync` runs in the state's thread, rotation in the loop's
         self._size = 0
         self.next_number = 1
-        self.next_position = 0
+        self.positions: dict[int, int] = {}
+        """Per partition the position behind the last record that has numbers."""
+        self._headers: dict[int, Header] = {}
         self._index: dict[int, list[tuple[int, int]]] = {}
-        if self._firsts:
-            self._recover()
-        else:
-            self._open(1, fresh=True)
+        self._places: dict[int, list[_Place]] = {}
+        self._recover()
 
     def _path(self, first: int) -> Path:
         return self._folder / f"{first:020d}.seq"
 
-    def _open(self, first: int, *, fresh: bool) -> None:
-        flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if fresh else 0)
-        opened = os.open(self._path(first), flags, 0o600)
+    def _begin(self, first: int) -> None:
+        """Begin a file whose first event is `first`."""
+        path = self._path(first)
+        header = pack_header(first, self.positions)
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(opened, header)
+            _sync_folder(self._folder)
+            self._use(opened)
+        except BaseException:
+            os.close(opened)
+            path.unlink()
+            raise
+        self._firsts.append(first)
+        self._headers[first] = Header(VERSION, first, len(header), dict(self.positions))
+
+    def _use(self, opened: int) -> None:
         with self._lock:
             if self._file >= 0:
                 os.fdatasync(self._file)
                 os.close(self._file)
             self._file = opened
-        if fresh:
-            os.write(self._file, _HEADER.pack(MAGIC, VERSION, first))
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-            self._firsts.append(first)
-        self._size = os.lseek(self._file, 0, os.SEEK_END)
+        self._size = os.lseek(opened, 0, os.SEEK_END)
 
     def _recover(self) -> None:
-        """Open the last file, cut its torn tail, and learn where to go on."""
-        while self._firsts:
-            first = self._firsts[-1]
-            good, last = self._verify(first)
-            if good or len(self._firsts) == 1:
-                break
-            self._path(first).unlink()
-            self._firsts.pop()
-        first = self._firsts[-1]
-        if not good:
-            self._path(first).unlink()
-            self._firsts = []
-            self._open(1, fresh=True)
+        """Open the last file, cut its torn tail, and learn where to go on; begin one where none is whole."""
+        while self._firsts and self._header(self._firsts[-1]) is None:
+            self._path(self._firsts.pop()).unlink()
+        if not self._firsts:
+            self._begin(1)
             return
+        first = self._firsts[-1]
+        good, number = self._verify(first)
+        if not number and len(self._firsts) > 1:  # an empty file of version 1 knows no positions
+            _, number = self._verify(self._firsts[-2])
+        self.next_number = number or 1
         os.truncate(self._path(first), good)
-        self._open(first, fresh=False)
-        if last is None and len(self._firsts) > 1:
-            last = self._last(self._firsts[-2])
-        if last is not None:
-            self.next_number, self.next_position = last.first + last.count, last.end
+        if self._headers[first].version == VERSION:
+            self._use(os.open(self._path(first), os.O_RDWR))
+            return
+        if self.next_number == first:
+            self._firsts.pop()
+        self._begin(self.next_number)
 
-    def _last(self, number: int) -> Block | None:
-        found = deque(self.blocks(number), maxlen=1)
-        return found[0] if found else None
+    def _header(self, first: int) -> Header | None:
+        """The header of a file, read once; None where it is torn."""
+        if first not in self._headers:
+            path = self._path(first)
+            with path.open("rb") as file:
+                found = unpack_header(file.read(_CHUNK), path.name)
+            if found is None:
+                return None
+            self._headers[first] = found
+        return self._headers[first]
 
-    def _verify(self, first: int) -> tuple[int, Block | None]:
-        """Length of the readable part of a file (0 where even its header is torn) and its last block."""
-        end = 0
-        data = self._path(first).read_bytes()
-        if len(data) < _HEADER.size:
-            return 0, None
-        magic, version, _ = _HEADER.unpack_from(data)
-        if magic != MAGIC:
-            return 0, None
-        if version > VERSION:
-            raise FormatError(f"{self._path(first).name} was written by a newer Turnout")
-        end = _HEADER.size
-        last: Block | None = None
-        while (found := unpack(data, end)) is not None:
-            last, end = found
-        return end, last
+    def _verify(self, first: int) -> tuple[int, int]:
+        """Length of the readable part of a file and the number behind it, 0 where it does not say;
+        `positions` is brought to its end."""
+        header = self._known(first)
+        self.positions.update(header.positions)
+        end, number = header.size, header.first if header.version > 1 else 0
+        for block, _, stop in self._walk(first, header.size):
+            end, number = stop, block.first + block.count
+            self.positions[block.partition] = block.end
+        return end, number
+
+    def _known(self, first: int) -> Header:
+        """The header of a file; where it is damaged since, what can be said without it."""
+        found = self._header(first)
+        if found is None:
+            data = self._path(first).read_bytes()
+            at = data.find(MARK)
+            found = self._headers[first] = Header(VERSION, first, at if at >= 0 else len(data), {})
+        return found
 
     def append(self, blocks: list[Block]) -> None:
         """Write blocks; they are durable after `sync`."""
         if self._size >= SEGMENT:
-            self._open(blocks[0].first, fresh=True)
+            self._begin(blocks[0].first)
         data = b"".join(map(pack, blocks))
         written = 0
         while written < len(data):
             written += os.pwrite(self._file, memoryview(data)[written:], self._size + written)
+        self._stand(self._firsts[-1], blocks[0].first, self._size, self.positions)
         self._size += len(data)
-        last = blocks[-1]
-        self.next_number, self.next_position = last.first + last.count, last.end
+        for block in blocks:
+            self.positions[block.partition] = block.end
+        self.next_number = blocks[-1].first + blocks[-1].count
 
     def sync(self) -> None:
         """Make what was appended durable; may be called from another thread."""
@@ -166,21 +153,25 @@ class Sidecar:
         """Blocks from the one that holds event `number` on."""
         at = max(0, bisect.bisect_right(self._firsts, number) - 1)
         for first in list(self._firsts[at:]):
-            offset = self._nearest(first, number)
-            with self._path(first).open("rb") as file:
-                file.seek(offset)
-                data, want = b"", 2 * _MARK_EVERY  # a look-up of one event needs no more
-                while chunk := file.read(want):
-                    data, want = data + chunk, _CHUNK
-                    start = 0
-                    while (found := unpack(data, start)) is not None:
-                        block, stop = found
-                        self._note(first, block.first, offset + start)
-                        start = stop
-                        if block.first + block.count > number:
-                            yield block
-                    offset += start
-                    data = data[start:]
+            for block, start, _ in self._walk(first, self._nearest(first, number)):
+                self._note(first, block.first, start)
+                if block.first + block.count > number:
+                    yield block
+
+    def _walk(self, first: int, offset: int) -> Iterator[tuple[Block, int, int]]:
+        """Blocks of a file from the one at `offset` on, where each starts, and where it ends."""
+        with self._path(first).open("rb") as file:
+            file.seek(offset)
+            data, want = b"", 2 * _MARK_EVERY  # a look-up of one event needs no more
+            while chunk := file.read(want):
+                data, want = data + chunk, _CHUNK
+                start = 0
+                while (found := unpack(data, start)) is not None:
+                    block, stop = found
+                    yield block, offset + start, offset + stop
+                    start = stop
+                offset += start
+                data = data[start:]
 
     def _note(self, first: int, number: int, offset: int) -> None:
         """Remember every few kilobytes where a number is, so that a look-up reads little."""
@@ -190,42 +181,74 @@ class Sidecar:
 
     def _nearest(self, first: int, number: int) -> int:
         marks = self._index.get(first)
-        if not marks:
-            return _HEADER.size
-        at = bisect.bisect_right(marks, (number, 1 << 62)) - 1
-        return marks[at][1] if at >= 0 else _HEADER.size
+        at = bisect.bisect_right(marks, (number, 1 << 62)) - 1 if marks else -1
+        return marks[at][1] if marks and at >= 0 else self._known(first).size
 
     @property
     def first(self) -> int:
         """The lowest number it knows."""
         return self._firsts[0]
 
-    def position_of(self, number: int) -> int:
-        """Position in the log of the record that holds event `number`, or of the next record."""
+    def positions_of(self, number: int) -> dict[int, int]:
+        """Per partition a position before which no record holds event `number` or a later one.
+
+        Exact for the partition of event `number`'s own record.
+        """
         if number >= self.next_number:
-            return self.next_position
-        return next((block.position for block in self.blocks(number)), self.next_position)
+            return dict(self.positions)
+        if len(self.positions) == 1:
+            return {block.partition: block.position for block in islice(self.blocks(number), 1)}
+        first = self._firsts[max(0, bisect.bisect_right(self._firsts, number) - 1)]
+        place = self._place_before(first, number)
+        ends = dict(place.positions)
+        for block, start, _ in self._walk(first, place.offset):
+            if block.first + block.count > number:
+                return {**ends, block.partition: block.position}
+            self._stand(first, block.first, start, ends)
+            ends[block.partition] = block.end
+        return ends
 
-    def number_at(self, position: int) -> int:
-        """The first event of the record at `position` in the log, or of the next record behind it."""
-        later = bisect.bisect_right(self._firsts, position, key=self._begins) if self._firsts else 0
-        start = self._firsts[max(0, later - 1)]
-        return next((b.first for b in self.blocks(start) if b.position >= position), self.next_number)
+    def number_at(self, positions: Mapping[int, int]) -> int:
+        """The highest number before which every record stands before `positions`, in each partition.
 
-    def _begins(self, first: int) -> int:
-        """Position of the first record of a file; one without records begins behind all others."""
-        block = next(self.blocks(first), None)
-        return self.next_position if block is None else block.position
+        It is the first event of its record. Found by halving: a dozen look-ups.
+        """
+        low, high = self.first, self.next_number
+        while low < high:
+            middle = (low + high + 1) // 2
+            before = self.positions_of(middle)
+            if all(position <= positions.get(number, position) for number, position in before.items()):
+                low = middle
+            else:
+                high = middle - 1
+        block = next(self.blocks(low), None)
+        return low if block is None else block.first
 
-    def trim(self, position: int, number: int) -> None:
-        """Delete files whose records the log has let go of (before `position`) and whose events are
-        all before `number`."""
+    def _stand(self, first: int, number: int, offset: int, positions: Mapping[int, int]) -> None:
+        """Remember now and then where all partitions stand before a number."""
+        if len(positions) <= 1:
+            return  # one partition: every block says it
+        places = self._places.setdefault(first, [])
+        if not places or offset - places[-1].offset >= _PLACE_EVERY:
+            places.append(_Place(number, offset, dict(positions)))
+
+    def _place_before(self, first: int, number: int) -> _Place:
+        places = self._places.get(first, [])
+        at = bisect.bisect_right(places, number, key=lambda place: place.number) - 1
+        header = self._known(first)
+        return places[at] if at >= 0 else _Place(first, header.size, dict(header.positions))
+
+    def trim(self, floors: Mapping[int, int], number: int) -> None:
+        """Delete files whose records the log has let go of (before `floors`, by partition) and whose
+        events are all before `number`."""
         while len(self._firsts) > 1 and self._firsts[1] <= number:
-            second = next(self.blocks(self._firsts[1]), None)
-            if second is None or second.position > position:
+            before = self.positions_of(self._firsts[1])
+            if any(position > floors.get(partition, position) for partition, position in before.items()):
                 return
             first = self._firsts.pop(0)
             self._index.pop(first, None)
+            self._places.pop(first, None)
+            self._headers.pop(first, None)
             self._path(first).unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -235,15 +258,9 @@ class Sidecar:
         self._file = -1
 
 
-def unpack(data: bytes | mmap.mmap, start: int) -> tuple[Block, int] | None:
-    """The block at `start` and where it ends, or None where it is not whole or damaged."""
-    if start + _BLOCK.size > len(data):
-        return None
-    mark, count, crc, first, position, end = _BLOCK.unpack_from(data, start)
-    stop = start + _BLOCK.size + count * ENTRY.size
-    if mark != _MARK or stop > len(data):
-        return None
-    entries = data[start + _BLOCK.size : stop]
-    if zlib.crc32(entries, zlib.crc32(data[start + 12 : start + _BLOCK.size])) != crc:
-        return None
-    return Block(first, position, end, count, entries), stop
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -19,7 +19,8 @@ from dataplane.config.model import LogConfig
 from dataplane.config.pauses import Pauses
 from dataplane.deliver.engine import Engine
 from dataplane.log.base import REFUSED
-from dataplane.log.local import open_reader, open_writer
+from dataplane.log.local import open_writer
+from dataplane.log.partitions import open_partitions
 from transformations.base import Failed, Item, Outputs, Ran, Script
 from turnout.protocol import Envelope
 
@@ -124,9 +125,9 @@ class Plant:
         self.jumped = 0.0
 
     async def start(self, config: str, pauses: Pauses | None = None) -> Engine:
-        self.reader = open_reader(self.folder / "data" / "log" / "0")
+        self.partitions = open_partitions(self.folder / "data" / "log", 1)
         self.engine = Engine(
-            data=self.folder / "data", reader=self.reader, runner=self.runner,
+            data=self.folder / "data", partitions=self.partitions, runner=self.runner,
             clock=self.clock, on_fault=self.faults.append,
         )  # fmt: skip
         self.engine.pauses = pauses or Pauses()
@@ -169,7 +170,7 @@ class Plant:
 
     async def stop(self) -> None:
         await self.engine.drain(5.0)
-        self.reader.close()
+        self.partitions.close()
 
     async def close(self) -> None:
         await self.stop()

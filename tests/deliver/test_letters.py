@@ -217,9 +217,10 @@ async def test_retransform_takes_the_event_as_received_through_what_is_configure
 
 async def test_retransform_leaves_what_the_log_has_let_go(plant: Plant, server: Server) -> None:
     await died(plant, server, 3)
-    real, plant.engine.sequencer._reader = plant.engine.sequencer._reader, _Forgetful(plant.reader)  # type: ignore[assignment]
+    sequencer = plant.engine.sequencer
+    real, sequencer.partitions = sequencer.partitions, _Forgetful(plant.partitions)  # type: ignore[assignment]
     answer = await ask(plant, "dead.retry", all=True, retransform=True)
-    plant.engine.sequencer._reader = real
+    sequencer.partitions = real
     assert answer["retried"] == 0
     assert [one["reason"] for one in answer["left"]] == [
         "the log no longer holds its event, which its transformations need"
@@ -236,7 +237,7 @@ class _Forgetful:
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
-        self.floor = reader.head
+        self.floors = reader.heads
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reader, name)
@@ -271,7 +272,7 @@ async def test_a_kill_between_two_slices_loses_and_doubles_nothing(
         one = row(after)
         assert await kept(after) + one["pending"] == 600
         await after.engine.drain(0.0)
-        after.reader.close()
+        after.partitions.close()
         await after.writer.close()
     server.gate.set()
     await plant.until(lambda: row(plant)["delivered"] == 600)

@@ -31,6 +31,7 @@ from virtual_time import Inline, VirtualLoop
 from dataplane.config import parse
 from dataplane.deliver.engine import Engine
 from dataplane.log.memory import MemoryLog
+from dataplane.log.partitions import Partitions
 from turnout.protocol import Envelope
 from turnout.testing.fake_clock import FakeClock
 
@@ -137,8 +138,8 @@ class EngineModel(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         engine = InWorld(
-            data=self.folder / "data", reader=self.log, runner=InProcess(split=split), clock=self.clock,
-            on_fault=self.faults.append,
+            data=self.folder / "data", partitions=Partitions({0: self.log}), runner=InProcess(split=split),
+            clock=self.clock, on_fault=self.faults.append,
         )
         engine.sides, engine.expected = self.sides, self.expected
         for ident, side in self.sides.items():

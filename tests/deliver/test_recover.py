@@ -30,7 +30,7 @@ async def test_a_backlog_outlives_the_state_file(
     for n in range(20):
         await plant.send(event("ann", n))
     await plant.until(lambda: len(server.taken) == 20)
-    await plant.until(lambda: plant.reader.released == plant.reader.head)
+    await plant.until(lambda: plant.partitions.released == plant.partitions.heads)
     await plant.reload(text + "    enabled: false\n")
     for n in range(20, 40):
         await plant.send(event("ann", n))

@@ -10,6 +10,7 @@ import pytest
 from dataplane.cli.explain import lines
 from dataplane.deliver.journal import find
 from dataplane.inspect.explain import explain
+from dataplane.pipeline.blocks import pack_header
 from tests.deliver.engine_kit import Plant, Server, config, event
 from turnout import codec
 from turnout.errors import Refused
@@ -245,12 +246,11 @@ async def test_what_was_released_is_told_from_what_is_left(plant: Plant, server:
     await plant.send(event("bob", 1))
     await plant.until(lambda: len(server.got) == 2)
     await plant.until(lambda: bool(find(plant.folder / "data" / "journal", 2)))
+    heads = plant.partitions.heads
     await plant.stop()
     for path in (plant.folder / "data" / "sequence").glob("*.seq"):
-        path.rename(path.with_suffix(".moved"))
-        (plant.folder / "data" / "sequence" / "00000000000000000050.seq").write_bytes(
-            path.with_suffix(".moved").read_bytes()[:16].replace((1).to_bytes(8, "little"), (50).to_bytes(8, "little"))
-        )
+        path.unlink()
+    (plant.folder / "data" / "sequence" / f"{50:020d}.seq").write_bytes(pack_header(50, heads))
     await plant.start(config(server.url))
     found = await told(plant, "ada-1")
     assert found["event"] is None

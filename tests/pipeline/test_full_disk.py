@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from dataplane.log.memory import MemoryLog
+from dataplane.log.partitions import Partitions
 from dataplane.pipeline.ids import MessageIds
 from dataplane.pipeline.sequence import Sequencer
 from dataplane.protocols import record
@@ -80,7 +81,7 @@ async def test_the_sequence_goes_on_where_it_was_once_there_is_room(
         log.append(record.encode(envelope), record.marks(("u",), {}), body)
     with monkeypatch.context() as patched:
         patched.setattr(os, "posix_fallocate", full)
-        sequencer = Sequencer(log, tmp_path, dedup=True, window=3600, max_ids=1000)
+        sequencer = Sequencer(Partitions({0: log}), tmp_path, dedup=True, window=3600, max_ids=1000)
         for _ in range(2):
             with pytest.raises(OSError, match="No space left"):
                 sequencer.next()
@@ -102,7 +103,7 @@ async def test_a_start_on_a_full_disk_enters_missing_ids_once_there_is_room(
         log.append(record.encode(envelope), record.marks(("u",), {}), body)
 
     send("a")
-    first = Sequencer(log, tmp_path, dedup=True, window=3600, max_ids=1000)
+    first = Sequencer(Partitions({0: log}), tmp_path, dedup=True, window=3600, max_ids=1000)
     assert len(first.next()) == 1
     first.sidecar.close()
     for path in (tmp_path / "ids").iterdir():  # as after a power cut that took the tables
@@ -110,7 +111,7 @@ async def test_a_start_on_a_full_disk_enters_missing_ids_once_there_is_room(
     send("a")
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        again = Sequencer(log, tmp_path, dedup=True, window=3600, max_ids=1000)
+        again = Sequencer(Partitions({0: log}), tmp_path, dedup=True, window=3600, max_ids=1000)
         with pytest.raises(OSError, match="No space left"):
             again.next()
     assert again.next() == []

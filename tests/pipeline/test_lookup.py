@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.pipeline import sidecar as sidecars
+from dataplane.pipeline.blocks import DUPLICATE, ENTRY, MARKS, Block
 from dataplane.pipeline.lookup import block_of, scan
-from dataplane.pipeline.sidecar import DUPLICATE, ENTRY, MARKS, Block, Sidecar
+from dataplane.pipeline.sidecar import Sidecar
 
 DIGESTS = [bytes([n]) * 16 for n in range(1, 5)] + [MARKS[0] * 4]  # one looks like the beginning of a block
 

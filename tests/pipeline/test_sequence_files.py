@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import zlib
 from hashlib import blake2b
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dataplane.pipeline.blocks import ENTRY, Block
 from dataplane.pipeline.ids import MessageIds
-from dataplane.pipeline.sidecar import ENTRY, Block, Sidecar
+from dataplane.pipeline.sidecar import Sidecar
 from turnout.errors import FormatError
 
 
@@ -87,11 +90,11 @@ def test_a_torn_tail_is_cut_and_the_rest_is_found_by_number(
     again = Sidecar(folder)
     whole = [b for b in made if b.first + b.count <= again.next_number]
     assert list(again.blocks(1)) == whole
-    assert again.next_position == (whole[-1].end if whole else 0)
+    assert again.positions == ({0: whole[-1].end} if whole else {})
     for block in whole:
         assert next(again.blocks(block.first + block.count - 1)) == block
-        assert again.position_of(block.first) == block.position
-    again.append(made[len(whole) :] or [Block(again.next_number, again.next_position, 9**9, 0, b"")])
+        assert again.positions_of(block.first) == {0: block.position}
+    again.append(made[len(whole) :] or [Block(again.next_number, 0, 9**9, 0, b"")])
     assert [b for b in again.blocks(1) if b.count] == made
     again.close()
 
@@ -104,10 +107,125 @@ def test_rotation_and_trim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         sidecar.append([block])
     assert len(list(tmp_path.glob("*.seq"))) > 3
     assert list(sidecar.blocks(1)) == made
-    sidecar.trim(2000, 61)
+    sidecar.trim({0: 2000}, 61)
     left = list(sidecar.blocks(1))
     assert left[0].position <= 2000
     assert left[-1] == made[-1]
     assert len(left) < len(made)
     sidecar.close()
     assert Sidecar(tmp_path).next_number == 121
+
+
+def version_1(first: int, made: list[Block]) -> bytes:
+    """A sidecar as version 1 wrote it, by hand."""
+    data = struct.pack("<6sHQ", b"TOSEQ\x01", 1, first)
+    for block in made:
+        place = struct.pack("<QQQ", block.first, block.position, block.end)
+        crc = zlib.crc32(block.entries, zlib.crc32(place))
+        data += struct.pack("<4sII", b"\xabSQ1", block.count, crc) + place + block.entries
+    return data
+
+
+def test_a_sidecar_of_version_1_is_read_and_never_added_to(tmp_path: Path) -> None:
+    made = blocks([2, 3, 1, 4])
+    (tmp_path / f"{1:020d}.seq").write_bytes(version_1(1, made[:2]))
+    old = version_1(6, made[2:])
+    (tmp_path / f"{6:020d}.seq").write_bytes(old + b"torn")
+    sidecar = Sidecar(tmp_path)
+    assert (sidecar.next_number, sidecar.positions) == (11, {0: 400})
+    assert list(sidecar.blocks(1)) == made
+    assert sidecar.positions_of(6) == {0: 200}
+    other = Block(11, 0, 77, 1, ENTRY.pack(0, digest("x"), 0, 0, 9), 3)
+    sidecar.append([other])
+    sidecar.close()
+    assert (tmp_path / f"{6:020d}.seq").read_bytes() == old
+    assert (tmp_path / f"{11:020d}.seq").read_bytes()[6:8] == b"\x02\0"
+    again = Sidecar(tmp_path)
+    assert list(again.blocks(1)) == [*made, other]
+    assert again.positions == {0: 400, 3: 77}
+    again.trim({0: 400, 3: 0}, 11)
+    assert [b.first for b in again.blocks(1)] == [11], "version 1 goes when the log let go of it"
+    again.close()
+
+
+@pytest.mark.parametrize("empty", [b"", version_1(5, [])])
+def test_an_empty_last_file_of_version_1_takes_its_place_from_the_one_before(
+    tmp_path: Path, empty: bytes
+) -> None:
+    made = blocks([4])
+    (tmp_path / f"{1:020d}.seq").write_bytes(version_1(1, made))
+    (tmp_path / f"{5:020d}.seq").write_bytes(empty)
+    sidecar = Sidecar(tmp_path)
+    assert (sidecar.next_number, sidecar.positions) == (5, {0: 100})
+    sidecar.close()
+
+
+def test_a_newer_sidecar_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    Sidecar(tmp_path).close()
+    path = next(tmp_path.glob("*.seq"))
+    path.write_bytes(path.read_bytes()[:6] + b"\x63\0" + path.read_bytes()[8:])
+    with pytest.raises(FormatError, match="newer Turnout"):
+        Sidecar(tmp_path)
+
+
+def test_where_every_partition_stands_is_known_from_the_last_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataplane.pipeline.sidecar.SEGMENT", 500)
+    sidecar = Sidecar(tmp_path)
+    quiet = Block(1, 0, 50, 1, ENTRY.pack(0, digest("q"), 0, 0, 9), 7)
+    sidecar.append([quiet])
+    for block in blocks([3] * 40):
+        sidecar.append([Block(block.first + 1, block.position, block.end, 3, block.entries, 1)])
+    last = {7: 50, 1: 4000}
+    assert sidecar.positions == last
+    assert sidecar.positions_of(120) == {7: 50, 1: 3900}
+    assert sidecar.positions_of(122) == last
+    sidecar.trim({7: 0, 1: 9**9}, 121)
+    assert len(list(tmp_path.glob("*.seq"))) > 3, "partition 7 still has its record"
+    sidecar.trim({7: 50, 1: 2000}, 121)
+    assert next(sidecar.blocks(1)).position <= 2000
+    sidecar.close()
+    for path in sorted(tmp_path.glob("*.seq"))[:-1]:
+        path.unlink()
+    again = Sidecar(tmp_path)
+    assert (again.next_number, again.positions) == (122, last)
+    again.close()
+
+
+def test_a_header_damaged_later_costs_no_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataplane.pipeline.sidecar.SEGMENT", 1)
+    sidecar = Sidecar(tmp_path)
+    made = blocks([3, 3, 3])
+    for block in made:
+        sidecar.append([block])
+    sidecar.close()
+    path = sorted(tmp_path.glob("*.seq"))[0]
+    path.write_bytes(b"\0" * 10 + path.read_bytes()[10:])
+    again = Sidecar(tmp_path)
+    assert list(again.blocks(1)) == made
+    assert again.positions_of(1) == {0: 0}
+    again.close()
+
+
+def test_a_disk_that_was_full_when_a_file_was_to_begin_does_not_stop_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sidecar = Sidecar(tmp_path)
+    made = blocks([3, 3])
+    sidecar.append(made[:1])
+    with monkeypatch.context() as patch:
+        patch.setattr("dataplane.pipeline.sidecar.SEGMENT", 1)
+        patch.setattr("dataplane.pipeline.sidecar.pack_header", lambda *_: b"")
+        patch.setattr("os.write", _full)
+        with pytest.raises(OSError, match="full"):
+            sidecar.append(made[1:])
+    monkeypatch.setattr("dataplane.pipeline.sidecar.SEGMENT", 1)
+    sidecar.append(made[1:])
+    assert list(sidecar.blocks(1)) == made
+    assert len(list(tmp_path.glob("*.seq"))) == 2
+    sidecar.close()
+
+
+def _full(*_: object) -> int:
+    raise OSError(28, "the disk is full")
