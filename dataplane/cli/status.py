@@ -56,8 +56,8 @@ def _show(found: dict[str, Any]) -> None:
         (name, role["state"], role["pid"], role["restarts"], role["last_exit"])
         for name, role in found["roles"].items()
     ))
-    for title, key in (("source", "sources"), ("destination", "destinations")):
-        _section(title, found.get(key) or {})
+    _section("source", found.get("sources") or {})
+    _destinations(found.get("destinations") or {})
     for ident, row in (found.get("replays") or {}).items():
         held = "; the log keeps what it has not read" if row["holds_log"] else ""
         waits = f", {row['reason']}" if row["reason"] else ""
@@ -94,6 +94,34 @@ def _section(title: str, rows: dict[str, dict[str, Any]]) -> None:
     say("")
     cells = ((name, *(_cell(row.get(key)) for key in columns)) for name, row in rows.items())
     table("", (title, *columns), cells)
+
+
+def _destinations(rows: dict[str, dict[str, Any]]) -> None:
+    """A line for each, and below why one does not run; `--json` has every figure."""
+    if not rows:
+        return
+    say("")
+    columns = ("destination", "type", "state", "delivered", "filtered", "dead", "archived", "to go", "backlog")
+    table("", columns, (
+        (
+            name, row["type"], row["state"], row["delivered"], row["filtered"],
+            row["dead"] - row["revived"] - row["discarded"] - row["dropped"], row["archived"],
+            row["pending"] + row["unread"], _backlog(row.get("backlog")),
+        )
+        for name, row in rows.items()
+    ))  # fmt: skip
+    for name, row in rows.items():
+        if row["state"] != "running":
+            since = f" since {row['since']}" if row["since"] else ""
+            probe = f"; tried again at {row['next_probe_at']}" if row["next_probe_at"] else ""
+            say(f"  {name}: {row['state']}{since}: {row['reason']}{probe}")
+
+
+def _backlog(held: dict[str, Any] | None) -> str:
+    """How old, how large, and how near to its bound."""
+    if not held or not held["bytes"]:
+        return ""
+    return f"{write_span(held['age'])}, {held['bytes']:,} bytes, {held['share']:.0%} of its bound"
 
 
 def _cell(value: Any) -> str:

@@ -333,3 +333,15 @@ async def test_an_archived_event_is_not_called_dead(plant: Plant, server: Any) -
     found = await told(plant, "ada-1")
     assert verdict(found)[0] == "archived"
     assert "archived" in "\n".join(text for text, _ in lines(found, full=False))
+
+
+async def test_an_event_that_left_a_full_backlog_is_in_the_archive(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url) + "    enabled: false\n    backlog: {max_age: 12h}\n")
+    await plant.send(event("ada", 1), event("ada", 2))
+    await plant.until(lambda: plant.engine.sequencer.next_number == 3)
+    assert verdict(await told(plant, "ada-1"))[0] == "pending"
+    plant.advance(86_400)
+    await plant.engine.backlogs.look()
+    found = await told(plant, "ada-1")
+    assert verdict(found)[0] == "archived"
+    assert "turnout replay --archive" in verdict(found)[1]
