@@ -62,6 +62,12 @@ class Settler:
 
     def settle(self, entry: Entry, rows: Sequence[Sent]) -> None:
         """Verdicts of an event from the lanes: count, bury, or put aside."""
+        if len(rows) == len(entry.parts) == 1 and rows[0].verdict.outcome is Outcome.DELIVERED:
+            # Nearly every event there is, in half the time; the same as below.
+            self.ledger.counts[self.id, "delivered"] += 1
+            if self.ledger.watch is not None:
+                self.ledger.watch.reached(self.id, entry, 0, entry.parts[0][0], rows[0].verdict)
+            return
         if len(entry.parts) > 1:
             self.ledger.add(self.id, "born", len(entry.parts) - 1)
         answers = iter(rows)
