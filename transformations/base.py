@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal, Protocol
 
-__all__ = ["Answer", "Failed", "Item", "Library", "Outputs", "Question", "Ran", "Reach", "Reaching", "Runner", "Script"]
+__all__ = [
+    "Answer", "Failed", "Item", "Library", "Outputs", "Question", "Ran", "Reach", "Reaching", "Runner", "Script",
+    "Tester", "Trial",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,9 @@ class Script:
 
     @property
     def version(self) -> str:
-        """Content hash of the script and all its libraries (12 hex digits)."""
+        """Content hash of the script and all libraries of its language (12 hex digits)."""
         digest = sha256(self.source.encode())
-        for library in sorted(self.libraries, key=lambda x: x.name):
+        for library in sorted((x for x in self.libraries if x.language == self.language), key=lambda x: x.name):
             digest.update(f"\0{library.name}\0{library.source}".encode())
         return digest.hexdigest()[:12]
 
@@ -102,6 +105,14 @@ Reach = Callable[[Script, Sequence[Question]], Awaitable[Sequence[Answer]]]
 """Answers what a script asks, all at once and in order; everything in a question is hostile."""
 
 
+@dataclass(slots=True)
+class Trial:
+    """A run that is looked at: results per event, and the lines the script logged."""
+
+    results: list[Ran]
+    logs: list[str]
+
+
 class Runner(Protocol):
     """Runs scripts over batches, in workers that reach nothing else."""
 
@@ -119,4 +130,12 @@ class Runner(Protocol):
 
     async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
         """Run over a batch: one result per item, in input order. Never raises for what a script does."""
+        ...
+
+
+class Tester(Runner, Protocol):
+    """A runner that scripts are tried in, too."""
+
+    async def trial(self, script: Script, items: Sequence[Item], reach: Reach | None = None) -> Trial:
+        """A run for a look at it: with logs, in no count, and `reach` answers instead of the runner's own."""
         ...

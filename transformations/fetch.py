@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["Fetch", "Unasked", "private", "read_address", "read_fetch"]
+from transformations.base import Script
+
+__all__ = ["Fetch", "Unasked", "allowed", "matches", "private", "read_address", "read_fetch"]
 
 MAX_URL = 8_192
 MAX_BODY = 1 << 20
@@ -72,6 +74,20 @@ def _body(given: Any) -> bytes | None:
     if len(raw) > MAX_BODY:
         raise Unasked(f"fetch body is larger than {MAX_BODY:,} bytes")
     return raw
+
+
+def allowed(request: Fetch, script: Script) -> None:
+    """Hold a request to the hosts that are named for its script; raises `Unasked`."""
+    if not matches(request.host, script.reach.hosts):
+        raise Unasked(f"{request.host} is not among the hosts that {script.name} may fetch from")
+
+
+def matches(host: str, patterns: Sequence[str]) -> bool:
+    """Whether a host is on a list of names; `*.example.com` is every name below, not itself."""
+    return any(
+        host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]) and len(host) > len(pattern) - 1)
+        for pattern in patterns
+    )
 
 
 def private(host: str) -> bool:

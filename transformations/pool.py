@@ -20,7 +20,7 @@ from typing import Any, Literal
 import orjson
 
 from transformations import replies
-from transformations.base import Failed, Item, Ran, Reach, Script
+from transformations.base import Failed, Item, Ran, Reach, Script, Trial
 from transformations.questions import Away, Questions
 from transformations.sandbox import wire
 from transformations.sandbox.limits import Layers, available
@@ -28,7 +28,7 @@ from transformations.sandbox.parent import Lost, Worker, Zygote
 from transformations.seats import Seats
 from turnout.errors import ScriptError, Unavailable
 
-__all__ = ["Pool", "Trial"]
+__all__ = ["Pool"]
 
 GRACE = 0.5
 """Seconds beyond the soft deadline before a worker is killed."""
@@ -43,14 +43,6 @@ Kind = Literal["error", "timeout", "memory", "crash"]
 
 
 @dataclass(slots=True)
-class Trial:
-    """A run that is looked at: results per event, and the lines the script logged."""
-
-    results: list[Ran]
-    logs: list[str]
-
-
-@dataclass(slots=True)
 class _Job:
     """What is left of one call: lists of indices still to be run together."""
 
@@ -59,6 +51,7 @@ class _Job:
     items: Sequence[Item]
     results: list[Ran | None]
     todo: deque[list[int]]
+    reach: Reach | None
     flags: int = 0
     outside: int = 0
     logs: list[str] = field(default_factory=list)
@@ -170,27 +163,29 @@ class Pool:
 
         Never raises for what a script does; `Unavailable` where the sandbox itself is gone.
         """
-        return (await self._all(script, items, 0)).results
-
-    async def trial(self, script: Script, items: Sequence[Item]) -> Trial:
-        """The same, with what the script logged (100 lines of 300 characters at most)."""
-        return await self._all(script, items, wire.TRIAL)
-
-    async def _all(self, script: Script, items: Sequence[Item], flags: int) -> Trial:
-        indices = list(range(len(items)))
-        todo = deque(indices[at:at + wire.MAX_ITEMS] for at in range(0, len(indices), wire.MAX_ITEMS))
-        job = _Job(script, self._key(script), items, [None] * len(items), todo, flags)
         started = time.perf_counter()
-        while job.todo:
-            suspect = self._suspect(job.key)
-            async with self._seats.take(suspect=suspect):
-                await self._step(job, partial(self._seats.away, suspect=suspect))
+        results = (await self._all(script, items, 0, self._reach)).results
         self._count("transform_seconds", time.perf_counter() - started, script.name)
-        results = [ran if ran is not None else Failed("was not run", "crash") for ran in job.results]
         self._count("transform_runs", 1, script.name)
         failed = sum(type(ran) is Failed for ran in results)
         self._count("transform_events", len(results) - failed, script.name, "done")
         self._count("transform_events", failed, script.name, "failed")
+        return results
+
+    async def trial(self, script: Script, items: Sequence[Item], reach: Reach | None = None) -> Trial:
+        """The same for a look at it: with what the script logged (100 lines of 300 characters at most), in
+        no count of runs and events; `reach` answers it instead of the pool's."""
+        return await self._all(script, items, wire.TRIAL, reach or self._reach)
+
+    async def _all(self, script: Script, items: Sequence[Item], flags: int, reach: Reach | None) -> Trial:
+        indices = list(range(len(items)))
+        todo = deque(indices[at:at + wire.MAX_ITEMS] for at in range(0, len(indices), wire.MAX_ITEMS))
+        job = _Job(script, self._key(script), items, [None] * len(items), todo, reach, flags)
+        while job.todo:
+            suspect = self._suspect(job.key)
+            async with self._seats.take(suspect=suspect):
+                await self._step(job, partial(self._seats.away, suspect=suspect))
+        results = [ran if ran is not None else Failed("was not run", "crash") for ran in job.results]
         return Trial(results, job.logs)
 
     # ---- one exchange
@@ -208,7 +203,7 @@ class Pool:
             patience += min(script.timeout, wire.LOADING)
             worker.key = job.key
         try:
-            answer = await worker.exchange(request, patience, Questions(script, self._reach, away))
+            answer = await worker.exchange(request, patience, Questions(script, job.reach, away))
             retire = self._settle(job, chunk, answer)
         except (Lost, wire.Garbled) as error:
             worker.close()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from transformations.base import Runner
+from transformations.base import Tester
 from transformations.pool import Pool
 
 __all__ = ["workers"]
 
 
 @asynccontextmanager
-async def workers() -> AsyncIterator[Runner]:
+async def workers() -> AsyncIterator[Tester]:
     """One worker, stopped at the end."""
     pool = Pool(1)
     await pool.start()

@@ -18,30 +18,14 @@ from dataplane.cli.output import json_line, say
 from dataplane.config import load
 from dataplane.config.languages import language_of
 from dataplane.pipeline.scripts import read_scripts
-from transformations.base import Answer, Failed, Item, Question, Script
+from transformations.base import Failed, Item, Script
 from transformations.case import Case, outcome, results
 from transformations.pool import Pool
 from transformations.recorded import Recorded
 from turnout import codec
 from turnout.errors import Fixable, Refused, ScriptError
 
-__all__ = ["cases", "transform"]
-
-
-class _Reaches:
-    """The recordings of the scripts that run now."""
-
-    def __init__(self) -> None:
-        self._of: dict[int, Recorded] = {}
-
-    def add(self, script: Script, recorded: Recorded) -> None:
-        self._of[id(script)] = recorded
-
-    def drop(self, script: Script) -> None:
-        self._of.pop(id(script), None)
-
-    async def __call__(self, script: Script, questions: Sequence[Question]) -> list[Answer]:
-        return await self._of[id(script)](script, questions)
+__all__ = ["cases", "script_of", "transform"]
 
 
 def cases(lines: Iterable[str]) -> None:
@@ -50,31 +34,28 @@ def cases(lines: Iterable[str]) -> None:
 
 
 async def _cases(lines: Iterable[str]) -> None:
-    reaches = _Reaches()
-    pool = Pool(1, warm=1, reach=reaches)
+    pool = Pool(1, warm=1)
     await pool.start()
     try:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                json_line(await _case(pool, reaches, line, number))
+                json_line(await _case(pool, line, number))
     finally:
         await pool.stop()
 
 
-async def _case(pool: Pool, reaches: _Reaches, line: str, number: int) -> dict[str, Any]:
+async def _case(pool: Pool, line: str, number: int) -> dict[str, Any]:
     try:
         case = Case.model_validate(codec.loads(line.encode("utf-8", "replace")))
     except (Refused, ValidationError) as error:
         raise Fixable(f"line {number} is no case: {_first(error)}") from None
     script = case.script(f"line {number}")
-    reaches.add(script, case.reach())
     loads = True
     try:
         await pool.check(script)
     except ScriptError:
         loads = False
-    trial = await pool.trial(script, case.items())
-    reaches.drop(script)
+    trial = await pool.trial(script, case.items(), case.reach())
     return {
         "id": case.id,
         "outcome": outcome(trial.results, loads=loads),
@@ -95,13 +76,13 @@ def _first(error: Refused | ValidationError) -> str:
 
 def transform(file: Path, events: Sequence[dict[str, Any]], config: Path, *, as_json: bool) -> None:
     """Run a script over events and show what it changes; exit 1 where it fails for one."""
-    script = _script(file, config)
+    script = script_of(file, config)
     failed = asyncio.run(_show(script, events, as_json=as_json))
     if failed:
         raise typer.Exit(1)
 
 
-def _script(file: Path, config: Path) -> Script:
+def script_of(file: Path, config: Path) -> Script:
     """The script as the config has it, with its libraries; by itself where the config does not name it."""
     libraries: tuple[Any, ...] = ()
     if config.exists():
@@ -118,13 +99,13 @@ def _script(file: Path, config: Path) -> Script:
 
 
 async def _show(script: Script, events: Sequence[dict[str, Any]], *, as_json: bool) -> bool:
-    pool = Pool(1, reach=Recorded())
+    pool = Pool(1)
     await pool.start()
     try:
         await pool.check(script)
         items = [Item(codec.dumps(event), codec.dumps({"messageId": event.get("messageId")})) for event in events]
         begun = time.perf_counter()
-        trial = await pool.trial(script, items)
+        trial = await pool.trial(script, items, Recorded())
         took = time.perf_counter() - begun
     finally:
         await pool.stop()

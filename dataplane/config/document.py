@@ -18,7 +18,7 @@ from dataplane.config.scalars import Atom, resolve
 from dataplane.config.syntax import sentence, unreadable
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "Entry", "Interpolated", "Mapping", "Node", "Scalar",
-           "Sequence", "compose", "plain", "scalars"]
+           "Sequence", "Words", "compose", "plain", "scalars"]
 
 MAX_BYTES = 1 << 20
 """Largest config file."""
@@ -80,6 +80,18 @@ class Sequence:
 Node = Scalar | Mapping | Sequence
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a file of this kind is called where it is no mapping at all."""
+
+    empty: str = "the file is empty; `turnout init` writes one to start from"
+    several: str = "a config is one document; remove what follows this '---'"
+    other: str = "a config is a mapping of sections: `sources:`, `destinations:` …"
+
+
+_CONFIG = Words()
+
+
 def plain(node: Node) -> Any:
     """The tree as dicts, lists and scalars; what was interpolated is `Interpolated`."""
     if isinstance(node, Mapping):
@@ -103,13 +115,13 @@ def scalars(node: Node) -> Iterator[Scalar]:
         yield node
 
 
-def compose(text: str, report: Report) -> Mapping | None:
+def compose(text: str, report: Report, words: Words = _CONFIG) -> Mapping | None:
     """The tree of one YAML document; None, with findings in the report, where there is none."""
     if (finding := unreadable(text)) is not None:
         report.add(finding[0], (), finding[1])
         return None
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    composer = _Composer(yaml.parse(text, Loader=loader), report)
+    composer = _Composer(yaml.parse(text, Loader=loader), report, words)
     try:
         return composer.document()
     except _Abort as abort:
@@ -134,7 +146,8 @@ class _Abort(Exception):
 class _Composer:
     """Turns the parser's events into nodes, each anchored node once."""
 
-    def __init__(self, events: Iterator[yaml.Event], report: Report) -> None:
+    def __init__(self, events: Iterator[yaml.Event], report: Report, words: Words) -> None:
+        self.words = words
         self.events = events
         self.report = report
         self.place = Place(1, 1)
@@ -150,17 +163,17 @@ class _Composer:
     def document(self) -> Mapping | None:
         self.next()  # the stream's start
         if isinstance(self.next(), yaml.StreamEndEvent):
-            raise _Abort(Place(1, 1), (), "the file is empty; `turnout init` writes one to start from")
+            raise _Abort(Place(1, 1), (), self.words.empty)
         event, place = self.next(), self.place
         root = self.node(event, ())
         self.next()  # the document's end
         if not isinstance(self.next(), yaml.StreamEndEvent):
-            raise _Abort(self.place, (), "a config is one document; remove what follows this '---'")
+            raise _Abort(self.place, (), self.words.several)
         if isinstance(root, Mapping):
             return root
         if isinstance(root, Scalar) and root.value is None:
-            raise _Abort(Place(1, 1), (), "the file is empty; `turnout init` writes one to start from")
-        raise _Abort(place, (), "a config is a mapping of sections: `sources:`, `destinations:` …")
+            raise _Abort(Place(1, 1), (), self.words.empty)
+        raise _Abort(place, (), self.words.other)
 
     def node(self, event: yaml.Event, path: Path) -> Node:
         place = self.place

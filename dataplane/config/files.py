@@ -10,14 +10,20 @@ from dataplane.config.diagnostic import Report
 from dataplane.config.document import MAX_BYTES, Mapping, compose, scalars
 from dataplane.config.references import section, texts
 
-__all__ = ["named"]
+__all__ = ["fixture_path", "named"]
 
 _SECRET = re.compile(r"\$\{file:([^}\0]+)\}")
 _CODE = ("transformations", "libraries")
+_FIXTURES = ".test.yaml"
+
+
+def fixture_path(script: FilePath) -> FilePath:
+    """Where the fixtures of a script are, whether or not there are any."""
+    return script.with_name(script.stem + _FIXTURES)
 
 
 def named(path: str | os.PathLike[str]) -> frozenset[FilePath]:
-    """The file at `path`, its scripts, libraries, certificate and the files of `${file:…}`, absolute.
+    """The file at `path`, its scripts, fixtures, libraries, certificate and the files of `${file:…}`, absolute.
 
     Never raises: of a file that cannot be read or is no YAML, only itself. Whether the others exist is
     not asked.
@@ -39,7 +45,10 @@ def _written(root: Mapping) -> set[str]:
     found = {name for scalar in scalars(root) for name in _SECRET.findall(scalar.text)}
     for kind in _CODE:
         for name, _, mapping in section(root, kind):
-            found |= {str(node.value) for _, node in texts(mapping, (kind, name), "file")}
+            files = [str(node.value) for _, node in texts(mapping, (kind, name), "file")]
+            found.update(files)
+            if kind == "transformations":
+                found |= {str(fixture_path(FilePath(file))) for file in files if FilePath(file).name}
     for name, _, mapping in section(root, "server"):
         if name == "tls":
             for key in ("certificate", "key"):

@@ -19,7 +19,7 @@ from dataplane.config.references import check_references
 from dataplane.config.sentences import tell
 from turnout.errors import ScriptError
 
-__all__ = ["Finding", "Hook", "check", "connection", "load", "parse"]
+__all__ = ["Finding", "Hook", "check", "connection", "load", "parse", "read_text"]
 
 Finding = tuple[Path, str | ScriptError]
 """What a hook found: a path in the config, and a sentence or a script's error."""
@@ -73,7 +73,7 @@ def connection(path: str | os.PathLike[str], environ: Environ[str, str] | None =
     whoever asks for the status. Raises `InvalidConfig`.
     """
     report = Report(os.fspath(path))
-    text = _text(path, report)
+    text = read_text(path, report)
     config = None
     if text is not None:
         config, _ = _read(text, report, environ, only=frozenset(("data", "admin", "server")))
@@ -90,7 +90,7 @@ def _examine(
     path: str | os.PathLike[str], environ: Environ[str, str] | None
 ) -> tuple[Config | None, Report]:
     report = Report(os.fspath(path))
-    text = _text(path, report)
+    text = read_text(path, report)
     if text is None:
         return None, report
     config, root = _read(text, report, environ)
@@ -130,7 +130,8 @@ def _folder(file: str) -> FilePath:
     return FilePath(file).absolute().parent
 
 
-def _text(path: str | os.PathLike[str], report: Report) -> str | None:
+def read_text(path: str | os.PathLike[str], report: Report, kind: str = "a config file") -> str | None:
+    """The text of a YAML file; None, with a finding in the report, where it cannot be had."""
     whole = Place(0, 0)
     file = FilePath(path)
     try:
@@ -143,7 +144,7 @@ def _text(path: str | os.PathLike[str], report: Report) -> str | None:
         report.add(whole, (), f"this file cannot be read: {error.strerror or 'an error'}")
         return None
     if len(data) > MAX_BYTES:
-        report.add(whole, (), f"a config file has at most {MAX_BYTES} bytes")
+        report.add(whole, (), f"{kind} has at most {MAX_BYTES} bytes")
         return None
     try:
         return data.decode()
@@ -158,7 +159,7 @@ def _text(path: str | os.PathLike[str], report: Report) -> str | None:
 def _tree(path: str | os.PathLike[str]) -> Mapping:
     """The tree of a file that was good a moment ago, for the places of later findings."""
     scratch = Report(os.fspath(path))
-    text = _text(path, scratch)
+    text = read_text(path, scratch)
     root = None if text is None else compose(text.removeprefix("\ufeff"), scratch)
     return root or Mapping(Place(1, 1))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import ChainMap, Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,9 @@ from dataplane.deliver.retention import Retention, bounds
 from dataplane.deliver.state import DestinationRow
 from dataplane.log.partitions import Partitions
 from dataplane.metrics.log import logger
+from dataplane.pipeline.proof import Proof
 from dataplane.pipeline.sequence import Sequencer
-from transformations.base import Runner
+from transformations.base import Script, Tester
 from turnout.clock import Clock
 from turnout.errors import Unavailable
 
@@ -48,7 +49,7 @@ class Engine:
         *,
         data: Path,
         partitions: Partitions,
-        runner: Runner,
+        runner: Tester,
         clock: Clock,
         on_fault: Callable[[BaseException], None] | None = None,
     ) -> None:
@@ -62,6 +63,7 @@ class Engine:
         self._config: Config | None = None
         self._coming: Config | None = None
         self._left_off: int | None = None
+        self._proof = Proof()
         self.couriers: dict[str, Courier] = {}
         self.pauses = Pauses()
 
@@ -138,8 +140,14 @@ class Engine:
     async def prepare(self, config: Config) -> None:
         """Make everything of a new config ready; raises `Fixable`, and changes nothing that runs."""
         reload.check_removed(config, self.couriers, self.ledger, self.sequencer.next_number)
-        self._prepared = await plans.build(config, self._runner)
+        self._prepared = await plans.build(config, self._runner, prove=self._prove)
         self._coming = config
+
+    async def _prove(self, config: Config, scripts: Mapping[str, Script]) -> None:
+        """Run fixtures; at a start only those of versions that were never in force, so that it is quick
+        and an event is not kept waiting for a fixture that was broken since."""
+        proven = self.history.knows if self._config is None else None
+        await self._proof.of(config, scripts, self._runner, proven=proven)
 
     async def commit(self) -> None:
         """Swap to what was prepared, between two requests, and store where new destinations begin."""
@@ -241,7 +249,7 @@ class Engine:
         return await verbs.call(self, verb, args)
 
     @property
-    def runner(self) -> Runner:
+    def runner(self) -> Tester:
         """What runs transformations."""
         return self._runner
 

@@ -87,6 +87,10 @@ class History:
         found = told.get("config") if told else None
         return found if isinstance(found, dict) else None
 
+    def knows(self, version: str) -> bool:
+        """Whether this version of a script was in force before."""
+        return (self._folder / "scripts" / f"{version}.json").exists()
+
     def script(self, version: str) -> Script | None:
         """A transformation with its libraries, or None where one of them is not kept any more."""
         told = self._load(self._folder / "scripts" / f"{version}.json")

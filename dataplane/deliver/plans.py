@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -44,18 +44,25 @@ def gate_of(ident: str, adapter: Tool, config: DestinationConfig) -> Gate:
     )
 
 
+Prove = Callable[[Config, Mapping[str, Script]], Awaitable[None]]
+"""Raises `ConfigError` where a script is not to be put in force."""
+
+
 async def build(
-    config: Config, runner: Runner, scripts: Mapping[str, Script] | None = None
+    config: Config, runner: Runner, scripts: Mapping[str, Script] | None = None, prove: Prove | None = None
 ) -> dict[str, Plan]:
     """A plan per destination; every script is compiled in a worker first.
 
-    `scripts` are those to use; None reads them from the files that the config names.
-    Raises `Fixable`: a script that does not compile, settings that are not valid, a missing extra.
+    `scripts` are those to use; None reads them from the files that the config names. `prove` has the
+    last word on them. Raises `Fixable`: a script that does not compile or is not proven, settings that are
+    not valid, a missing extra.
     """
     if scripts is None:
         scripts = read_scripts(config)
     for script in scripts.values():
         await runner.check(script)
+    if prove is not None:
+        await prove(config, scripts)
     shown = config_hash(config)
     return {
         ident: _plan(ident, item, config, tuple(scripts[name] for name in item.transformations), shown)

@@ -23,11 +23,11 @@ from yarl import URL
 from dataplane.deliver.guard import Blocked, GuardedResolver, guarded_socket
 from dataplane.metrics.log import logger
 from transformations.base import Answer, Question, Script
-from transformations.fetch import Fetch, Unasked, read_address, read_fetch
+from transformations.fetch import Fetch, Unasked, allowed, read_address, read_fetch
 from turnout import __version__
 from turnout.errors import Fixable
 
-__all__ = ["Outside", "allowed", "located"]
+__all__ = ["Outside", "located"]
 
 log = logger()
 HOPS = 3
@@ -88,7 +88,7 @@ class Outside:
     # ---- fetch
 
     async def _fetched(self, script: Script, request: Fetch) -> Answer:
-        _permit(script, request.host)
+        allowed(request, script)
         key = (script.name, script.version, request.url, tuple(sorted(request.headers.items())))
         keeps = script.reach.cache > 0 and request.method == "GET"
         if keeps and (kept := self._kept(key)) is not None:
@@ -114,7 +114,7 @@ class Outside:
                     found, size = await self._send(request)
                     if isinstance(found, Answer):
                         return found, size
-                    _permit(script, found.host)
+                    allowed(found, script)
                     request = found
             return Answer(error=f"more than {HOPS} redirects"), 0
         except TimeoutError:
@@ -195,19 +195,6 @@ class Outside:
         if self._places is not None:
             self._places.close()
             self._places = None
-
-
-def allowed(host: str, patterns: Sequence[str]) -> bool:
-    """Whether a host is on a list of names; `*.example.com` is every name below, not itself."""
-    return any(
-        host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]) and len(host) > len(pattern) - 1)
-        for pattern in patterns
-    )
-
-
-def _permit(script: Script, host: str) -> None:
-    if not allowed(host, script.reach.hosts):
-        raise Unasked(f"{host} is not among the hosts that {script.name} may fetch from")
 
 
 def _redirected(request: Fetch, status: int, to: str) -> Fetch:

@@ -240,6 +240,39 @@ def test_reload_takes_a_good_file_and_leaves_a_bad_one(there: tuple[Plane, Sink]
     assert post(plane, {"event": "Gone"}, key="wk_app") == 401
 
 
+def test_a_script_that_fails_its_fixtures_is_not_put_in_force(there: tuple[Plane, Sink]) -> None:
+    plane, sink = there
+    script, fixtures = plane.folder / "mark.py", plane.folder / "mark.test.yaml"
+    fixtures.write_text("cases:\n  - {name: marks, event: {event: A}, output: {event: A, marked: true}}\n")
+    sent: list[str] = []
+
+    def send(text: str, marked: Any) -> None:
+        """Put a script in its place while events come, ask for a reload, and see who handles them then."""
+        script.write_text(text)
+        for n in range(20):
+            sent.append(f"fx-{len(sent)}")
+            assert post(plane, {"event": "Fixture", "messageId": sent[-1], "userId": f"u{n % 3}"}) == 200
+            if n == 10:
+                ran = cli(plane, "reload")
+                assert (ran.returncode == 0) is (marked is not None), ran.stderr
+                if marked is None:
+                    assert 'mark.test.yaml:2: marks: expected "marked": true, came out "marked": 7' in ran.stderr
+        assert sink.wait(lambda s: {e["messageId"] for e in s.events} >= set(sent))
+        last = next(e for e in sink.events if e["messageId"] == sent[-1])
+        assert last["marked"] == (True if marked is None else marked)
+
+    try:
+        send(MARK.replace("= True", "= 7"), None)
+        fixtures.write_text(fixtures.read_text().replace("marked: true", "marked: 8"))
+        send(MARK.replace("= True", "= 8"), 8)
+    finally:
+        script.write_text(MARK)
+        fixtures.unlink()
+    assert cli(plane, "reload").returncode == 0
+    got = [e["messageId"] for e in sink.events if e["messageId"] in set(sent)]
+    assert sorted(got) == sorted(sent)
+
+
 def test_a_killed_role_comes_back_at_its_port(there: tuple[Plane, Sink]) -> None:
     plane, sink = there
     for role in ("ingest", "pipeline"):

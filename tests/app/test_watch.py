@@ -65,7 +65,7 @@ def test_the_files_that_a_config_names(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     tls = "server: {tls: {certificate: c.pem, key: /k.pem}, port: 0}"
     file.write_text(CONFIG.replace("server: {port: 0}", tls))
-    names = ("config.yaml", "secrets/token", "lib.py", "scripts/one.py", "c.pem", "/k.pem")
+    names = ("config.yaml", "secrets/token", "lib.py", "scripts/one.py", "scripts/one.test.yaml", "c.pem", "/k.pem")
     assert named(file) == {tmp_path / name for name in names}
     for broken in (b"a: [", b"\xff", b""):
         file.write_bytes(broken)

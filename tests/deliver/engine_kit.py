@@ -21,7 +21,7 @@ from dataplane.deliver.engine import Engine
 from dataplane.log.base import REFUSED
 from dataplane.log.local import open_writer
 from dataplane.log.partitions import open_partitions
-from transformations.base import Failed, Item, Outputs, Ran, Script
+from transformations.base import Failed, Item, Outputs, Ran, Reach, Script, Trial
 from turnout.protocol import Envelope
 
 Answer = Callable[[dict[str, Any]], tuple[int, dict[str, str]]]
@@ -110,6 +110,9 @@ class InProcess:
             rows = [] if made is None else made if isinstance(made, list) else [made]
             found.append(Outputs(tuple(json.dumps(row).encode() for row in rows)))
         return found
+
+    async def trial(self, script: Script, items: Sequence[Item], reach: Reach | None = None) -> Trial:
+        return Trial(await self.run(script, items), [])
 
 
 class Plant:

@@ -12,8 +12,9 @@ from aiohttp import web
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
-from dataplane.deliver.reach import CONCURRENT, MOST, Outside, allowed, located
+from dataplane.deliver.reach import CONCURRENT, MOST, Outside, located
 from transformations.base import Answer, Question, Reaching, Script
+from transformations.fetch import matches
 from turnout.errors import Fixable
 
 
@@ -93,7 +94,7 @@ async def fetch(outside: Outside, one: Script, *args: Any) -> Answer:
      ("evil-api.example.com", False), ("api.example.com.evil.net", False), ("xcdn.example", False)],
 )  # fmt: skip
 def test_hosts_and_names_below(host: str, good: bool) -> None:
-    assert allowed(host, ("api.example.com", "*.cdn.example")) is good
+    assert matches(host, ("api.example.com", "*.cdn.example")) is good
 
 
 async def test_an_answer_is_handed_over_whole(api: Any, outside: Outside) -> None:

@@ -1,4 +1,4 @@
-"""Commands about scripts: `transform`."""
+"""Commands about scripts: `transform`, `test`."""
 
 from __future__ import annotations
 
@@ -36,6 +36,21 @@ def transform(
         command.transform(script, read_events(events), config, as_json=json)
 
 
+def run_tests(
+    names: Annotated[
+        Optional[list[str]],  # noqa: UP045 - as above
+        typer.Argument(help="Ids of transformations, or files of scripts; default: all of the configuration."),
+    ] = None,
+    config: ConfigFile = CONFIG,
+    json: AsJson = False,
+) -> None:
+    """Run the fixtures beside scripts (NAME.test.yaml) in the sandbox; exit 1 where a case fails."""
+    from dataplane.cli import test as command
+
+    command.test(config, names or [], as_json=json)
+
+
 def add(app: typer.Typer) -> None:
     """Declare them."""
     app.command()(transform)
+    app.command("test")(run_tests)

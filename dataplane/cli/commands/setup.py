@@ -24,11 +24,15 @@ def init(
     command.init(folder, force=force, as_json=json)
 
 
-def check(config: ConfigFile = CONFIG, json: AsJson = False) -> None:
-    """Check the configuration and compile every script, offline; exit 1 with file:line:column."""
+def check(
+    config: ConfigFile = CONFIG,
+    fixtures: Annotated[bool, typer.Option(help="Run the fixtures beside scripts too.")] = True,
+    json: AsJson = False,
+) -> None:
+    """Check the configuration, compile every script and run its fixtures, offline; exit 1 with file:line:column."""
     from dataplane.cli import check as command
 
-    command.check(config, as_json=json)
+    command.check(config, as_json=json, fixtures=fixtures)
 
 
 def preview(
