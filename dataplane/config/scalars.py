@@ -1,6 +1,6 @@
 """What a word without quotes means: YAML 1.2's core schema, and an error where 1.1 differs.
 
-YAML 1.1 readers take `no` for false, `0777` for 511 and `1e400` for infinity; where a word means
+YAML 1.1 readers take `no` for false, `0777` for 511 and `1e3` for text; where a word means
 one thing here and another there, it is refused with what to write instead.
 Source: YAML 1.2.2 §10.3.2; YAML 1.1 types bool, int.
 """
@@ -22,6 +22,7 @@ _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _PADDED = re.compile(r"[-+]?0[0-9]+")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_OLD_FLOAT = re.compile(r"[-+]?[0-9]*\.[0-9]*(?:[eE][-+][0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _DIGITS = 40  # longer whole numbers are ids that belong in quotes
 
@@ -43,6 +44,9 @@ def resolve(text: str) -> Atom:
     if _INT.fullmatch(text) or _BASED.fullmatch(text):
         return _integer(text)
     if _FLOAT.fullmatch(text):
+        if not _OLD_FLOAT.fullmatch(text):
+            raise ValueError("a number with an exponent is read differently by different YAML versions; "
+                             "write it out, or as 1.0e+3; quote it if it is text")
         return _float(text)
     return text
 

@@ -44,7 +44,9 @@ SYNTAX = {
     "data: !!python/object/apply:os.system [id]\n":
         "1:7: data: tags such as !!str are not used here; quote what is text",
     "data: .inf\n": "1:7: data: not a number that can be used here; quote it if it is text",
-    "data: 1e999\n": "1:7: data: the number is too large; quote it if it is text",
+    "data: 1.0e+999\n": "1:7: data: the number is too large; quote it if it is text",
+    "data: 1e3\n": "1:7: data: a number with an exponent is read differently by different YAML versions; "
+                   "write it out, or as 1.0e+3; quote it if it is text",
     f"data: {'1' * 5000}\n": "1:7: data: the number is too long; quote it if it is text",
     "server: {<<: 5}\n": "1:10: server.\"<<\": only mappings can be merged: `<<: *anchor`",
     "egress: {\"${A}\": 1}\n": "1:10: egress.\"${A}\": ${…} is read in values, not in keys",
