@@ -60,15 +60,16 @@ async def watch(config: Path, changed: Callable[[], Awaitable[None]]) -> None:
 
 
 class _Files:
-    """The config's files; it is only parsed for their names when it changed itself."""
+    """The config's files; it is parsed for their names again when one of them changed: a folder of
+    libraries does so when a file comes or goes."""
 
     def __init__(self, config: Path) -> None:
         self._config = config
-        self._own: Look = {}
-        self._names: frozenset[Path] = frozenset()
+        self._seen: Look | None = None
 
     def look(self) -> Look:
-        own = look((self._config,))
-        if own != self._own:
-            self._own, self._names = own, named(self._config)
-        return {**look(self._names), **own}
+        if self._seen is None or look(self._seen) != self._seen:
+            # Itself before the names that are read from it: what changes meanwhile is seen next time.
+            own = look((self._config,))
+            self._seen = {**look(named(self._config)), **own}
+        return self._seen

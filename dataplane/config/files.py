@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path as FilePath
 
 from dataplane.config.diagnostic import Report
 from dataplane.config.document import MAX_BYTES, Mapping, compose, scalars
+from dataplane.config.languages import libraries_in
 from dataplane.config.references import section, texts
 
 __all__ = ["fixture_path", "named"]
@@ -37,11 +39,11 @@ def named(path: str | os.PathLike[str]) -> frozenset[FilePath]:
     root = compose(text.removeprefix("\ufeff"), Report(str(file)))
     if root is None:
         return frozenset((file,))
-    names = _written(root)
+    names = _written(root, file.parent)
     return frozenset((file, *(file.parent / name for name in names if name and "\0" not in name)))
 
 
-def _written(root: Mapping) -> set[str]:
+def _written(root: Mapping, folder: FilePath) -> set[str]:
     found = {name for scalar in scalars(root) for name in _SECRET.findall(scalar.text)}
     for kind in _CODE:
         for name, _, mapping in section(root, kind):
@@ -49,6 +51,12 @@ def _written(root: Mapping) -> set[str]:
             found.update(files)
             if kind == "transformations":
                 found |= {str(fixture_path(FilePath(file))) for file in files if FilePath(file).name}
+    for _, node in texts(root, (), "library_folders"):
+        place = str(node.value)
+        found.add(place)
+        if "\0" not in place:
+            with suppress(OSError):
+                found |= {str(path) for path in libraries_in(folder / place)}
     for name, _, mapping in section(root, "server"):
         if name == "tls":
             for key in ("certificate", "key"):

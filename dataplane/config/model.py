@@ -333,6 +333,9 @@ class Config(Model):
     processes: Processes = Field(Processes(), description="How many processes do the work.")
     sources: dict[Name, Source] = Field({}, description="What sends events, by id.")
     libraries: dict[Name, Library] = Field({}, description="Code that transformations import, by name.")
+    library_folders: list[File] = Field(
+        [], description="Folders whose every .py and .js file is a library, by the file's name.",
+    )
     transformations: dict[Name, Transformation] = Field({}, description="Scripts, by id.")
     destinations: dict[Name, DestinationConfig] = Field({}, description="Where events go, by id.")
     alerts: Alerts = Field(Alerts(), description="What is told to people.")

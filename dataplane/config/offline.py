@@ -5,12 +5,15 @@ Settings against the tool's own model, script files, the certificate, the socket
 
 from __future__ import annotations
 
+import keyword
 from pathlib import Path as FilePath
+from typing import get_args
 
 from pydantic import ValidationError
 
 from dataplane.config.diagnostic import Path, Place, Report, meant
 from dataplane.config.document import Entry, Mapping, Scalar, plain, scalars
+from dataplane.config.languages import Language, language_of, libraries_in
 from dataplane.config.references import section, texts
 from dataplane.config.sentences import shows_secret, tell
 from turnout.errors import Fixable
@@ -65,6 +68,7 @@ def check_files(root: Mapping, folder: FilePath, report: Report) -> None:
         for name, _, mapping in section(root, kind):
             for path, node in texts(mapping, (kind, name), "file"):
                 _script(folder, path, node, report)
+    _folders(root, folder, report)
     for name, _, mapping in section(root, "server"):
         if name == "tls":
             _certificate(mapping, folder, report)
@@ -91,21 +95,52 @@ def _path(folder: FilePath, node: Scalar) -> FilePath:
     return folder / str(node.value).replace("\0", "")  # the model refuses NUL, at the same place
 
 
+def _folders(root: Mapping, folder: FilePath, report: Report) -> None:
+    """Check the folders of libraries: every file, and that no two libraries of a language have one name."""
+    owners: dict[tuple[str, Language], str] = {}
+    for name, _, mapping in section(root, "libraries"):
+        for _, node in texts(mapping, ("libraries", name), "file"):
+            said = {str(one.value) for _, one in texts(mapping, (), "language")}
+            given: Language | None = next((one for one in get_args(Language) if one in said), None)
+            owners[name, language_of(given, FilePath(str(node.value)))] = f"libraries.{name}"
+    for path, node in texts(root, (), "library_folders"):
+        try:
+            files = libraries_in(_path(folder, node))
+        except FileNotFoundError:
+            report.add(node.place, path, "this folder does not exist")
+            continue
+        except OSError as error:
+            report.add(node.place, path, f"this folder cannot be read: {error.strerror or 'an error'}")
+            continue
+        for file in files:
+            language = language_of(None, file)
+            if language == "python" and (not file.stem.isidentifier() or keyword.iskeyword(file.stem)):
+                odd = f"{file.name}: scripts import it by this name; it must be a Python identifier"
+                report.add(node.place, path, odd)
+            owner = owners.setdefault((file.stem, language), str(file))
+            if owner != str(file):
+                report.add(node.place, path, f"{file.name}: {owner} has the same name")
+            _readable(file, node, path, report, file.name)
+
+
 def _script(folder: FilePath, path: Path, node: Scalar, report: Report) -> None:
-    file = _path(folder, node)
+    _readable(_path(folder, node), node, path, report)
+
+
+def _readable(file: FilePath, node: Scalar, path: Path, report: Report, what: str = "this file") -> None:
     try:
         if not file.exists():
-            report.add(node.place, path, "this file does not exist")
+            report.add(node.place, path, f"{what} does not exist")
         elif not file.is_file():
             report.add(node.place, path, "this is not a regular file")
         elif file.stat().st_size > MAX_SCRIPT_BYTES:
-            report.add(node.place, path, f"this file is larger than {MAX_SCRIPT_BYTES} bytes")
+            report.add(node.place, path, f"{what} is larger than {MAX_SCRIPT_BYTES} bytes")
         else:
             file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        report.add(node.place, path, "this file is not UTF-8")
+        report.add(node.place, path, f"{what} is not UTF-8")
     except OSError as error:
-        report.add(node.place, path, f"this file cannot be read: {error.strerror or 'an error'}")
+        report.add(node.place, path, f"{what} cannot be read: {error.strerror or 'an error'}")
 
 
 def _certificate(tls: Mapping, folder: FilePath, report: Report) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
-from dataplane.config.languages import language_of
+from dataplane.config.languages import language_of, libraries_in
 from dataplane.config.model import Config
 from transformations.base import Library, Reaching, Script
 from turnout.errors import ScriptError
@@ -29,12 +30,22 @@ def _shown(path: Path) -> str:
         return str(path)
 
 
+def _libraries(config: Config) -> Iterator[Library]:
+    for name, library in sorted(config.libraries.items()):
+        language = language_of(library.language, library.file)
+        yield Library(name, _source(library.file), _shown(library.file), language)
+    for folder in config.library_folders:
+        try:
+            files = libraries_in(folder)
+        except OSError as error:
+            raise ScriptError(f"cannot be read: {error.strerror}", file=str(folder)) from None
+        for file in files:
+            yield Library(file.stem, _source(file), _shown(file), language_of(None, file))
+
+
 def read_scripts(config: Config) -> dict[str, Script]:
     """Every transformation by its id; raises `ScriptError` where a file cannot be read."""
-    libraries = tuple(
-        Library(name, _source(library.file), _shown(library.file), language_of(library.language, library.file))
-        for name, library in sorted(config.libraries.items())
-    )
+    libraries = tuple(_libraries(config))
     return {
         name: Script(
             name=name,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from transformations import standard
 from transformations.javascript import modules, run
 from transformations.javascript.batch import Batch
 from transformations.javascript.modules import Module
@@ -68,6 +69,8 @@ class JavaScript:
         if any(unit.module.name == name for unit in self.units):
             return False
         library = known.get(name)
+        if library is None and (found := standard.source("javascript", name)) is not None:
+            library = {"name": name, "file": found.file, "source": found.text}
         if library is None or name in path:
             circle = " → ".join((*path, name))
             why = "Module not found." if library is None else f"Libraries import each other: {circle}."

@@ -27,10 +27,10 @@ class Linker:
         self.program = program
         self.views: dict[str, View] = {}
         self.importing: list[str] = []
-        self.builtins: dict[str, Any] = {
+        self.closed: dict[str, Any] = {
             **BUILTINS, "__import__": self._import, "print": plain(log), "log": plain(log),
-            "getCredential": plain(self._credential), **reaching(ask),
-        }
+        }  # fmt: skip
+        self.builtins = {**self.closed, "getCredential": plain(self._credential), **reaching(ask)}
 
     def entry(self) -> tuple[str, Callable[..., Any]]:
         """Run the script's module; the name of its function, and the function."""
@@ -43,7 +43,9 @@ class Linker:
         return names[0], found[names[0]]
 
     def _execute(self, code: Code, name: str) -> dict[str, Any]:
-        scope: dict[str, Any] = {"__builtins__": self.builtins, "__name__": name, **GUARDS}
+        # A library reaches nothing and has no secrets: what it is to have, the script hands it.
+        builtins = self.closed if self.importing else self.builtins
+        scope: dict[str, Any] = {"__builtins__": builtins, "__name__": name, **GUARDS}
         # Libraries are in scope without an import, as in RudderStack.
         for used in sorted(code.names & self.program.shared.keys()):
             if self.program.shared[used][0] not in self.importing:
@@ -57,12 +59,15 @@ class Linker:
         view = None
         if type(name) is str and not level:
             view = modules.MODULES.get(name)
-            if view is None and name in self.program.shared:
+            if view is None and self.program.library(name):
                 view = self._library(name)
         if view is None:
             raise ImportError(f"import of '{name}' is not allowed here")
+        if not wanted and "." in name:
+            first, _, rest = name.partition(".")
+            return modules.MODULES.get(first) or View(first, {rest: view})
         if not wanted:
-            return modules.MODULES[name.partition(".")[0]] if "." in name else view
+            return view
         for member in wanted:
             if not hasattr(view, member):
                 raise ImportError(f"cannot import '{show(member)}' from '{name}'")

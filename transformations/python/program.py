@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from transformations import standard
 from transformations.libraries import camel
 from transformations.program import Ask, Fault
 from transformations.python import deadline, modules
@@ -81,6 +82,13 @@ class Python:
             self.fault = Fault("error", refusal.message, file, refusal.line)
         finally:
             sys.setrecursionlimit(RECURSION)
+
+    def library(self, name: str) -> bool:
+        """Whether there is a library of this name; one of ours is compiled when it is first asked for."""
+        if name not in self.shared and (found := standard.source("python", name)) is not None:
+            self.shared[name] = (name, compile_source(found.text, found.file, name))
+            self.files.add(found.file)
+        return name in self.shared
 
     def place(self, error: BaseException) -> tuple[str, int]:
         """File and line of the innermost frame of the script or a library; "" where there is none."""

@@ -25,6 +25,7 @@ import time
 import warnings
 from collections.abc import Sequence
 
+from transformations import standard
 from transformations.javascript import program as javascript
 from transformations.python import program as python
 from transformations.sandbox import kernel, limits, wire, worker
@@ -121,6 +122,7 @@ def main(arguments: Sequence[str]) -> int:
     warnings.simplefilter("ignore")
     if sys.platform == "linux":
         kernel.prctl(limits.PR_SET_PDEATHSIG, signal.SIGKILL)
+    standard.preload()
     python.preload()
     javascript.preload()
     limits.preload()
