@@ -16,7 +16,7 @@ from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
 from dataplane.pipeline.route import SEND, Filtered, Route, Send, route
 from dataplane.pipeline.sequence import Sequenced
-from transformations.base import Runner
+from transformations.base import Runner, Script
 from turnout import codec
 from turnout.errors import Refused, Transient
 from turnout.verdict import dead, filtered
@@ -95,18 +95,23 @@ def _extra(couriers: Sequence[Addressee]) -> dict[str, Any]:
             "destinationName": names[0] if names else ident}  # fmt: skip
 
 
-async def dispatch(runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier]) -> None:
-    """Offer a batch to couriers of one chain, in number order."""
-    for courier, row in zip(couriers, await entries(runner, events, couriers), strict=True):
+async def dispatch(
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier], chain: Sequence[Script]
+) -> None:
+    """Offer a batch to couriers that had this chain when they were put together, in number order."""
+    for courier, row in zip(couriers, await entries(runner, events, couriers, chain), strict=True):
         for entry in row:
             courier.offer(entry)
 
 
 async def entries(
-    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee]
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee], chain: Sequence[Script]
 ) -> list[list[Entry]]:
-    """A batch made ready for couriers of one chain, in number order; what a courier had is left out."""
-    chain = couriers[0].plan.chain
+    """A batch made ready for couriers of one chain, in number order; what a courier had is left out.
+
+    The chain is given: a reload may give one of them another meanwhile, which is not the others'. That one
+    forgets what is made here.
+    """
     decisions = [_decide(courier, events) for courier in couriers]
     outputs: dict[int, list[transform.Part]] = {}
     if chain:
@@ -116,7 +121,7 @@ async def entries(
             if any(isinstance(row[i], Send) for row in decisions)
         ]
         if wanted:
-            made = await _run(runner, wanted, couriers)
+            made = await _run(runner, wanted, couriers, chain)
             outputs = {event.number: parts for event, parts in zip(wanted, made, strict=True)}
     return [
         [
@@ -132,12 +137,12 @@ async def entries(
 
 
 async def _run(
-    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee]
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee], chain: Sequence[Script]
 ) -> list[list[transform.Part]]:
     """Run the chain; while no worker answers, wait: nothing passes untransformed."""
     while True:
         try:
-            return await transform.run_chain(runner, couriers[0].plan.chain, events, _extra(couriers))
+            return await transform.run_chain(runner, chain, events, _extra(couriers))
         except Transient as error:
             log.warning("transform.unavailable", error=str(error))
             await asyncio.sleep(1.0)
@@ -204,10 +209,10 @@ async def entries_of(runner: Runner, events: Sequence[Sequenced], courier: Addre
     """Events made ready for one destination, by the config in force now."""
     decisions = [routed(courier, bytes(e.head.integrations), e.kind, e.source) for e in events]
     outputs: list[list[transform.Part] | None] = [None] * len(events)
-    if courier.plan.chain:
+    if chain := courier.plan.chain:
         sent = [i for i, d in enumerate(decisions) if isinstance(d, Send) and not events[i].broken]
         if sent:
-            for i, made in zip(sent, await _run(runner, [events[i] for i in sent], [courier]), strict=True):
+            for i, made in zip(sent, await _run(runner, [events[i] for i in sent], [courier], chain), strict=True):
                 outputs[i] = made
     return [
         Entry(e.number, e.key, e.source, e.received_at, _parts(courier, e, decision, made))

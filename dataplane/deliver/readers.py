@@ -17,7 +17,7 @@ from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
-from transformations.base import Runner
+from transformations.base import Runner, Script
 
 __all__ = ["Readers"]
 
@@ -83,18 +83,21 @@ class Readers:
         for group in dispatch.groups(members):
             for courier in group:
                 courier.reading = True
-            work = self._hand_over(events, group, upto)
-            if group[0].plan.chain:
+            chain = group[0].plan.chain
+            work = self._hand_over(events, group, chain, upto)
+            if chain:
                 slow.append(self._spawn(work))
             else:
                 await work
         if slow:
             await asyncio.wait(slow, timeout=PATIENCE)
 
-    async def _hand_over(self, events: Sequence[Any], group: Sequence[Courier], upto: int) -> None:
+    async def _hand_over(
+        self, events: Sequence[Any], group: Sequence[Courier], chain: Sequence[Script], upto: int
+    ) -> None:
         try:
             for at in range(0, len(events), BATCH):
-                await dispatch.dispatch(self._runner, events[at : at + BATCH], group)
+                await dispatch.dispatch(self._runner, events[at : at + BATCH], group, chain)
             for courier in group:
                 courier.advance(upto)
                 courier.pump()
@@ -135,7 +138,7 @@ class Readers:
                     return
                 events, upto = self._sequencer.load(courier.lanes.position, BATCH)
                 if events:
-                    await dispatch.dispatch(self._runner, events, [courier])
+                    await dispatch.dispatch(self._runner, events, [courier], courier.plan.chain)
                 courier.advance(upto)
                 courier.pump()
                 await asyncio.sleep(0)

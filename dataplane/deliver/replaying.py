@@ -98,7 +98,7 @@ class Replaying:
             group = events[start : start + share]
             for event in group:
                 event.enriched = marked(event.enriched, self.row.id, self._at)
-            made = await dispatch.entries(self._runner, group, [self.courier])
+            made = await dispatch.entries(self._runner, group, [self.courier], self.courier.plan.chain)
             if self.courier.closed:
                 return
             for entry in made[0]:

@@ -192,7 +192,7 @@ class _Run:
         )  # fmt: skip
 
     async def _outcomes(self, plan: Plan, events: Sequence[Sequenced]) -> list[Outcome]:
-        entries = (await dispatch.entries(self._runner, events, [_Stand(plan)]))[0]
+        entries = (await dispatch.entries(self._runner, events, [_Stand(plan)], plan.chain))[0]
         return [self._outcome(plan, event, entry) for event, entry in zip(events, entries, strict=True)]
 
     def _outcome(self, plan: Plan, event: Sequenced, entry: Entry) -> Outcome:

@@ -254,3 +254,28 @@ async def test_a_removed_destination_that_comes_back_starts_with_empty_books(pla
     await plant.reload(config(server.url) + "discard: [other]\n")
     await plant.reload(config(server.url, extra=extra.replace("beginning", "now")))
     assert counts(plant, "other")["delivered"] == 0
+
+
+async def test_a_reload_of_one_destination_leaves_the_scripts_of_another_alone(plant: Plant, server: Server) -> None:
+    """Two that share a chain are served together; one of them loses it while a batch is on its way."""
+
+    def text(chain: str) -> str:
+        return config(server.url, chain=chain, delivery="{batch: 100}", extra=f"""
+  other:
+    type: webhook
+    settings: {{webhook_url: "{server.url}"}}
+    delivery: {{batch: 100}}
+    start: beginning
+    transformation: [split]
+""")
+
+    plant.runner.functions["split"] = lambda e: {**e, "by": "script"}
+    plant.runner.slow["split"] = 0.1
+    await plant.start(text("[split]"))
+    await plant.send(*[event(f"u{n}", n) for n in range(1_200)])
+    await plant.until(lambda: bool(plant.runner.runs))
+    await plant.reload(text("[]"))
+    delivered = plant.engine.ledger.counts
+    await plant.until(lambda: delivered["hook", "delivered"] == delivered["other", "delivered"] == 1_200)
+    through = [row for row in server.taken if row.get("by") == "script"]
+    assert {row["properties"]["n"] for row in through} == set(range(1_200)), "nothing passes untransformed"
