@@ -82,6 +82,7 @@ class Engine:
             dedup=dedup.enabled,
             window=dedup.window.total_seconds(),
             max_ids=dedup.max_ids,
+            known=recover.known(self.ledger.state),
         )
         self._left_off = recover.left_off(self.ledger.state, self.sequencer)
         self.archive = Archive(

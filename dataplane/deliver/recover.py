@@ -6,18 +6,30 @@ from dataplane.deliver.state import ExceptionRow, State
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
 
-__all__ = ["left_off", "not_from_the_future"]
+__all__ = ["known", "left_off", "not_from_the_future"]
 
 log = logger()
+
+
+def known(state: State) -> int:
+    """A number that no event had yet, as far as the state file tells: where the sequence is gone, one that
+    begins anew with lower numbers would be taken for delivered."""
+    rows = state.destinations().values()
+    return max([state.counted() + 1, *(max(row.position, *row.cursors) for row in rows)])
 
 
 def left_off(state: State, sequencer: Sequencer) -> int | None:
     """Where destinations go on when the state file is gone; None where it is there, or nothing was read yet.
 
+    Where the sequence is gone, they go on from where they stand: its numbers do, too.
     The log's own note says how far every destination was done with it, five seconds ago at most: what
     came later is sent, some of it again. What only the state file held (events put aside after an
     attempt, dead letters' index, counts) is gone.
     """
+    if sequencer.lost:
+        state.forget_references()  # their events get new numbers, and are read again
+        log.error("sequence.lost", next=sequencer.next_number, again_from=sequencer.partitions.released)
+        return None
     if sequencer.next_number == 1 or state.counted() or state.destinations():
         return None
     released = sequencer.partitions.released

@@ -234,6 +234,10 @@ class State:
         finally:
             self._db.execute("PRAGMA synchronous=NORMAL")
 
+    def forget_references(self) -> None:
+        """Remove what waits behind another and is known by its number only."""
+        self._db.execute("DELETE FROM exception WHERE kind='waiting'")
+
     def destinations(self) -> dict[str, DestinationRow]:
         """Every destination that has a place in the log, also those no longer in the config; no replay."""
         rows = self._db.execute(

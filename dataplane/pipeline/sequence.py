@@ -6,6 +6,7 @@ decided is in the sidecar, so that a reader far behind finds the same events und
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -127,10 +128,15 @@ class Sequencer:
     """Reads the log in order; the only writer of the sidecar and the message ids."""
 
     def __init__(
-        self, partitions: Partitions, folder: Path, *, dedup: bool, window: float, max_ids: int
+        self, partitions: Partitions, folder: Path, *, dedup: bool, window: float, max_ids: int, known: int = 1
     ) -> None:
+        """`known` is a number that no event had yet, by what others wrote down: where the sidecar is lost,
+        numbers go on there, from where the log was told to let go."""
         self.partitions = partitions
-        self.sidecar = Sidecar(folder)
+        self.sidecar = Sidecar(folder, known, partitions.released if known > 1 else None)
+        self.lost = self.sidecar.new and known > 1
+        if self.lost:  # else what is numbered anew would be taken for a duplicate of itself
+            shutil.rmtree(folder / "ids", ignore_errors=True)
         self._intake = Intake(partitions, self.sidecar.positions, max_bytes=READ_BYTES)
         self._secret = secret_of(folder)
         self._dedup = dedup

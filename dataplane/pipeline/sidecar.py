@@ -34,22 +34,26 @@ class _Place:
 
 
 class Sidecar:
-    """Appends blocks, and finds them again by event number."""
+    """Appends blocks, and finds them again by event number.
 
-    def __init__(self, folder: Path) -> None:
+    Where there is no file yet, numbers begin at `first` and the partitions stand at `positions`; `new` says so.
+    """
+
+    def __init__(self, folder: Path, first: int = 1, positions: Mapping[int, int] | None = None) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._firsts = sorted(int(p.stem) for p in folder.glob("*.seq"))
         self._file = -1
         self._lock = threading.Lock()  # `sync` runs in the state's thread, rotation in the loop's
         self._size = 0
-        self.next_number = 1
+        self.new = False
+        self.next_number = first
         self.positions: dict[int, int] = {}
         """Per partition the position behind the last record that has numbers."""
         self._headers: dict[int, Header] = {}
         self._index: dict[int, list[tuple[int, int]]] = {}
         self._places: dict[int, list[_Place]] = {}
-        self._recover()
+        self._recover(dict(positions or {}))
 
     def _path(self, first: int) -> Path:
         return self._folder / f"{first:020d}.seq"
@@ -78,12 +82,13 @@ class Sidecar:
             self._file = opened
         self._size = os.lseek(opened, 0, os.SEEK_END)
 
-    def _recover(self) -> None:
+    def _recover(self, positions: dict[int, int]) -> None:
         """Open the last file, cut its torn tail, and learn where to go on; begin one where none is whole."""
         while self._firsts and self._header(self._firsts[-1]) is None:
             self._path(self._firsts.pop()).unlink()
         if not self._firsts:
-            self._begin(1)
+            self.new, self.positions = True, positions
+            self._begin(self.next_number)
             return
         first = self._firsts[-1]
         good, number = self._verify(first)

@@ -1,13 +1,16 @@
-"""The state file is gone or no database any more: what is in the log and was not delivered is delivered."""
+"""The state file or the sequence is gone: what is in the log and was not delivered is delivered."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 
 import pytest
 from engine_kit import Plant, Server, config, event, per_user
 
+from dataplane.config.model import LogConfig
 from dataplane.deliver import books
+from dataplane.log.local import open_writer
 
 
 def lose(plant: Plant) -> None:
@@ -56,3 +59,39 @@ async def test_a_log_without_destinations_is_no_lost_state(plant: Plant, server:
     await plant.send(event("ann", 2))
     await plant.until(lambda: len(server.taken) == 1)
     assert per_user(server.taken) == {"ann": [2]}
+
+
+async def test_events_outlive_the_sequence(plant: Plant, server: Server) -> None:
+    """Numbers never begin again below those that destinations have passed: what is new would be skipped."""
+    await plant.start(config(server.url))
+    for n in range(20):
+        await plant.send(event("ann", n))
+    await plant.until(lambda: len(server.taken) == 20)
+    server.answer = lambda body: (500, {})
+    await plant.send(event("bob", 0), event("bob", 1), event("bob", 2))
+    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["waiting"] == 2)
+    await plant.stop()
+    await plant.writer.close()
+    shutil.rmtree(plant.folder / "data" / "sequence")
+    shutil.rmtree(plant.folder / "data" / "log")  # as where all of it was let go, but for what follows
+    plant.writer = open_writer(plant.folder / "data" / "log" / "0", LogConfig(min_free_bytes=0))
+    server.answer = lambda body: (200, {})
+
+    await plant.start(config(server.url))
+    await plant.send(event("bob", 1), event("bob", 2), event("ann", 20), event("ann", 20))
+    await plant.until(lambda: len(server.taken) == 24)
+    assert per_user(server.taken) == {"ann": list(range(21)), "bob": [0, 1, 2]}
+    assert plant.engine.sequencer.next_number == 28
+
+
+async def test_ids_without_their_sequence_make_no_duplicates(plant: Plant, server: Server) -> None:
+    await plant.start(config(server.url) + "    enabled: false\n")
+    await plant.send(*[event("ann", n) for n in range(5)])
+    await plant.until(lambda: plant.engine.status()["sequenced"] == 5)
+    await asyncio.sleep(0.3)
+    await plant.stop()
+    for path in (plant.folder / "data" / "sequence").glob("*.seq"):
+        path.unlink()
+    await plant.start(config(server.url))
+    await plant.until(lambda: len(server.taken) == 5)
+    assert per_user(server.taken) == {"ann": list(range(5))}
