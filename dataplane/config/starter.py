@@ -1,13 +1,17 @@
-"""What `turnout init` writes: the demo config and the scripts it names."""
+"""What `turnout init` writes: the demo config, the scripts it names, and their fixtures."""
 
 from __future__ import annotations
 
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 
 __all__ = ["starter_files"]
 
-_PARTS = ("config.yaml", "examples/libraries", "examples/transformations")
+_FILES = (
+    "config.yaml",
+    "examples/libraries/is_internal_email.py",
+    "examples/transformations/drop_internal.py",
+    "examples/transformations/drop_internal.test.yaml",
+)
 
 
 def starter_files() -> dict[str, bytes]:
@@ -19,16 +23,4 @@ def starter_files() -> dict[str, bytes]:
     package = files("dataplane")
     template = package / "cli" / "template"
     root = template if (template / "config.yaml").is_file() else package / ".."
-    found: dict[str, bytes] = {}
-    for part in _PARTS:
-        _collect(root.joinpath(*part.split("/")), part, found)
-    return found
-
-
-def _collect(item: Traversable, path: str, found: dict[str, bytes]) -> None:
-    if item.is_dir():
-        for inner in sorted(item.iterdir(), key=lambda entry: entry.name):
-            if inner.name != "__pycache__" and not inner.name.startswith("."):
-                _collect(inner, f"{path}/{inner.name}", found)
-    else:
-        found[path] = item.read_bytes()
+    return {name: root.joinpath(*name.split("/")).read_bytes() for name in _FILES}

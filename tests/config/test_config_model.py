@@ -207,12 +207,10 @@ def test_the_starter_files_make_a_config_that_is_good(tmp_path: Path) -> None:
 def test_the_starter_files_of_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As hatch lays it out: the template lies in the package, and nothing beside the package."""
     template = tmp_path / "dataplane" / "cli" / "template"
-    (template / "examples" / "libraries" / "__pycache__").mkdir(parents=True)
-    (template / "examples" / "transformations" / "eu").mkdir(parents=True)
-    (template / "examples" / "libraries" / "__pycache__" / "l.pyc").write_bytes(b"x")
-    (template / "examples" / "libraries" / "l.py").write_bytes(b"l")
-    (template / "examples" / "transformations" / "eu" / "t.test.yaml").write_bytes(b"t")
-    (template / "config.yaml").write_bytes(b"data: x\n")
+    names = list(starter_files())
+    for name in names:
+        (template / name).parent.mkdir(parents=True, exist_ok=True)
+        (template / name).write_bytes(name.encode())
     init = tmp_path / "dataplane" / "__init__.py"
     init.write_text("")
     spec = importlib.util.spec_from_file_location(
@@ -220,8 +218,4 @@ def test_the_starter_files_of_a_wheel(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     assert spec is not None
     monkeypatch.setitem(sys.modules, "dataplane", importlib.util.module_from_spec(spec))
-    assert starter_files() == {
-        "config.yaml": b"data: x\n",
-        "examples/libraries/l.py": b"l",
-        "examples/transformations/eu/t.test.yaml": b"t",
-    }
+    assert starter_files() == {name: name.encode() for name in names}

@@ -17,6 +17,7 @@ import pytest
 import turnout
 from bench.plane import Plane
 from bench.sink import Sink
+from dataplane.config.starter import starter_files
 from tests.project.checkout import ROOT
 from tools import locks
 
@@ -68,7 +69,8 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops == PACKAGES | {f"turnout-{turnout.__version__}.dist-info"}
     for wanted in ("turnout/py.typed", "destinations/webhook/README.md", "dataplane/cli/template/config.yaml",
-                   "dataplane/cli/template/examples/transformations/drop_internal.py"):
+                   "transformations/standard/hash.js", "transformations/standard/hash.py",
+                   *(f"dataplane/cli/template/{name}" for name in starter_files())):
         assert wanted in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
