@@ -54,7 +54,7 @@ class Replaying:
         self._runner = runner
         self._ledger = ledger
         self._select = select
-        self._stored = stored
+        self.stored = stored
         self._at = clock.iso(clock.from_millis(int(row.at * 1000)))
         self._floors: dict[int, int] = {}
 
@@ -80,7 +80,7 @@ class Replaying:
         courier.reading = True  # so that nobody moves its place meanwhile
         try:
             self._pass_released()
-            events, upto = self._stored.load(courier.lanes.position, SLICE)
+            events, upto = self.stored.load(courier.lanes.position, SLICE)
             chosen = [e for e in events if e.number < self.row.end and selection.takes(e)]
             took = loop.time() - started
             await self._feed(chosen)
@@ -117,7 +117,7 @@ class Replaying:
 
     async def materialize(self, courier: Courier, number: int) -> Entry | None:
         """An event that waited behind another of its user: its turn has come."""
-        events, _ = self._stored.load(number, 1)
+        events, _ = self.stored.load(number, 1)
         event = next((e for e in events if e.number == number), None)
         if event is None:
             return None
@@ -128,7 +128,7 @@ class Replaying:
         """Go on behind what the log has let go of, and count it as missed."""
         floors = self._sequencer.floors
         position = self.courier.lanes.position
-        if floors == self._floors or position < self._stored.boundary:
+        if floors == self._floors or position < self.stored.boundary:
             return
         self._floors = floors
         oldest = min(self._sequencer.oldest(), self.row.end)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -198,10 +198,19 @@ class Replays:
     # ---- begin, go on, end
 
     def take_up(self) -> None:
-        """Go on with every replay that ran when the last process ended."""
+        """Go on with every replay that ran when the last process ended; without its destination it is over."""
+        engine = self._engine
         for row in list(self.rows.values()):
-            if row.state == "running":
+            target = row.definition.destination
+            if row.state != "running":
+                continue
+            if not target or target in engine.couriers:
                 self._launch(row)
+                continue
+            now, waiting = engine.clock.now().timestamp(), list(engine.ledger.state.exceptions(row.name))
+            engine.ledger.add(row.name, "cancelled", len(waiting))
+            engine.ledger.dirty.add(row.name)
+            self.rows[row.id] = row.finished(engine.ledger.changes, "cancelled", now, _gone(target))
 
     async def start(self, definition: Definition) -> ReplayRow:
         """Begin one; it is in the state file when this returns. Raises `Fixable`."""
@@ -322,24 +331,38 @@ class Replays:
 
     def configure(self) -> None:
         """Follow a new config: renamed destinations are followed, removed ones end their replays."""
-        config = self._engine.config
-        renamed = {item.was: ident for ident, item in config.destinations.items() if item.was}
+        known = self._engine.config.destinations
+        self._rename({item.was: ident for ident, item in known.items() if item.was and item.was not in known})
         for ident, work in list(self._running.items()):
             target = work.row.definition.destination
-            if target and target not in config.destinations:
-                if target not in renamed:
-                    self._engine.spawn(self._gone(ident, target))
-                    continue
-                definition = msgspec.structs.replace(work.row.definition, destination=renamed[target])
-                work.row = replace(work.row, definition=definition)
-                work.row.put(self._engine.ledger.changes)
-                self.rows[ident] = work.row
+            if target and target not in known:
+                self._engine.spawn(self._give_up(ident, target))
+                continue
             old = work.courier.plan
-            plan = self.plan(ident, work.row.definition)
-            work.courier.configure(plan)
+            work.courier.configure(self.plan(ident, work.row.definition))
             self._engine.spawn(reload.retire(old, work.courier))
             work.courier.pump()
 
-    async def _gone(self, ident: int, target: str) -> None:
+    def _rename(self, renamed: Mapping[str, str]) -> None:
+        """Every replay follows its destination to its new name, also one that does not run."""
+        for ident, row in self.rows.items():
+            new = renamed.get(row.definition.destination)
+            if new is None:
+                continue
+            definition = msgspec.structs.replace(row.definition, destination=new)
+            work = self._running.get(ident)
+            if work is not None:
+                row = work.row = replace(work.row, definition=definition)
+                work.stored.rename(new)
+            else:
+                row = replace(row, definition=definition)
+            row.put(self._engine.ledger.changes)
+            self.rows[ident] = row
+
+    async def _give_up(self, ident: int, target: str) -> None:
         if ident in self._tasks:
-            await self.cancel(ident, f"{target} is gone from the config")
+            await self.cancel(ident, _gone(target))
+
+
+def _gone(target: str) -> str:
+    return f"{target} is gone from the config"

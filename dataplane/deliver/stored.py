@@ -18,10 +18,21 @@ class Stored:
         self._sequencer = sequencer
         self._archive = archive
         self._destination = destination
+        self._former = ""
         self._only = only
         self._boundary: int | None = None
         self._reading: Iterator[Sequenced] | None = None
         self._next = -1
+
+    def rename(self, destination: str) -> None:
+        """Its destination has another id now, and what it has archived has it as soon as that is written."""
+        self._former, self._destination = self._destination, destination
+
+    def _name(self) -> str:
+        """Under which id the archive is found."""
+        if self._former and self._archive.segments(self._destination):
+            self._former = ""
+        return self._former or self._destination
 
     def first(self, millis: int) -> int | None:
         """The lowest archived number that the log no longer has (with `only`: at all) and that may have
@@ -30,7 +41,7 @@ class Stored:
             return None
         found = [
             segment.first
-            for segment in self._archive.segments(self._destination)
+            for segment in self._archive.segments(self._name())
             if segment.newest >= millis and segment.first < self.boundary
         ]
         return min(found, default=None)
@@ -41,7 +52,7 @@ class Stored:
         if self._boundary is None:
             if self._only:
                 self._boundary = self._sequencer.next_number
-            elif self._destination and self._archive.segments(self._destination):
+            elif self._destination and self._archive.segments(self._name()):
                 self._boundary = self._sequencer.oldest()
             else:
                 self._boundary = 0
@@ -52,7 +63,7 @@ class Stored:
         if number >= self.boundary:
             return self._sequencer.load(number, most)
         if self._reading is None or self._next != number:
-            self._reading = self._archive.events(self._destination, number, self.boundary - 1)
+            self._reading = self._archive.events(self._name(), number, self.boundary - 1)
         found = list(islice(self._reading, most))
         self._next = found[-1].number + 1 if len(found) == most else self.boundary
         return found, self._next

@@ -296,3 +296,40 @@ async def test_live_events_pass_a_replay_that_waits(delivered: Plant, server: Se
     await delivered.until(lambda: len(per_user(server.taken).get("zoe", [])) == 20)
     assert (await status(delivered, ident))["state"] == "running"
     assert per_user(server.taken)["zoe"] == list(range(20))
+
+
+def renamed(server: Server, *, discard: bool = False) -> str:
+    """The config with another destination in place of `hook`, which takes over from it or does not."""
+    text = config(server.url).replace("  hook:\n", "  other:\n")
+    return text + "discard: [hook]\n" if discard else text.replace("type: webhook", "type: webhook\n    was: hook")
+
+
+async def test_a_destination_that_was_renamed_while_nothing_ran_keeps_its_replays(
+    delivered: Plant, server: Server
+) -> None:
+    running, ended = await replay(delivered, rate=20), await replay(delivered, rate=20)
+    await delivered.engine.call("replay.cancel", {"id": ended})
+    await delivered.stop()
+    await delivered.start(renamed(server))
+    assert (await over(delivered, running))["delivered"] == 12
+    await delivered.engine.call("replay.resume", {"id": ended})
+    row = await over(delivered, ended)
+    assert (row["destination"], row["delivered"]) == ("other", 12)
+
+
+async def test_a_cancelled_replay_follows_a_rename_by_reload(delivered: Plant, server: Server) -> None:
+    ident = await replay(delivered, rate=20)
+    await delivered.engine.call("replay.cancel", {"id": ident})
+    await delivered.reload(renamed(server))
+    await delivered.engine.call("replay.resume", {"id": ident})
+    assert (await over(delivered, ident))["delivered"] == 12
+
+
+async def test_a_replay_whose_destination_is_gone_at_a_start_is_over(delivered: Plant, server: Server) -> None:
+    server.answer = lambda body: (500, {})
+    ident = await replay(delivered, rate=1000)
+    await delivered.until(lambda: delivered.engine.replays.running(ident).courier.chains.waiting == 10)  # type: ignore[union-attr]
+    await delivered.stop()
+    await delivered.start(renamed(server, discard=True))
+    row = await over(delivered, ident, "cancelled")
+    assert (row["reason"], row["cancelled"], row["selected"]) == ("hook is gone from the config", 12, 12)

@@ -138,3 +138,25 @@ def test_numbers_are_a_set(runs: list[tuple[int, int]], first: int, end: int) ->
 def test_a_stretch_that_is_too_wide_is_refused() -> None:
     with pytest.raises(Fixable, match="narrow it down"):
         Numbers(0, WIDEST + 1)
+
+
+async def test_a_rename_does_not_lose_what_a_replay_still_needs_of_the_archive(plant: Plant, server: Server) -> None:
+    server.answer = lambda body: (503, {})
+    text = config(server.url).replace("  hook:\n", "  hook:\n    backlog: {max_bytes: 2000}\n")
+    await plant.start(text)
+    for n in range(60):
+        await plant.send(event("ann" if n > 20 else f"u{n}", n))
+    await plant.until(lambda: plant.engine.status()["sequenced"] == 60)
+    await plant.until(lambda: plant.engine.couriers["hook"].condition.down)
+    await plant.engine.backlogs.look()
+    archived = plant.engine.ledger.counts["hook", "archived"]
+    assert archived > 30
+    server.answer = lambda body: (500 if body["properties"]["n"] == 21 else 200, {})
+    asked = {"destination": "hook", "unordered": True, "archive": True, "rate": 1000}
+    ident = (await plant.engine.call("replay.start", asked))["id"]
+    await plant.until(lambda: plant.engine.replays.running(ident).courier.chains.waiting > 3)  # type: ignore[union-attr]
+    await plant.reload(text.replace("  hook:\n", "  other:\n    was: hook\n"))
+    server.answer = lambda body: (200, {})
+    await plant.until(lambda: plant.engine.replays.rows[ident].state == "done", 30)
+    row = await plant.engine.call("replay.status", {"id": ident})
+    assert (row["delivered"], row["dead"]) == (archived, 0)
