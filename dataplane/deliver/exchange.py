@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from dataplane.metrics.log import logger
 from turnout.destination import Client, Context, Destination
 from turnout.event import Event
-from turnout.request import Checkpoint, Record, Request, Response
-from turnout.verdict import Verdict, dead, retry
+from turnout.request import Checkpoint, JsonArray, Record, Request, Response
+from turnout.verdict import Outcome, Verdict, dead, retry
 
 __all__ = ["Client", "Sender", "Sent", "run"]
 
@@ -79,7 +80,21 @@ async def _requests(
             last[index] = (asked, answer)
     if len(verdicts) != len(events):
         raise RuntimeError(f"{adapter.slug} gave {len(verdicts)} verdicts for {len(events)} events")
-    return [Sent(verdict, *last.get(i, (None, None))) for i, verdict in enumerate(verdicts)]
+    sent = [Sent(verdict, *last.get(i, (None, None))) for i, verdict in enumerate(verdicts)]
+    if any(verdict.outcome is Outcome.DEAD for verdict in verdicts):
+        return [_alone(one, i) for i, one in enumerate(sent)]
+    return sent
+
+
+def _alone(sent: Sent, index: int) -> Sent:
+    """A dead event with its own part of the request, where the body is an array with one for each."""
+    asked = sent.request
+    if sent.verdict.outcome is not Outcome.DEAD or asked is None or len(asked.events) < 2:
+        return sent
+    if not isinstance(asked.body, JsonArray) or len(asked.body.values) != len(asked.events):
+        return sent
+    own = [value for one, value in zip(asked.events, asked.body.values, strict=True) if one == index]
+    return sent._replace(request=replace(asked, body=JsonArray(own)))
 
 
 async def _records(

@@ -17,12 +17,13 @@ from typing import Any
 
 from dataplane.config.model import JournalConfig
 from dataplane.deliver.dead import KEPT, DeadLetter, RefusedLetter, dead_segments, pack, refused_segments
+from dataplane.deliver.evidence import Evidence
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.failure import classify
 from dataplane.deliver.index import Index
 from dataplane.deliver.journal import Journal
 from dataplane.deliver.lanes import Entry
-from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, Places, State
+from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
 from dataplane.deliver.tail import Watch
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
@@ -30,8 +31,6 @@ from dataplane.pipeline.sequence import RefusedEvent
 from turnout import codec
 from turnout.clock import Clock
 from turnout.errors import Refused
-from turnout.preview import describe, mask
-from turnout.request import Request, Response
 
 __all__ = ["COUNTED", "Ledger"]
 
@@ -42,11 +41,11 @@ COUNTED = ("delivered", "filtered", "dead", "born", "revived", "discarded", "dro
 replay.
 
 A letter that is discarded or dropped stays counted as dead."""
-ANSWER_BYTES = 2_048
 NAME = 256
 """Most characters of a messageId or an event's name in the index."""
+REASON = 1_000
+"""Most characters that are stored of why an event failed; an adapter may quote what it met."""
 REASONS = 5_000
-SHOWN_HEADERS = frozenset({"content-type", "retry-after", "x-request-id", "date", "server"})
 
 Payload = tuple[bytes | None, bytes | None]
 
@@ -70,6 +69,7 @@ class Ledger:
         self.watch: Watch | None = None
         """Who sees verdicts as they are reached; None while nobody does."""
         self._clock = clock
+        self._evidence = Evidence()
         self._fresh: dict[tuple[str, int, int], Payload] = {}
         self._queue: list[tuple[Changes, dict[tuple[str, int, int], Payload]]] = []
         self._new: dict[tuple[str, int, int], Payload] = {}
@@ -94,10 +94,16 @@ class Ledger:
     def keep(self, row: ExceptionRow, raw: bytes | None, options: Mapping[str, Any]) -> None:
         """Store a new exception, and its payload."""
         packed = _packed(options)
+        row.reason = said(row.reason)
         self.changes.put(row, raw, packed)
         if raw is not None:
             ident = (row.destination, row.number, row.child)
             self._fresh[ident] = self._new[ident] = (raw, packed)
+
+    def tried(self, row: ExceptionRow) -> None:
+        """Store that an exception was tried again."""
+        row.reason = said(row.reason)
+        self.changes.touch(row)
 
     def payload(self, row: ExceptionRow) -> tuple[bytes, Mapping[str, Any]] | None:
         """What a row is to be sent as."""
@@ -132,16 +138,17 @@ class Ledger:
             options=_packed(options) or b"",
             message_id=message_id,
             attempts=attempts,
-            request=_shown(one.request, secrets),
-            answer=mask(_answer(one.response), secrets),
+            request=self._evidence.request(one.request, secrets, len(raw)),
+            answer=self._evidence.answer(one.response, secrets),
             parts=parts or len(entry.parts),
         )
-        name = classify(one.verdict.reason, one.verdict.status)
+        reason = said(one.verdict.reason)
+        name = classify(reason, one.verdict.status)
         self.failures[destination, name] += 1
         now = self._clock.now().timestamp()
         row = (
             destination, entry.source, entry.number, child, entry.key.to_bytes(8, "little"), now,
-            one.verdict.status, one.verdict.reason, replay, name, event, message_id,
+            one.verdict.status, reason, replay, name, event, message_id,
         )  # fmt: skip
         self.changes.dead.append((row, pack(letter)))
 
@@ -153,9 +160,14 @@ class Ledger:
             self.changes.refused.append((row, pack(letter)))
 
     def renamed(self, old: str, new: str) -> None:
-        """Payloads that are not committed yet follow their destination's new id."""
-        for ident in [i for i in self._fresh if i[0] == old]:
-            self._fresh[new, ident[1], ident[2]] = self._fresh.pop(ident)
+        """Letters and payloads that are not committed yet follow their destination's new id."""
+        # The letters of a commit are written behind its statements, and so behind the one that renames.
+        self.changes.dead = [
+            ((new, *row[1:]) if row[0] == old else row, payload) for row, payload in self.changes.dead
+        ]
+        for payloads in (self._fresh, self._new, *(fresh for _, fresh in self._queue)):
+            for ident in [i for i in payloads if i[0] == old]:
+                payloads[new, ident[1], ident[2]] = payloads.pop(ident)
 
     @property
     def writing(self) -> bool:
@@ -228,17 +240,15 @@ class Ledger:
 
     def _write(self, changes: Changes, before: Callable[[], None]) -> None:
         before()
-        if changes.places is None:
-            buried = self.letters.append([payload for _, payload in changes.dead])
-            refused = self.refusals.append([payload for _, payload in changes.refused])
-            stores = {"dead": self.letters, "refused": self.refusals}
-            moved = [
-                at
-                for table, group in groupby(changes.moved, itemgetter(0))
-                for at in stores[table].append([payload for _, _, payload in group])
-            ]
-            changes.places = Places(buried, refused, moved)
-        self.state.commit(changes, changes.places)
+        places, stores = changes.places, {"dead": self.letters, "refused": self.refusals}
+        # What one of them has taken is not written again where the other had no room.
+        if places.dead is None:
+            places.dead = self.letters.append([payload for _, payload in changes.dead])
+        if places.refused is None:
+            places.refused = self.refusals.append([payload for _, payload in changes.refused])
+        for table, group in groupby(changes.moved[len(places.moved) :], itemgetter(0)):
+            places.moved += stores[table].append([payload for _, _, payload in group])
+        self.state.commit(changes)
 
     async def in_turn(self, work: Callable[[], None]) -> None:
         """Do something with the segments in the thread that writes them, between two commits."""
@@ -254,6 +264,11 @@ class Ledger:
         self.state.close()
 
 
+def said(reason: str) -> str:
+    """A reason as it can be stored, whoever made it: one that cannot be would keep everything else from it."""
+    return reason[:REASON].encode("utf-8", "replace").decode()
+
+
 def _packed(options: Mapping[str, Any]) -> bytes | None:
     """Options of the integrations object as stored; those that cannot be written are left out."""
     if not options:
@@ -264,28 +279,6 @@ def _packed(options: Mapping[str, Any]) -> bytes | None:
         return None
 
 
-def _shown(request: Request | None, secrets: Collection[str]) -> dict[str, Any] | None:
-    """The request as kept: plain JSON, so that whatever an event holds (a huge integer) can be stored."""
-    if request is None:
-        return None
-    try:
-        shown: dict[str, Any] = codec.loads(codec.dumps(describe(request, secrets)))
-    except Refused as error:
-        return {"method": request.method, "body": {}, "unshowable": error.message}
-    stored: dict[str, Any] = _storable(shown)
-    return stored
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _storable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
-    if isinstance(value, int) and not -(2**63) <= value < 2**64:
-        return str(value)
-    return value
-
-
 def _names(raw: bytes) -> tuple[str, str]:
     """The event's name and messageId, as the index has them."""
     try:
@@ -294,11 +287,3 @@ def _names(raw: bytes) -> tuple[str, str]:
         return "", ""
     return (head.event or "")[:NAME], heads.text(head.messageId)[:NAME]
 
-
-def _answer(response: Response | None) -> dict[str, object] | None:
-    """The part of an answer that explains a failure; no cookies, no tokens, the body cut."""
-    if response is None:
-        return None
-    headers = {k: v for k, v in response.headers.items() if k.lower() in SHOWN_HEADERS}
-    body = response.body[:ANSWER_BYTES].decode("utf-8", "replace")
-    return {"status": response.status, "error": response.error, "headers": headers, "body": body}

@@ -349,15 +349,14 @@ class Replays:
             new = renamed.get(row.definition.destination)
             if new is None:
                 continue
-            definition = msgspec.structs.replace(row.definition, destination=new)
             work = self._running.get(ident)
+            definition = msgspec.structs.replace(row.definition, destination=new)
+            found = replace(row if work is None else work.row, definition=definition)
             if work is not None:
-                row = work.row = replace(work.row, definition=definition)
+                work.row = found
                 work.stored.rename(new)
-            else:
-                row = replace(row, definition=definition)
-            row.put(self._engine.ledger.changes)
-            self.rows[ident] = row
+            found.put(self._engine.ledger.changes)
+            self.rows[ident] = found
 
     async def _give_up(self, ident: int, target: str) -> None:
         if ident in self._tasks:

@@ -158,7 +158,7 @@ class Settler:
             self.chains.stand_aside(row)
         else:
             self.chains.again(row)
-        self.ledger.changes.touch(row)
+        self.ledger.tried(row)
 
     def revive(self, entry: Entry, mine: Sequence[tuple[int, Part]], parts: int, *, adopted: bool) -> None:
         """A dead letter is tried again, as the outputs `mine` (child and part) of the `parts` of its event.

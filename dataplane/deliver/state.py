@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from dataplane.deliver.pausing import Refused
 from dataplane.deliver.schema import migrate
@@ -59,15 +59,13 @@ class ExceptionRow:
     parts: int = 0
 
 
-class Places(NamedTuple):
-    """Where the payloads of one commit stand, in the order of its lists."""
+@dataclass(slots=True)
+class Places:
+    """Where the payloads of one commit stand, in the order of its lists; None where they are not written yet."""
 
-    dead: list[Place]
-    refused: list[Place]
-    moved: list[Place]
-
-
-NOWHERE = Places([], [], [])
+    dead: list[Place] | None = None
+    refused: list[Place] | None = None
+    moved: list[Place] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -86,7 +84,7 @@ class Changes:
     moved: list[tuple[str, int, bytes]] = field(default_factory=list)
     counts: list[tuple[str, str, str, int]] = field(default_factory=list)
     counted: int = 0
-    places: Places | None = None
+    places: Places = field(default_factory=Places)
 
     @property
     def empty(self) -> bool:
@@ -185,9 +183,9 @@ class State:
         self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._reader.execute("PRAGMA query_only=ON")
 
-    def commit(self, changes: Changes, places: Places = NOWHERE) -> None:
-        """Write everything in one transaction; `places` says where the payloads stand."""
-        db = self._db
+    def commit(self, changes: Changes) -> None:
+        """Write everything in one transaction; its `places` say where the payloads stand."""
+        db, places = self._db, changes.places
         db.execute("BEGIN IMMEDIATE")
         try:
             for sql, values in changes.statements:
@@ -203,12 +201,12 @@ class State:
             db.executemany(
                 "INSERT INTO dead (destination, source, number, child, key, at, status, reason, replay, class, event,"
                 " message_id, segment, offset, length) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                [(*row, *where) for (row, _), where in zip(changes.dead, places.dead, strict=True)],
+                [(*row, *where) for (row, _), where in zip(changes.dead, places.dead or (), strict=True)],
             )
             # A number that is there already was read again after a crash: it is the same event.
             db.executemany(
                 "INSERT INTO refused VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
-                [(*row, *where) for (row, _), where in zip(changes.refused, places.refused, strict=True)],
+                [(*row, *where) for (row, _), where in zip(changes.refused, places.refused or (), strict=True)],
             )
             for (table, key, _), where in zip(changes.moved, places.moved, strict=True):
                 sql = "UPDATE {} SET segment=?, offset=?, length=? WHERE {}=?"

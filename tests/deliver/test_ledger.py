@@ -11,9 +11,12 @@ from pathlib import Path
 from dataplane.clock import SystemClock
 from dataplane.deliver.dead import unpack_dead
 from dataplane.deliver.exchange import Sent
-from dataplane.deliver.index import DEAD, Filter, place
+from dataplane.deliver.index import DEAD, REFUSED, Filter, place
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.segments import Place
+from dataplane.deliver.state import ExceptionRow
+from dataplane.pipeline.sequence import RefusedEvent
 from turnout.request import Json, Request, Response
 from turnout.verdict import dead
 
@@ -117,4 +120,62 @@ async def test_what_is_released_was_synced_before(tmp_path: Path) -> None:
     reader = sqlite3.connect(tmp_path / "state" / "pipeline.db")
     assert reader.execute("SELECT value FROM fact WHERE name='released'").fetchone() == (7,)
     reader.close()
+    ledger.close()
+
+
+async def test_a_reason_that_is_no_text_keeps_nothing_from_being_written(tmp_path: Path) -> None:
+    """An adapter that quotes half a surrogate pair, or megabytes, hurts only how its own letter reads."""
+    ledger = Ledger(tmp_path, SystemClock())
+    entry = Entry(1, 7, "web", 0, [(b"{}", {}, None)])
+    ledger.bury("hook", entry, 0, b"{}", {}, one=Sent(dead("it said \ud800" + "x" * 1_000_000)), attempts=1)
+    row = ExceptionRow("hook", 2, 0, 7, "tried", "web", reason="\udfff")
+    ledger.keep(row, b"{}", {})
+    assert await ledger.commit(lambda _: [], lambda: None)
+    row.reason = "again \ud800"
+    ledger.tried(row)
+    assert await ledger.commit(lambda _: [], lambda: None)
+    (letter,) = ledger.index.latest(DEAD, Filter(), None, 1)
+    assert letter["reason"].startswith("it said ?xxx")
+    assert len(letter["reason"]) == 1_000
+    assert [one.reason for one in ledger.state.exceptions("hook")] == ["again ?"]
+    ledger.close()
+
+
+async def test_letters_that_found_room_are_not_written_again_and_again(tmp_path: Path) -> None:
+    """While refused events find no room, dead letters of the same commit must not fill the disk."""
+    ledger = Ledger(tmp_path, SystemClock())
+    taken, real = ledger.letters.sizes, ledger.refusals.append
+
+    def full(payloads: list[bytes]) -> list[Place]:
+        raise OSError(28, "No space left on device")
+
+    ledger.refusals.append = full  # type: ignore[method-assign,assignment] # a disk with room for one of the two
+    bury(ledger, 1)
+    ledger.refuse([RefusedEvent(2, "web", "bad", "not good", 0, b"{}", "rudder", "track")])
+    assert not await ledger.commit(lambda _: [], lambda: None)
+    size = sum(taken().values())
+    assert size > 0
+    for _ in range(5):
+        assert not await ledger.commit(lambda _: [], lambda: None)
+    assert sum(taken().values()) == size
+    ledger.refusals.append = real  # type: ignore[method-assign]
+    assert await ledger.commit(lambda _: [], lambda: None)
+    (row,) = ledger.index.latest(DEAD, Filter(), None, 9)
+    assert unpack_dead(ledger.letters.read(place(row))).event == b'{"messageId":"m"}'
+    assert [row["number"] for row in ledger.index.latest(REFUSED, Filter(), None, 9)] == [2]
+    ledger.close()
+
+
+async def test_what_dies_while_its_destination_is_renamed_has_its_new_name(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, SystemClock())
+    bury(ledger, 1)
+    row = ExceptionRow("hook", 2, 0, 7, "tried", "web")
+    ledger.keep(row, b'{"n":2}', {})
+    ledger.changes.rename("hook", "crm")
+    ledger.renamed("hook", "crm")
+    row.destination = "crm"
+    assert await ledger.commit(lambda _: [], lambda: None)
+    assert ledger.state.kept() == {("crm", "invalid"): 1}
+    assert ledger.payload(row) == (b'{"n":2}', {})
+    assert not ledger._fresh, "what is written needs no memory"
     ledger.close()

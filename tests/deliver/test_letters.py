@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataplane.deliver import revival
+from dataplane.deliver.evidence import Evidence
 from dataplane.deliver.lanes import Part
 from turnout.errors import Fixable
+from turnout.request import Json, Request
 from turnout.verdict import dead, filtered
 
 
@@ -444,3 +446,32 @@ async def test_refused_events_the_books_missed_are_kept_after_a_kill(plant: Plan
         }
         await plant.stop()
     await plant.start(text)
+
+
+async def test_a_batch_that_dies_keeps_its_events_and_not_itself_in_each_letter(plant: Plant, server: Server) -> None:
+    server.answer = lambda body: (422, {})
+    await plant.start(config(server.url, delivery="{batch: 200, linger: 50ms, batch_bytes: 5000000}"))
+    await plant.send(*[event(f"u{n}", n, padding="x" * 1_000) for n in range(200)])
+    await plant.until(lambda: row(plant)["dead"] == 200)
+    await plant.engine.retention.written()
+    assert sum(plant.engine.ledger.letters.sizes().values()) < 200 * 4_000
+    letters = (await ask(plant, "dead.export", limit=200))["dead"]
+    assert len(letters) == 200
+    for one in letters:
+        (own,) = one["request"]["body"]["json_array"]
+        assert own["messageId"] == one["message_id"]
+    assert sum(one["request"].get("carried", 1) > 1 for one in letters) > 100
+
+
+def test_a_body_that_does_not_say_whose_its_parts_are_is_cut() -> None:
+    evidence = Evidence()
+    rows = [{"n": n, "note": "x" * 100} for n in range(1_000)]
+    request = Request("POST", "https://crm.example/in", Json({"rows": rows}), events=tuple(range(1_000)))
+    shown = evidence.request(request, [], 150)
+    assert shown is not None
+    assert shown["carried"] == 1_000
+    assert shown["body"]["cut"].startswith('{"json":{"rows":[{"n":0,')
+    assert len(shown["body"]["cut"]) <= 8_192 < shown["body"]["bytes"]
+    alone = evidence.request(Request("POST", request.url, request.body, events=(3,)), [], 150)
+    assert alone is not None
+    assert alone["body"] == {"json": {"rows": rows}}
