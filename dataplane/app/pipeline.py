@@ -38,7 +38,7 @@ class Pipeline:
         engine.pauses = self._pauses
         try:
             await pool.start()
-            await engine.start(config)
+            await engine.start(config, again=place.again)
         except BaseException:
             await pool.stop()
             await outside.close()

@@ -37,11 +37,13 @@ _log = logger()
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a process stands among those of this `turnout run`: an ingest process's `partition`, the number
-    of the `run` (log/epochs.py), and whether it is `joining` others (or its own former self) at the port."""
+    of the `run` (log/epochs.py), whether it is `joining` others (or its own former self) at the port, and
+    whether it is started `again` after it died."""
 
     partition: int = 0
     run: int = 0
     joining: bool = False
+    again: bool = False
 
 
 def roles(config: Config) -> tuple[str, ...]:
@@ -137,8 +139,9 @@ class Conductor:
             config = config.model_copy(update={"server": server})
         await self._role.hold(args.get("orders") or {})
         place = Place(
-            partition_of(self.name) or 0, int(args.get("run") or 0), joining=bool(args.get("joining"))
-        )
+            partition_of(self.name) or 0, int(args.get("run") or 0), joining=bool(args.get("joining")),
+            again=bool(args.get("again")),
+        )  # fmt: skip
         reply = await self._role.start(config, place)
         self._started = True
         return reply

@@ -189,6 +189,7 @@ class Supervisor:
         async with self._reloading:  # a role must never start with a text that is just replaced
             args: dict[str, Any] = {
                 "text": self.text, "file": str(self.path), "orders": self.orders.plain(), "run": self._run,
+                "again": child.restarts > 0,
             }
             ingest = partition_of(child.name) is not None
             if ingest:

@@ -33,7 +33,7 @@ from dataplane.pipeline.proof import Proof
 from dataplane.pipeline.sequence import Sequencer
 from transformations.base import Script, Tester
 from turnout.clock import Clock
-from turnout.errors import Unavailable
+from turnout.errors import Fixable, Unavailable
 
 __all__ = ["Engine"]
 
@@ -67,9 +67,10 @@ class Engine:
         self.couriers: dict[str, Courier] = {}
         self.pauses = Pauses()
 
-    async def start(self, config: Config) -> None:
+    async def start(self, config: Config, *, again: bool = False) -> None:
         """Open the state, take up where the last process stopped, and begin to read.
 
+        `again` is after a death: scripts that were in force stay so where those on disk now cannot be.
         Raises `Fixable` where the config cannot be used (a script that does not compile, a removed
         destination with a backlog).
         """
@@ -109,7 +110,7 @@ class Engine:
         )
         self.books.recount(self._left_off or 1)
         self.ledger.journal.flush(asyncio.get_running_loop().time())
-        await self.prepare(config)
+        await self._begin(config, again=again)
         await self.commit()
         self.replays.take_up()
         self._left_off = None
@@ -137,6 +138,18 @@ class Engine:
             self._on_fault(error)
 
     # ---- config
+
+    async def _begin(self, config: Config, *, again: bool) -> None:
+        """Prepare the first config of this process, with what was in force where nothing else will do."""
+        try:
+            await self.prepare(config)
+        except Fixable as error:
+            kept = plans.kept(config, self.history) if again else None
+            if kept is None:
+                raise
+            log.error("scripts.kept", reason=str(error))
+            self._prepared = await plans.build(config, self._runner, kept)
+            self._coming = config
 
     async def prepare(self, config: Config) -> None:
         """Make everything of a new config ready; raises `Fixable`, and changes nothing that runs."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from dataplane.config.languages import language_of, libraries_in
 from dataplane.config.model import Config
+from dataplane.config.scripts import Transformation
 from transformations.base import Library, Reaching, Script
 from turnout.errors import ScriptError
 
-__all__ = ["read_scripts"]
+__all__ = ["configured", "read_scripts"]
 
 
 def _source(path: Path) -> str:
@@ -47,18 +49,28 @@ def read_scripts(config: Config) -> dict[str, Script]:
     """Every transformation by its id; raises `ScriptError` where a file cannot be read."""
     libraries = tuple(_libraries(config))
     return {
-        name: Script(
-            name=name,
-            source=_source(item.file),
-            file=_shown(item.file),
-            language=language_of(item.language, item.file),
-            libraries=libraries,
-            timeout=item.timeout.total_seconds(),
-            memory=item.memory,
-            credentials={key: secret.get_secret_value() for key, secret in item.credentials.items()},
-            reach=Reaching(
-                tuple(item.fetch.allow), item.fetch.cache.total_seconds(), item.fetch.timeout.total_seconds()
+        name: configured(
+            Script(
+                name=name,
+                source=_source(item.file),
+                file=_shown(item.file),
+                language=language_of(item.language, item.file),
+                libraries=libraries,
             ),
+            item,
         )
         for name, item in config.transformations.items()
     }
+
+
+def configured(script: Script, item: Transformation) -> Script:
+    """The script with the limits, secrets and hosts that the config gives it."""
+    return replace(
+        script,
+        timeout=item.timeout.total_seconds(),
+        memory=item.memory,
+        credentials={key: secret.get_secret_value() for key, secret in item.credentials.items()},
+        reach=Reaching(
+            tuple(item.fetch.allow), item.fetch.cache.total_seconds(), item.fetch.timeout.total_seconds()
+        ),
+    )

@@ -256,6 +256,7 @@ def test_a_script_that_fails_its_fixtures_is_not_put_in_force(there: tuple[Plane
                 ran = cli(plane, "reload")
                 assert (ran.returncode == 0) is (marked is not None), ran.stderr
                 if marked is None:
+                    os.kill(plane.roles()["pipeline"], signal.SIGKILL)  # and comes back with what was in force
                     assert 'mark.test.yaml:2: marks: expected "marked": true, came out "marked": 7' in ran.stderr
         assert sink.wait(lambda s: {e["messageId"] for e in s.events} >= set(sent))
         last = next(e for e in sink.events if e["messageId"] == sent[-1])
@@ -269,8 +270,9 @@ def test_a_script_that_fails_its_fixtures_is_not_put_in_force(there: tuple[Plane
         script.write_text(MARK)
         fixtures.unlink()
     assert cli(plane, "reload").returncode == 0
-    got = [e["messageId"] for e in sink.events if e["messageId"] in set(sent)]
-    assert sorted(got) == sorted(sent)
+    got = [e["messageId"] for e in sink.events]
+    assert set(got) >= set(sent)  # what was in flight at the kill may have come twice
+    assert [got.count(one) for one in sent[20:]] == [1] * 20
 
 
 def test_a_killed_role_comes_back_at_its_port(there: tuple[Plane, Sink]) -> None:
