@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 __all__ = ["Duration", "PositiveDuration", "PositiveSize", "Size", "duration", "size", "write_duration",
-           "write_size", "write_span"]
+           "write_size", "write_span", "write_time"]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4,
@@ -81,6 +81,13 @@ def write_span(seconds: float) -> str:
         if len(parts) == 2 or (parts and length == 60):
             break
     return " ".join(parts) or "0 s"
+
+
+def write_time(seconds: float) -> str:
+    """How long something took, for people: `4.0 s`, `18 ms`, `640 µs`."""
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.001 else f"{seconds * 1e6:.0f} µs"
 
 
 def write_size(value: int) -> str:

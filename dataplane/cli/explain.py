@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from dataplane.cli.client import Client, find_socket
-from dataplane.cli.output import json_line, styled
+from dataplane.cli.output import counted, json_line, styled
+from turnout.durations import write_time
 
 __all__ = ["explain", "lines"]
 
@@ -90,11 +91,11 @@ def _destination(name: str, one: Mapping[str, Any], *, full: bool) -> Iterator[L
                 yield f"  … {left_out} more attempts (--full shows them)", "dim"
             continue
         said = attempt["error"] or (f"HTTP {attempt['status']}" if attempt["status"] else "written")
-        many = f", with {attempt['events'] - 1} others" if attempt["events"] > 1 else ""
+        many = f", with {counted(attempt['events'] - 1, 'other')}" if attempt["events"] > 1 else ""
         child = f", output {attempt['child']}" if attempt["child"] else ""
-        yield f"  {attempt['at']}  {said} after {_span(attempt['seconds'])}{many}{child}", ""
+        yield f"  {attempt['at']}  {said} after {write_time(attempt['seconds'])}{many}{child}", ""
     for letter in one["dead"]:
-        yield f"  dead letter {letter['id']} at {letter['at']}, {letter['attempts']} attempts", "red"
+        yield f"  dead letter {letter['id']} at {letter['at']}, {counted(letter['attempts'], 'attempt')}", "red"
         if letter["answer"]:
             yield from _indented(f"answer {letter['answer']['status']}: {letter['answer']['body']}", "    ", full=full)
     for wait in one["waits"][1:]:
@@ -133,7 +134,7 @@ def _step(step: Mapping[str, Any], *, full: bool) -> Iterator[Line]:
 
 def _changes(rows: Sequence[Mapping[str, Any]], indent: str, *, full: bool) -> Iterator[Line]:
     for row in rows:
-        values = [_text(row[key], full=full) for key in ("from", "to") if key in row]
+        values = [_line(row[key], full=full) for key in ("from", "to") if key in row]
         style = {"add": "green", "remove": "red"}.get(row["op"], "")
         yield f"{indent}{SIGNS[row['op']]} {row['at']}: {' -> '.join(values)}", style
 
@@ -155,9 +156,14 @@ def _part(part: Mapping[str, Any], child: int | None, *, full: bool) -> Iterator
 
 
 def _text(value: Any, *, full: bool) -> str:
-    """A JSON value on one line, cut, or whole."""
+    """A JSON value on one line, cut, or whole on several."""
     if full and isinstance(value, dict | list):
         return json.dumps(value, indent=2, ensure_ascii=False)
+    return _line(value, full=full)
+
+
+def _line(value: Any, *, full: bool) -> str:
+    """A JSON value on one line, cut or whole."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if full or len(text) <= SHORT else text[: SHORT - 1] + "…"
 
@@ -165,7 +171,3 @@ def _text(value: Any, *, full: bool) -> str:
 def _indented(text: str, indent: str, *, full: bool, style: str = "") -> Iterator[Line]:
     for line in text.splitlines() if full else [text[:SHORT]]:
         yield indent + line, style
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from dataplane.cli.client import Client, find_socket
-from dataplane.cli.output import json_line, say, table, warn
+from dataplane.cli.output import counted, json_line, say, table, warn
 from dataplane.cli.progress import Progress
 from turnout import clock, codec
 from turnout.durations import duration
@@ -21,9 +21,12 @@ __all__ = ["client", "dead_filter", "discard", "listing", "refused_filter", "ret
 
 IDS = 500
 """Ids in one request."""
+CUT = 200
+"""Characters of a refused event in a list; `show` and `--json` have more."""
 WAIT = 0.5
 """Seconds between looks whether a destination has room again."""
-WORDS = {"dead": "dead letters", "refused": "refused events"}
+WORD = {"dead": "dead letter", "refused": "refused event"}
+WORDS = {kind: f"{word}s" for kind, word in WORD.items()}
 KEYS = {"dead": "id", "refused": "number"}
 COLUMNS = {
     "dead": ("id", "at", "destination", "source", "class", "status", "reason", "event", "message_id"),
@@ -78,9 +81,13 @@ def listing(
         say(f"no {WORDS[kind]}" + (" of that kind" if wanted else ""))
         return
     columns = [*COLUMNS[kind], *(["replay"] if any(row.get("replay") for row in rows) else [])]
-    table("", columns, ([row.get(key) for key in columns] for row in rows))
+    table("", columns, ([_short(row.get(key)) for key in columns] for row in rows))
     if found.get("cursor"):
         say(f"more: turnout {kind} list --cursor {found['cursor']} (and the same options)")
+
+
+def _short(value: Any) -> Any:
+    return value[: CUT - 1] + "…" if isinstance(value, str) and len(value) > CUT else value
 
 
 def summary(client: Client, kind: str, wanted: dict[str, Any], *, as_json: bool) -> None:
@@ -196,18 +203,18 @@ def discard(
 ) -> None:
     """Give them up for good; without `yes` only say how many, exit 1."""
     _check(ids, wanted, every)
-    counted = {"total": len(ids)} if ids else client.get(f"/{kind}/summary", **wanted)
+    found = {"total": len(ids)} if ids else client.get(f"/{kind}/summary", **wanted)
     if not yes:
         if as_json:
-            json_line({"matching": counted["total"], "discarded": 0})
+            json_line({"matching": found["total"], "discarded": 0})
         else:
-            if not ids and counted["total"]:
-                _counts(kind, counted)
-            say(f"{counted['total']:,} {WORDS[kind]} would be discarded for good: say --yes to do it")
+            if not ids and found["total"]:
+                _counts(kind, found)
+            say(f"{counted(found['total'], WORD[kind])} would be discarded for good: say --yes to do it")
         raise typer.Exit(1)
     bodies: list[dict[str, Any]] = [{"ids": [_id(one) for one in ids[at : at + IDS]]} for at in range(0, len(ids), IDS)]
     done, missing = 0, []
-    with Progress("discarded", counted["total"]) as progress:
+    with Progress("discarded", found["total"]) as progress:
         for body in bodies or [{**wanted, "all": every}]:
             cursor: str | None = ""
             while cursor is not None:
@@ -218,11 +225,11 @@ def discard(
                 cursor = answer["cursor"]
                 progress.at(done)
     if as_json:
-        json_line({"matching": counted["total"], "discarded": done, "not_found": missing})
+        json_line({"matching": found["total"], "discarded": done, "not_found": missing})
     else:
         for key in missing:
             warn(f"{key}: none of the {WORDS[kind]} has this {KEYS[kind]}")
-        say(f"{done:,} {WORDS[kind]} discarded")
+        say(f"{counted(done, WORD[kind])} discarded")
     if missing:
         raise typer.Exit(1)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from turnout import codec
 
-__all__ = ["json_line", "say", "styled", "table", "warn"]
+__all__ = ["clear", "counted", "json_line", "say", "styled", "table", "warn"]
 
 
 def json_line(value: Any) -> None:
@@ -18,18 +18,31 @@ def json_line(value: Any) -> None:
 
 
 def say(text: str) -> None:
-    """A line on standard output, at once."""
-    sys.stdout.write(text + "\n")
+    """A line on standard output, at once; control characters are made visible."""
+    sys.stdout.write(_harmless(text, "\n\t") + "\n")
     sys.stdout.flush()
 
 
+def clear() -> None:
+    """Empty the terminal, to show something anew."""
+    sys.stdout.write("\x1b[2J\x1b[H")
+
+
 def warn(text: str) -> None:
-    """A line on standard error."""
-    sys.stderr.write(text + "\n")
+    """A line on standard error; control characters are made visible."""
+    sys.stderr.write(_harmless(text, "\n\t") + "\n")
+
+
+def counted(number: int, word: str) -> str:
+    """`1 event`, `1,204 events`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table as wide as the terminal; plain where there is none. NO_COLOR is honoured by rich."""
+    """A table as wide as the terminal; plain where there is none. NO_COLOR is honoured by rich.
+
+    A truth is `yes` or `no`; control characters are made visible.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -38,7 +51,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     for name in columns:
         made.add_column(name, overflow="fold")
     for row in rows:
-        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        made.add_row(*(Text(_cell(cell)) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(made)
 
@@ -53,6 +66,14 @@ def styled(lines: Iterable[tuple[str, str]]) -> None:
         console.print(Text(_harmless(text), style=style))
 
 
-def _harmless(text: str) -> str:
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else _harmless(str(value))
+
+
+def _harmless(text: str, keep: str = "") -> str:
     """What an event holds must not steer the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)

@@ -43,7 +43,7 @@ def begin(
     if dry_run:
         _show_count(_count(client, wanted, None), as_json=as_json)
         return
-    if not yes:
+    if not yes and "file" not in wanted:  # a new file harms nobody
         _ask(client, wanted)
     row = client.post("/replays", codec.dumps(wanted))
     if not as_json:
@@ -188,6 +188,7 @@ def _summary(found: dict[str, Any]) -> str:
 
 def _ask(client: Client, wanted: dict[str, Any]) -> None:
     if not sys.stdin.isatty():
+        client.post("/replays/count", codec.dumps({**wanted, "sample": 0}))  # what is wrong with it comes first
         raise Fixable("this sends events again: say --yes where nobody can be asked (--dry-run shows them first)")
     found = _count(client, {**wanted}, COUNTING)
     say(_summary(found))

@@ -9,10 +9,13 @@ from typing import Any
 import typer
 
 from dataplane.cli.client import Client, find_socket
-from dataplane.cli.output import json_line, say, table
+from dataplane.cli.output import clear, json_line, say, table
 from turnout.durations import write_span
 
 __all__ = ["reload", "status"]
+
+YEAR = 365 * 86_400.0
+"""Seconds; a log that takes longer to fill does not fill."""
 
 
 def status(config: Path, socket: Path | None, *, watch: bool, as_json: bool) -> None:
@@ -24,7 +27,7 @@ def status(config: Path, socket: Path | None, *, watch: bool, as_json: bool) -> 
             json_line(found)
         else:
             if watch:
-                say("\x1b[2J\x1b[H")
+                clear()
             _show(found)
         if not watch:
             break
@@ -44,7 +47,8 @@ def reload(config: Path, socket: Path | None, *, as_json: bool) -> None:
 
 def _show(found: dict[str, Any]) -> None:
     health = found["health"]
-    say(f"turnout {found['version']} {'is well' if health['ok'] else 'is NOT well'}: {found['url']}")
+    how = "is well" if health["ok"] else "is NOT well"
+    say(f"turnout {found['version']} {how}: {found['url']}, process {found['pid']}")
     for problem in health["problems"]:
         say(f"  problem: {problem}")
     for warning in health["warnings"]:
@@ -69,7 +73,8 @@ def _show(found: dict[str, Any]) -> None:
         columns = ("kind", "name", "since", "by", "reason")
         table("", ("paused", *columns[1:]), ([row[key] for key in columns] for row in pauses))
     if buffer := found.get("buffer"):
-        full = "" if buffer["full_in"] is None else f", full in {write_span(buffer['full_in'])} at this rate"
+        left = buffer["full_in"]
+        full = "" if left is None or left > YEAR else f", full in {write_span(left)} at this rate"
         say(f"\nundelivered: {buffer['held']:,} of {buffer['capacity']:,} bytes ({buffer['share']:.0%}){full}")
     if log := found.get("log"):
         how = ("open" if log["open"] else "CLOSED") + (", FULL" if log["full"] else "")

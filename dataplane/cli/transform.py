@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from dataplane.cli.output import json_line, say
+from dataplane.cli.output import counted, json_line, say
 from dataplane.config import load
 from dataplane.config.languages import language_of
 from dataplane.pipeline.scripts import read_scripts
@@ -23,6 +23,7 @@ from transformations.case import Case, outcome, results
 from transformations.pool import Pool
 from transformations.recorded import Recorded
 from turnout import codec
+from turnout.durations import write_time
 from turnout.errors import Fixable, Refused, ScriptError
 
 __all__ = ["cases", "script_of", "transform"]
@@ -112,17 +113,16 @@ async def _show(script: Script, events: Sequence[dict[str, Any]], *, as_json: bo
     if as_json:
         json_line({"results": results(trial.results), "logs": trial.logs, "seconds": round(took, 6)})
     else:
-        for event, ran in zip(events, trial.results, strict=True):
-            _diff(event, ran)
+        for place, (event, ran) in enumerate(zip(events, trial.results, strict=True), 1):
+            _diff(f"event {event.get('messageId') or place}", event, ran)
         for line in trial.logs:
             say(f"log: {line}")
-        count = max(1, len(events))
-        say(f"{len(events)} events, version {script.version}, {took / count * 1e6:.0f} µs an event")
+        each = write_time(took / max(1, len(events)))
+        say(f"{counted(len(events), 'event')}, version {script.version}, {each} an event")
     return any(isinstance(ran, Failed) for ran in trial.results)
 
 
-def _diff(event: dict[str, Any], ran: Any) -> None:
-    name = f"event {event.get('messageId') or ''}".rstrip()
+def _diff(name: str, event: dict[str, Any], ran: Any) -> None:
     if isinstance(ran, Failed):
         say(f"# {name}: {ran.kind}: {ran.reason}\n")
         return

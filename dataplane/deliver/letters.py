@@ -33,11 +33,20 @@ def _limit(args: dict[str, Any]) -> int:
     return max(1, min(MOST, int(args.get("limit") or PAGE)))
 
 
-def _filter(args: dict[str, Any], table: Table) -> Filter:
+def _filter(engine: Engine, args: dict[str, Any], table: Table) -> Filter:
     fields = {name: str(args[name]) for name in table.fields if args.get(name)}
     if fields.get("class", "rejected") not in CLASSES:
         raise Fixable(f"there is no class {fields['class']} (there are: {', '.join(CLASSES)})")
+    if (name := fields.get("destination")) and not args.get("cursor") and not _known(engine, name):
+        raise Fixable(f"no destination is called {name} (there are: {', '.join(engine.couriers) or 'none'})")
     return Filter(fields, _moment(args, "from"), _moment(args, "to"))
+
+
+def _known(engine: Engine, destination: str) -> bool:
+    """Whether it is configured, or gone and has letters still."""
+    return destination in engine.couriers or bool(
+        engine.ledger.index.summary(DEAD, Filter({"destination": destination}))
+    )
 
 
 def _moment(args: dict[str, Any], name: str) -> float | None:
@@ -115,7 +124,7 @@ async def _list(engine: Engine, args: dict[str, Any], table: Table) -> dict[str,
     before, limit = args.get("cursor"), _limit(args)
     if before and not str(before).isdigit():
         raise Fixable("cursor is what the page before said")
-    wanted = _filter(args, table)
+    wanted = _filter(engine, args, table)
 
     def read() -> list[dict[str, Any]]:
         rows = engine.ledger.index.latest(table, wanted, int(before) if before else None, limit)
@@ -136,7 +145,7 @@ def _excerpt(row: Row, payload: bytes | FormatError) -> dict[str, Any]:
 
 async def _summary(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
     """How many there are, by destination and class or by source and code."""
-    found = await asyncio.to_thread(engine.ledger.index.summary, table, _filter(args, table))
+    found = await asyncio.to_thread(engine.ledger.index.summary, table, _filter(engine, args, table))
     counts: dict[str, dict[str, int]] = {}
     for (first, second), n in sorted(found.items()):
         counts.setdefault(first, {})[second] = n
@@ -158,7 +167,7 @@ async def _show(engine: Engine, args: dict[str, Any], table: Table) -> dict[str,
 
 async def _export(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
     """A page of whole letters, oldest first, bounded in bytes."""
-    wanted, limit = _filter(args, table), _limit(args)
+    wanted, limit = _filter(engine, args, table), _limit(args)
 
     def read() -> dict[str, Any]:
         after, upto = _span(engine, args, table)
@@ -231,7 +240,7 @@ async def _walk(
             await work(rows)
         known = {row[table.key] for row in rows}
         return {"not_found": [key for key in keys if key not in known], "cursor": None}
-    wanted, left = _filter(args, table), int(args.get("limit") or MOST)
+    wanted, left = _filter(engine, args, table), int(args.get("limit") or MOST)
     if not args.get("all") and wanted == Filter():
         raise Fixable("say which: ids, a filter, or all")
     after, upto = await asyncio.to_thread(_span, engine, args, table)

@@ -31,7 +31,8 @@ _encode = msgspec.msgpack.Encoder().encode
 async def _sample(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     """`since` Unix milliseconds, `limit`, `sources` ([] for all): events evenly spread over the time since.
 
-    All of them where `limit` allows. At most 16 MB of events, however large the limit.
+    All of them where `limit` allows; else `of` is about how many there are, refused ones among them. At
+    most 16 MB of events, however large the limit.
     """
     limit, since = args.get("limit", 1_000), args.get("since", 0)
     sources = args.get("sources", [])
@@ -60,7 +61,7 @@ async def _sample(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
             await asyncio.sleep(2 * (asyncio.get_running_loop().time() - began))
     scripts = {script.name: script for courier in engine.couriers.values() for script in courier.plan.chain}
     return {
-        "of": span,
+        "of": len(found) if places == 1 and room > 0 else span,
         "events": [_packed(event) for event in found[:limit]],
         "scripts": [msgspec.to_builtins(script) for script in scripts.values()],
     }

@@ -24,9 +24,9 @@ class Tried:
     difference: tuple[str, ...]
 
     def failure(self) -> str:
-        """One line for a case that failed: its name, and what differs first."""
-        marks = [next((line for line in self.difference if line[:1] == mark), "") for mark in "-+"]
-        wanted, came = (mark[1:].strip().rstrip(",")[:200] for mark in marks)
+        """One line for a case that failed: its name, and what differs."""
+        marks = [" ".join(line[1:].strip() for line in self.difference if line[:1] == mark) for mark in "-+"]
+        wanted, came = (mark[:200].rstrip(", ") for mark in marks)
         said = [f"expected {wanted}"] if wanted else []
         said += [f"came out {came}"] if came else []
         return f"{self.name}: {', '.join(said)}"

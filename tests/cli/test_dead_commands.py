@@ -134,6 +134,7 @@ def test_the_whole_way_of_a_dead_letter(data_plane: Callable[..., Plane], moody:
     assert cli(plane, "dead", "retry")[0] == 1
     assert cli(plane, "dead", "retry", "1", "--all")[0] == 1
     assert cli(plane, "dead", "list", "--class", "nosuch")[2].startswith("turnout: there is no class nosuch (")
+    assert "no destination is called nosuch (there are: hook, marked)" in cli(plane, "dead", "retry", "-d", "nosuch")[2]
     assert "--from soon" in cli(plane, "dead", "list", "--from", "soon")[2]
 
     (plane.folder / "mark.py").write_text(MENDED)

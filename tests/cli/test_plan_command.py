@@ -98,6 +98,16 @@ def test_the_running_configuration_changes_nothing(filled: Plane, sink: Sink) ->
     assert "nothing would change" in run(filled.folder, "plan", "--config", "new.yaml")[1]
 
 
+def test_a_sample_of_everything_says_so_also_where_events_were_refused(filled: Plane, sink: Sink) -> None:
+    (filled.folder / "nobody.json").write_text('{"type": "track", "event": "Nobody"}')
+    assert run(filled.folder, "send", "nobody.json", "--config", "config.yaml")[0] == 1  # refused, with a number
+    candidate(filled, sink)
+    shown = run(filled.folder, "plan", "--config", "new.yaml")[1]
+    assert shown.startswith("compared with 40 events\n")
+    shown = run(filled.folder, "plan", "--config", "new.yaml", "--limit", "10")[1]
+    assert shown.startswith("compared with 10 events of about 41, evenly chosen\n")
+
+
 def test_another_script_shows_drops_errors_and_changed_requests(filled: Plane, sink: Sink) -> None:
     (filled.folder / "clean2.py").write_text(CHANGED)
     candidate(filled, sink, script="clean2.py")

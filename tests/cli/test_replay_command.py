@@ -119,7 +119,7 @@ def test_a_dry_run_and_a_file(filled: Plane, sink: Sink, tmp_path: Path) -> None
     assert "15 of 300 stored events are selected" in shown
     assert "curl -X POST" in shown
     path = tmp_path / "out.ndjson"
-    assert "is done: 15 selected" in run(filled, "replay", "--to-file", str(path), "--user", "u3", "--yes")
+    assert "is done: 15 selected" in run(filled, "replay", "--to-file", str(path), "--user", "u3")
     assert [json.loads(line)["messageId"] for line in path.read_text().splitlines()] == [
         f"u3-{n}" for n in range(15)
     ]
@@ -128,6 +128,7 @@ def test_a_dry_run_and_a_file(filled: Plane, sink: Sink, tmp_path: Path) -> None
 
 def test_wrong_use_is_one_clear_line(filled: Plane) -> None:
     assert "say --yes" in run(filled, "replay", "-d", "hook", "--unordered", code=1)
+    assert "no destination is called nosuch" in run(filled, "replay", "-d", "nosuch", "--unordered", code=1)
     assert "--unordered" in run(filled, "replay", "-d", "hook", "--yes", code=1)
     assert "neither a time" in run(filled, "replay", "-d", "hook", "--from", "soon", "--yes", code=1)
     assert "there is no replay 7" in run(filled, "replay", "status", "7", code=1)

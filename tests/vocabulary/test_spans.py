@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from turnout.durations import write_span
+from turnout.durations import write_span, write_time
 
 
 @pytest.mark.parametrize(
@@ -14,3 +14,10 @@ from turnout.durations import write_span
 )  # fmt: skip
 def test_the_two_largest_units_are_said(seconds: float, said: str) -> None:
     assert write_span(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(4.0059, "4.0 s"), (1, "1.0 s"), (0.0184, "18 ms"), (0.00064, "640 µs"), (0, "0 µs")]
+)
+def test_how_long_something_took(seconds: float, said: str) -> None:
+    assert write_time(seconds) == said

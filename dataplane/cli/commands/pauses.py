@@ -34,7 +34,7 @@ def pause(
 def resume(
     kind: Kind, name: Name, *, config: ConfigFile = CONFIG, socket: Socket = None, json: AsJson = False
 ) -> None:
-    """Let it go on; also a destination that paused because its tool refused us."""
+    """Resume what was paused; also try a destination again at once that is down or refused by its tool."""
     from dataplane.cli import pauses as command
 
     command.resume(config, socket, kind, name, as_json=json)

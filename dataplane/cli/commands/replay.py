@@ -46,7 +46,7 @@ def begin(
         bool, typer.Option("--no-transform", help="Leave out the destination's transformations.")
     ] = False,
     rate: Annotated[
-        float, typer.Option("--rate", min=0, help="Most events a second; 0 is a safe rate.")
+        float, typer.Option("--rate", min=0, help="Most events a second; 0: half of `delivery.rate`, or 100.")
     ] = 0,
     unordered: Annotated[
         bool, typer.Option("--unordered", help="The destination may get them after newer events of a user.")
