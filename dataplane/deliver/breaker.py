@@ -1,4 +1,4 @@
-"""Two breakers of a destination: one for a tool that answers nothing, one for a tool that rejects all.
+"""Two breakers of a destination: one for a tool whose requests all fail, one for a tool that rejects all.
 
 Pure; times are seconds of a monotonic clock.
 """
@@ -20,7 +20,7 @@ LONGEST = 60.0
 
 @dataclass(slots=True)
 class Breaker:
-    """Stops sending to a destination that answers nothing, and probes it with one request at a time.
+    """Stops sending to a destination whose requests fail, and probes it with one request at a time.
 
     Closed until `threshold` requests in a row, or nine of ten of the last 32, failed as a whole; then
     open for a growing while; then half open: one request may pass, and its success closes the

@@ -28,6 +28,8 @@ class Condition:
         self.refusal = Refusal(refused, clock)
         self.breaker = Breaker(rng=Random(ident))  # noqa: S311 -- jitter
         self.down_since: float | None = None
+        self.failing = ""
+        """Why the last request that failed as a whole did."""
         self._rejects = Rejects()
         self._active = Active(active, clock)
         self._clock = clock
@@ -106,6 +108,7 @@ class Condition:
         if not tried:
             self.unsent()
         elif all(v.outcome is Outcome.RETRY and v.status != 429 for v in tried):
+            self.failing = tried[-1].reason
             self.breaker.failed(now, left)
         else:
             self.breaker.succeeded()

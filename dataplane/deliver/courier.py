@@ -358,7 +358,8 @@ class Courier:
         if (refused := condition.refusal.now) is not None:
             return "paused", refused.reason, _moment(refused.since)
         if condition.breaker.open and condition.down_since is not None:
-            return "down", "answers nothing; probed with one event at a time", _moment(condition.down_since)
+            why = f"its requests fail, the last with: {condition.failing}; probed with one event at a time"
+            return "down", why, _moment(condition.down_since)
         if len(self._tasks) == 0 and self.ledger.stuck:
             return "stalled", "its state cannot be written", None
         return "running", "", None

@@ -41,12 +41,16 @@ def _waiting(known: Mapping[str, Any]) -> str:
         return f"waits behind #{behind['number']} of its user, tried next at {behind['next_at']} ({behind['reason']})"
     if wait["kind"] == "waiting":
         return "its turn has come; it is sent next"
-    return f"{wait['reason']}; tried next at {wait['next_at']}{_held(known)}"
+    later = max(filter(None, (wait["next_at"], known["sends_at"])))
+    return f"{wait['reason']}; tried next at {later}{_state(known)}"
+
+
+def _state(known: Mapping[str, Any]) -> str:
+    return "" if known["state"] == "running" else f"; the destination is {known['state']}: {known['reason']}"
 
 
 def _held(known: Mapping[str, Any]) -> str:
-    told = "" if known["state"] == "running" else f"; the destination is {known['state']}: {known['reason']}"
-    return told + (f"; it is sent to again at {known['sends_at']}" if known["sends_at"] else "")
+    return _state(known) + (f"; it is sent to again at {known['sends_at']}" if known["sends_at"] else "")
 
 
 def _underway(known: Mapping[str, Any]) -> str:
@@ -63,6 +67,8 @@ def _attempted(known: Mapping[str, Any]) -> tuple[str, str]:
     bad = [one for one in last.values() if one["error"] or not (one["status"] == 0 or 200 <= one["status"] < 300)]
     if bad:
         said = bad[-1]["error"] or f"HTTP {bad[-1]['status']}"
+        if known["state"] == "removed":
+            return "unknown", f"not delivered when the destination was removed from the config; the last answer: {said}"
         return "dead", f"{said}; its dead letter is not kept any more"
     one = known["attempts"][-1]
     how = f"HTTP {one['status']}" if one["status"] else "written"

@@ -44,6 +44,11 @@ def test_one_destination_that_needs_a_person_is_a_warning() -> None:
     assert "2 dead" in health["warnings"][1]
 
 
+def test_dead_letters_that_were_discarded_or_dropped_need_nobody() -> None:
+    row = {"state": "running", "dead": 4, "revived": 1, "discarded": 2, "dropped": 1}
+    assert judge(_status(destinations={"crm": row}))["warnings"] == []
+
+
 BASE = "sources: {web: {write_key: k}}\n"
 
 

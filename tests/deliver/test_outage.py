@@ -38,6 +38,8 @@ async def test_25_hours_without_an_answer_and_then_everything_arrives(
     server.answer = answer
     await plant.start(config(server.url, delivery="{concurrency: 3}"))
     await outage(plant, server, 25)
+    said = {500: "its requests fail, the last with: HTTP 500", 401: "HTTP 401", 0: "its requests fail, the last with: "}
+    assert row(plant)["reason"].startswith(said[status])
     assert row(plant)["dead"] == 0
     assert row(plant)["retrying"] <= 8, "a down destination costs a cursor, not a row per event"
     server.answer = lambda _: (200, {})

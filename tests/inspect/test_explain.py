@@ -238,6 +238,21 @@ async def test_an_event_of_a_destination_that_is_gone(plant: Plant, server: Serv
     assert found["destinations"]["other"]["reconstructed"]["parts"][0]["requests"]
 
 
+async def test_an_event_that_waited_when_its_destination_was_removed_is_not_called_dead(
+    plant: Plant, server: Server
+) -> None:
+    url = str(server.url)  # type: ignore[attr-defined]
+    await plant.start(config(url, extra=f'  other: {{type: webhook, settings: {{webhook_url: "{url}"}}}}'))
+    server.answer = lambda _: (500, {})
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: plant.engine.status()["destinations"]["other"]["retrying"] == 1)
+    assert verdict(await told(plant, "ada-1"), "other")[0] == "pending"
+    await plant.reload("discard: [other]\n" + config(url))
+    said = verdict(await told(plant, "ada-1"), "other")
+    assert said[0] == "unknown"
+    assert "removed from the config; the last answer: HTTP 500" in said[1]
+
+
 async def test_what_was_released_is_told_from_what_is_left(plant: Plant, server: Any) -> None:
     """The log and the sidecar let go; journal and id tables still know."""
     server.answer = lambda body: (400 if body["userId"] == "bob" else 200, {})
