@@ -34,7 +34,7 @@ function text(bytes) {
 
 // ---- AES
 
-const BOX = new Uint8Array(256), UNBOX = new Uint8Array(256);
+const BOX = new Uint8Array(256), UNBOX = new Uint8Array(256), TWICE = new Uint8Array(256);
 const double = (x) => ((x << 1) ^ (x & 0x80 ? 0x11b : 0)) & 0xff;
 (() => {
   // Every power of 3 with its inverse, in the field of FIPS 197, 4.2.
@@ -47,7 +47,7 @@ const double = (x) => ((x << 1) ^ (x & 0x80 ? 0x11b : 0)) & 0xff;
     BOX[power] = (inverse ^ (x >> 7) ^ (x >> 6) ^ (x >> 5) ^ (x >> 4) ^ 0x63) & 0xff;
   } while (power !== 1);
   BOX[0] = 0x63;
-  for (let i = 0; i < 256; i++) UNBOX[BOX[i]] = i;
+  for (let i = 0; i < 256; i++) { UNBOX[BOX[i]] = i; TWICE[i] = double(i); }
 })();
 
 function keyBytes(key) {
@@ -78,19 +78,20 @@ function expanded(key) {
 }
 
 function sealed(keys, block) {
-  let state = block.map((byte, i) => byte ^ keys[i]);
+  let state = new Uint8Array(16), next = new Uint8Array(16);
+  for (let i = 0; i < 16; i++) state[i] = block[i] ^ keys[i];
   for (let at = 16; at < keys.length; at += 16) {
-    const next = new Uint8Array(16);
+    const ends = at + 16 === keys.length;
     for (let column = 0; column < 16; column += 4) {
       const a = BOX[state[column]], b = BOX[state[(column + 5) & 15]];
       const c = BOX[state[(column + 10) & 15]], d = BOX[state[(column + 15) & 15]];
-      const ends = at + 16 === keys.length, all = a ^ b ^ c ^ d;
-      next[column] = (ends ? a : a ^ all ^ double(a ^ b)) ^ keys[at + column];
-      next[column + 1] = (ends ? b : b ^ all ^ double(b ^ c)) ^ keys[at + column + 1];
-      next[column + 2] = (ends ? c : c ^ all ^ double(c ^ d)) ^ keys[at + column + 2];
-      next[column + 3] = (ends ? d : d ^ all ^ double(d ^ a)) ^ keys[at + column + 3];
+      const place = at + column, all = ends ? 0 : a ^ b ^ c ^ d;
+      next[column] = a ^ keys[place] ^ (ends ? 0 : all ^ TWICE[a ^ b]);
+      next[column + 1] = b ^ keys[place + 1] ^ (ends ? 0 : all ^ TWICE[b ^ c]);
+      next[column + 2] = c ^ keys[place + 2] ^ (ends ? 0 : all ^ TWICE[c ^ d]);
+      next[column + 3] = d ^ keys[place + 3] ^ (ends ? 0 : all ^ TWICE[d ^ a]);
     }
-    state = next;
+    [state, next] = [next, state];
   }
   return state;
 }
@@ -116,21 +117,23 @@ function opened(keys, block) {
 
 // Multiplies in GF(2^128) as SP 800-38D, 6.3; both and the result are four 32-bit words, the first bit highest.
 function multiplied(x, y) {
-  let [z0, z1, z2, z3] = [0, 0, 0, 0], [v0, v1, v2, v3] = y;
-  for (let i = 0; i < 128; i++) {
-    if ((x[i >> 5] >>> (31 - (i & 31))) & 1) { z0 ^= v0; z1 ^= v1; z2 ^= v2; z3 ^= v3; }
-    const carry = v3 & 1;
-    v3 = (v3 >>> 1) | (v2 << 31);
-    v2 = (v2 >>> 1) | (v1 << 31);
-    v1 = (v1 >>> 1) | (v0 << 31);
-    v0 = (v0 >>> 1) ^ (carry ? 0xe1000000 : 0);
+  let z0 = 0, z1 = 0, z2 = 0, z3 = 0, [v0, v1, v2, v3] = y;
+  for (const word of x) {
+    for (let bits = word, i = 0; i < 32; i++, bits <<= 1) {
+      if (bits < 0) { z0 ^= v0; z1 ^= v1; z2 ^= v2; z3 ^= v3; }
+      const carry = v3 & 1;
+      v3 = (v3 >>> 1) | (v2 << 31);
+      v2 = (v2 >>> 1) | (v1 << 31);
+      v1 = (v1 >>> 1) | (v0 << 31);
+      v0 = (v0 >>> 1) ^ (carry ? 0xe1000000 : 0);
+    }
   }
   return [z0, z1, z2, z3];
 }
 
 const wordsOf = (block) => {
   const view = new DataView(block.buffer, block.byteOffset, 16);
-  return [0, 4, 8, 12].map((at) => view.getUint32(at));
+  return [view.getInt32(0), view.getInt32(4), view.getInt32(8), view.getInt32(12)];
 };
 
 function counted(keys, nonce, data) {
@@ -150,11 +153,12 @@ function tag(keys, nonce, data) {
   new DataView(whole.buffer).setUint32(whole.length - 4, data.length * 8);
   let sum = [0, 0, 0, 0];
   for (let at = 0; at < whole.length; at += 16) {
-    const block = wordsOf(whole.subarray(at, at + 16));
-    sum = multiplied(sum.map((word, i) => word ^ block[i]), secret);
+    const [a, b, c, d] = wordsOf(whole.subarray(at, at + 16));
+    sum = multiplied([sum[0] ^ a, sum[1] ^ b, sum[2] ^ c, sum[3] ^ d], secret);
   }
-  const first = sealed(keys, joined(nonce, Uint8Array.of(0, 0, 0, 1))), made = new DataView(new ArrayBuffer(16));
-  sum.forEach((word, i) => made.setUint32(i * 4, word ^ wordsOf(first)[i]));
+  const first = wordsOf(sealed(keys, joined(nonce, Uint8Array.of(0, 0, 0, 1))));
+  const made = new DataView(new ArrayBuffer(16));
+  for (let i = 0; i < 4; i++) made.setInt32(i * 4, sum[i] ^ first[i]);
   return new Uint8Array(made.buffer);
 }
 

@@ -27,7 +27,10 @@ function words(hex, step) {
 }
 
 let tables = null;
-const table = () => (tables ??= { k: words(ROOTS, 8), h: words(START, 8) }); // pairs: high word, low word
+// Pairs of high and low words; of SHA-256 are the high ones of the first 64.
+const table = () => (tables ??= {
+  k: words(ROOTS, 8), h: words(START, 8), k32: Int32Array.from({ length: 64 }, (_, i) => parseInt(ROOTS.substr(i * 16, 8), 16)),
+});
 
 export function utf8(value) {
   if (value instanceof Uint8Array) return value;
@@ -89,7 +92,6 @@ function bytesOf(state, count, little) {
 }
 
 const left = (x, n) => (x << n) | (x >>> (32 - n));
-const right = (x, n) => (x >>> n) | (x << (32 - n));
 
 const TURNS = [7, 12, 17, 22, 5, 9, 14, 20, 4, 11, 16, 23, 6, 10, 15, 21];
 function md5Bytes(bytes) {
@@ -128,20 +130,23 @@ function sha1Bytes(bytes) {
   return bytesOf(state, 20);
 }
 
+// Rotations are written out here: calls would be half of the time.
 function sha256Bytes(bytes) {
-  const { k, h } = table(), view = padded(bytes, 64), w = new Uint32Array(64), state = new Uint32Array(8);
+  const { k32, h } = table(), view = padded(bytes, 64), w = new Int32Array(64), state = new Int32Array(8);
   for (let i = 0; i < 8; i++) state[i] = h[i * 2];
   for (let at = 0; at < view.byteLength; at += 64) {
-    for (let i = 0; i < 64; i++) {
-      if (i < 16) { w[i] = view.getUint32(at + i * 4); continue; }
+    for (let i = 0; i < 16; i++) w[i] = view.getInt32(at + i * 4);
+    for (let i = 16; i < 64; i++) {
       const x = w[i - 15], y = w[i - 2];
-      w[i] = (right(x, 7) ^ right(x, 18) ^ (x >>> 3)) + w[i - 7] + (right(y, 17) ^ right(y, 19) ^ (y >>> 10)) + w[i - 16];
+      w[i] = ((x >>> 7 | x << 25) ^ (x >>> 18 | x << 14) ^ (x >>> 3)) + w[i - 7]
+        + ((y >>> 17 | y << 15) ^ (y >>> 19 | y << 13) ^ (y >>> 10)) + w[i - 16];
     }
     let a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], f = state[5], g = state[6], last = state[7];
     for (let i = 0; i < 64; i++) {
-      const one = (last + (right(e, 6) ^ right(e, 11) ^ right(e, 25)) + ((e & f) ^ (~e & g)) + k[i * 2] + w[i]) | 0;
-      const two = ((right(a, 2) ^ right(a, 13) ^ right(a, 22)) + ((a & b) ^ (a & c) ^ (b & c))) | 0;
-      last = g; g = f; f = e; e = (d + one) | 0; d = c; c = b; b = a; a = (one + two) | 0;
+      const one = last + ((e >>> 6 | e << 26) ^ (e >>> 11 | e << 21) ^ (e >>> 25 | e << 7))
+        + ((e & f) ^ (~e & g)) + k32[i] + w[i] | 0;
+      const two = ((a >>> 2 | a << 30) ^ (a >>> 13 | a << 19) ^ (a >>> 22 | a << 10)) + ((a & b) ^ (a & c) ^ (b & c)) | 0;
+      last = g; g = f; f = e; e = d + one | 0; d = c; c = b; b = a; a = one + two | 0;
     }
     state[0] += a; state[1] += b; state[2] += c; state[3] += d;
     state[4] += e; state[5] += f; state[6] += g; state[7] += last;
