@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from dataplane.cli.output import counted, json_line, say
 from dataplane.config import load
 from dataplane.config.languages import language_of
-from dataplane.pipeline.scripts import read_scripts
-from transformations.base import Failed, Item, Script
+from dataplane.pipeline.scripts import read_libraries, read_scripts
+from transformations.base import Failed, Item, Library, Script
 from transformations.case import Case, outcome, results
 from transformations.pool import Pool
 from transformations.recorded import Recorded
@@ -85,13 +85,13 @@ def transform(file: Path, events: Sequence[dict[str, Any]], config: Path, *, as_
 
 def script_of(file: Path, config: Path) -> Script:
     """The script as the config has it, with its libraries; by itself where the config does not name it."""
-    libraries: tuple[Any, ...] = ()
+    libraries: tuple[Library, ...] = ()
     if config.exists():
         loaded = load(config)
         for script in read_scripts(loaded).values():
             if Path(script.file).resolve() == file.resolve():
                 return script
-            libraries = script.libraries
+        libraries = tuple(read_libraries(loaded))
     try:
         source = file.read_text(encoding="utf-8")
     except OSError as error:

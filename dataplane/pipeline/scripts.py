@@ -12,7 +12,7 @@ from dataplane.config.scripts import Transformation
 from transformations.base import Library, Reaching, Script
 from turnout.errors import ScriptError
 
-__all__ = ["configured", "read_scripts"]
+__all__ = ["configured", "read_libraries", "read_scripts"]
 
 
 def _source(path: Path) -> str:
@@ -32,7 +32,8 @@ def _shown(path: Path) -> str:
         return str(path)
 
 
-def _libraries(config: Config) -> Iterator[Library]:
+def read_libraries(config: Config) -> Iterator[Library]:
+    """Every library, also those of folders; raises `ScriptError` where a file cannot be read."""
     for name, library in sorted(config.libraries.items()):
         language = language_of(library.language, library.file)
         yield Library(name, _source(library.file), _shown(library.file), language)
@@ -47,7 +48,7 @@ def _libraries(config: Config) -> Iterator[Library]:
 
 def read_scripts(config: Config) -> dict[str, Script]:
     """Every transformation by its id; raises `ScriptError` where a file cannot be read."""
-    libraries = tuple(_libraries(config))
+    libraries = tuple(read_libraries(config))
     return {
         name: configured(
             Script(

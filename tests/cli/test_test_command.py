@@ -117,5 +117,9 @@ def test_a_script_that_no_configuration_names(tmp_path: Path) -> None:
     (folder(tmp_path) / "new.py").write_text(T)
     (tmp_path / "new.test.yaml").write_text(T_CASES.replace("t.py:3", "new.py:3"))
     assert turnout(tmp_path, "test", "new.py")[:2] == (0, "new: 2 of 2 passed\n2 of 2 cases passed\n")
+    (tmp_path / "libs").mkdir()
+    (tmp_path / "tools.py").rename(tmp_path / "libs/tools.py")
+    (tmp_path / "config.yaml").write_text("library_folders: [libs]\n")
+    assert turnout(tmp_path, "test", "new.py")[:2] == (0, "new: 2 of 2 passed\n2 of 2 cases passed\n")
     (tmp_path / "config.yaml").unlink()
     assert "import of 'tools' is not allowed here" in turnout(tmp_path, "test", "new.py")[1]
