@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dataplane.metrics.log import logger
 from turnout import codec
 from turnout.clock import iso
 
@@ -13,6 +15,8 @@ __all__ = ["Audit"]
 
 LIMIT = 10_000_000
 """Bytes; a full file is kept as audit.log.1, and the one before it is dropped."""
+
+_log = logger()
 
 
 class Audit:
@@ -23,13 +27,25 @@ class Audit:
         self._fd = self._open()
 
     def note(self, who: str, verb: str, status: int) -> None:
-        """One line: `who` came by socket or token, the verb, and the HTTP status of the answer."""
+        """One line: `who` came by socket or token, the verb, and the HTTP status of the answer.
+
+        What the disk refuses goes to the log instead: it was done already, and whoever asked must learn that.
+        """
         line = {"at": iso(datetime.now(UTC)), "who": who, "verb": verb, "status": status}
-        os.write(self._fd, codec.dumps(line) + b"\n")
-        if os.fstat(self._fd).st_size > LIMIT:
-            self.close()
+        try:
+            self._write(codec.dumps(line) + b"\n")
+        except OSError as error:
+            _log.error("audit.not_written", reason=error.strerror, who=who, verb=verb, status=status)
+
+    def _write(self, line: bytes) -> None:
+        start = os.fstat(self._fd).st_size
+        if os.write(self._fd, line) != len(line):
+            os.ftruncate(self._fd, start)  # the disk is full in the middle of a line
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if start > LIMIT:
             self._path.replace(self._path.with_name(self._path.name + ".1"))
-            self._fd = self._open()
+            full, self._fd = self._fd, self._open()
+            os.close(full)
 
     def close(self) -> None:
         """Close the file."""

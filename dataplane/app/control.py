@@ -57,11 +57,12 @@ class Channel:
         if not self._open:
             raise Unavailable("the process is gone")
         number = next(self._ids)
+        line = _line({"id": number, "verb": verb, "args": args or {}})
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
             async with asyncio.timeout(timeout):
-                await self._send({"id": number, "verb": verb, "args": args or {}})
+                await self._send(line)
                 return await future
         except TimeoutError:
             raise Unavailable(f"no answer to {verb} within {timeout:g} s") from None
@@ -106,22 +107,32 @@ class Channel:
             future.set_result(message.get("ok"))
 
     async def _reply(self, message: dict[str, Any]) -> None:
-        answer: dict[str, Any] = {"id": message["id"]}
+        number, verb = message["id"], message["verb"]
         try:
-            answer["ok"] = await self._answer(message["verb"], message.get("args") or {})
+            line = _line({"id": number, "ok": await self._answer(verb, message.get("args") or {})})
         except TurnoutError as error:
-            answer["error"] = _describe(error)
+            line = _line({"id": number, "error": _describe(error)})
         except Exception as error:  # noqa: BLE001 - the asker must get an answer, whatever happened
-            _log.failure("control.failed", error, verb=message["verb"])
-            answer["error"] = {"type": "Unavailable", "message": f"{type(error).__name__} (see the log)"}
+            _log.failure("control.failed", error, verb=verb)
+            said = {"type": "Unavailable", "message": f"{type(error).__name__} (see the log)"}
+            line = _line({"id": number, "error": said})
         try:
-            await self._send(answer)
+            await self._send(line)
         except OSError:
             self._open = False  # the asker is gone; serve() ends by itself
 
-    async def _send(self, message: dict[str, Any]) -> None:
-        self._writer.write(codec.dumps(message) + b"\n")
+    async def _send(self, line: bytes) -> None:
+        self._writer.write(line)
         await self._writer.drain()
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    """A message as it travels; raises `Unavailable` where it is longer than the other side reads, which would
+    end the channel and the role with it."""
+    line = codec.dumps(message) + b"\n"
+    if len(line) > LINE:
+        raise Unavailable(f"that takes {len(line):,} bytes and the channel {LINE:,}: ask for less at once")
+    return line
 
 
 def _describe(error: TurnoutError) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from dataplane.config import Config
 from dataplane.config.pauses import Pause, Pauses, check
 from dataplane.metrics.log import logger
 from turnout.clock import iso
-from turnout.errors import Fixable, FormatError, TurnoutError
+from turnout.errors import Fixable, FormatError, TurnoutError, Unavailable
 
 __all__ = ["Orders"]
 
@@ -84,7 +84,10 @@ class Orders:
     async def follow(self, config: Config) -> None:
         """After a reload: forget pauses of what is gone, carry over those of what was renamed."""
         before = self.pauses
-        self._keep(before.following(config))
+        try:
+            self._keep(before.following(config))
+        except Unavailable as error:  # the reload stands; what was said of the old names still holds
+            _log.error("pauses.not_stored", reason=str(error))
         if self.pauses is not before:
             await self._tell(self._children.values())
 
@@ -105,10 +108,14 @@ class Orders:
                 await self._tell(self._children.values())
 
     def _keep(self, pauses: Pauses) -> None:
-        """In the file first: a role that dies now learns it when it starts."""
-        if pauses is not self.pauses:
+        """In the file first: a role that dies now learns it when it starts. Raises `Unavailable` (disk full)."""
+        if pauses is self.pauses:
+            return
+        try:
             write_private(self._path, msgspec.json.format(msgspec.json.encode(pauses), indent=1).decode() + "\n")
-            self.pauses = pauses
+        except OSError as error:
+            raise Unavailable(f"{self._path} cannot be written ({error.strerror}): nothing was changed") from None
+        self.pauses = pauses
 
     async def _tell(self, children: Iterable[Child]) -> None:
         for child in children:

@@ -41,7 +41,9 @@ def status(engine: Engine) -> dict[str, Any]:
         "position": sum(positions.values()),
         "head": sum(sequencer.partitions.heads.values()),
         "positions": {str(number): position for number, position in positions.items()},
-        "replays": {str(work.row.id): replay_verbs.shown(engine, work.row) for work in engine.replays},
+        "replays": {
+            str(work.row.id): replay_verbs.shown(engine, work.row, names=replay_verbs.NAMES) for work in engine.replays
+        },
         "state_stuck": engine.ledger.stuck,
         "buffer": _buffer(engine),
         "stopping_intake": dict(engine.backlogs.stopping),

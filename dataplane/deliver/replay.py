@@ -19,6 +19,8 @@ SAFE_RATE = 100.0
 FILE_RATE = 10_000.0
 MOST = 10_000
 """Most message ids, users, names or sources in one definition."""
+NAMES = 1 << 20
+"""Most bytes of all of them together: they are kept with the replay."""
 VERDICTS = ("delivered", "filtered", "dead")
 
 
@@ -65,6 +67,8 @@ def define(asked: Mapping[str, Any]) -> Definition:
     for rows in (found.sources, found.events, found.users, found.message_ids):
         if len(rows) > MOST:
             raise Fixable(f"replay: at most {MOST:,} names in one list")
+    if len(msgspec.json.encode(found)) > NAMES:
+        raise Fixable("replay: names of more than a megabyte; narrow it down with from and to instead")
     if unknown := [name for name in found.verdicts if name not in VERDICTS]:
         raise Fixable(f"replay: verdict is one of {', '.join(VERDICTS)}, not {unknown[0]}")
     if not found.destination and not found.file:

@@ -25,11 +25,13 @@ from turnout.event import Event
 if TYPE_CHECKING:
     from dataplane.deliver.engine import Engine
 
-__all__ = ["VERBS"]
+__all__ = ["NAMES", "VERBS", "shown"]
 
 READING = 2.0
 """Seconds a dry run reads before it answers with what it has and where to go on."""
 SAMPLE = 5
+NAMES = 10
+"""Names shown of a list that a replay was asked for, where several replays are shown: it may have thousands."""
 TRIED = 50
 """Events that are taken through the transformations to find a sample of those that are sent."""
 
@@ -59,11 +61,14 @@ def _status(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
 
 def _list(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     rows = sorted(engine.replays.rows.values(), key=lambda row: row.id, reverse=True)
-    return {"replays": [shown(engine, row) for row in rows]}
+    return {"replays": [shown(engine, row, names=NAMES) for row in rows]}
 
 
-def shown(engine: Engine, row: ReplayRow) -> dict[str, Any]:
-    """One replay for people: what it was asked, how far it is, what became of the events."""
+def shown(engine: Engine, row: ReplayRow, *, names: int | None = None) -> dict[str, Any]:
+    """One replay for people: what it was asked, how far it is, what became of the events.
+
+    Of each list it was asked for at most so many `names` are shown; `left_out` says how many more there are.
+    """
     counts = engine.ledger.counts
     work = engine.replays.running(row.id)
     if work is not None:
@@ -98,7 +103,11 @@ def shown(engine: Engine, row: ReplayRow) -> dict[str, Any]:
         found["position"] = row.first if place is None else min(place.cursors)
     done = found["delivered"] + found["filtered"] + found["dead"] + found["cancelled"]
     found["selected"] = done + found["pending"] - found["born"]
-    found["asked"] = msgspec.to_builtins(row.definition)
+    asked = found["asked"] = msgspec.to_builtins(row.definition)
+    long = {name: rows for name, rows in asked.items() if isinstance(rows, list) and len(rows) > (names or len(rows))}
+    if long:
+        found["asked"] = asked | {name: rows[:names] for name, rows in long.items()}
+        found["left_out"] = {name: len(rows) - (names or 0) for name, rows in long.items()}
     return found
 
 

@@ -14,6 +14,9 @@ from test_app_run import MARK, ask, cli, config, post, until
 
 from bench.plane import Plane
 from bench.sink import Sink
+from dataplane.app.orders import Orders
+from dataplane.config import parse
+from turnout.errors import Unavailable
 
 
 @pytest.fixture
@@ -103,3 +106,14 @@ def test_a_full_backlog_stops_the_intake_and_lets_it_go_on(tmp_path: Path) -> No
             until(taken, 40)
         finally:
             there.stop()
+
+
+async def test_a_pause_that_cannot_be_stored_is_refused_with_the_reason(tmp_path: Path) -> None:
+    config = parse(f"data: {tmp_path}/data\nsources: {{web: {{write_key: k}}}}\n", str(tmp_path / "config.yaml"), {})
+    orders = Orders({})
+    (tmp_path / "data" / "state").mkdir(parents=True)
+    orders.open(config)
+    (tmp_path / "data" / "state").rmdir()  # as a disk that takes nothing
+    with pytest.raises(Unavailable, match="nothing was changed"):
+        await orders.pause(config, "source", "web", by="ann", reason="")
+    assert not orders.plain()["pauses"]

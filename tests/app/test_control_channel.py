@@ -120,3 +120,24 @@ def test_every_error_of_the_tree_survives_the_way() -> None:
         restored = _restore(_describe(error))
         assert type(restored) is kind
         assert str(restored) == str(error)
+
+
+async def test_what_is_too_long_is_an_error_and_the_channel_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that the other side cannot read would end the channel, and with it the role."""
+    monkeypatch.setattr("dataplane.app.control.LINE", 50_000)
+
+    async def answer(verb: str, args: dict[str, Any]) -> Any:
+        return "x" * int(args["size"]) if verb == "text" else {1, 2}
+
+    app, role, *tasks = await _pair(answer)
+    assert len(await app.ask("text", {"size": 49_000})) == 49_000
+    with pytest.raises(Unavailable, match="ask for less"):
+        await app.ask("text", {"size": 50_000})
+    with pytest.raises(Unavailable, match="ask for less"):
+        await app.ask("text", {"size": 1, "more": "x" * 50_000})
+    with pytest.raises(errors.TurnoutError):  # no JSON: said, not waited for
+        await app.ask("set", timeout=2)
+    assert await app.ask("text", {"size": 1}) == "x"
+    app.close()
+    role.close()
+    await asyncio.gather(*tasks)

@@ -333,3 +333,17 @@ async def test_a_replay_whose_destination_is_gone_at_a_start_is_over(delivered: 
     await delivered.start(renamed(server, discard=True))
     row = await over(delivered, ident, "cancelled")
     assert (row["reason"], row["cancelled"], row["selected"]) == ("hook is gone from the config", 12, 12)
+
+
+async def test_many_names_are_kept_whole_and_shown_in_part(delivered: Plant) -> None:
+    ids = [f"ann-{n}" for n in range(9_000)]
+    ident = await replay(delivered, rate=1000, message_ids=ids)
+    listed = (await delivered.engine.call("replay.list", {}))["replays"][0]
+    for row in (listed, delivered.engine.status()["replays"][str(ident)]):
+        assert row["asked"]["message_ids"] == ids[:10]
+        assert row["left_out"] == {"message_ids": 8_990}
+    row = await over(delivered, ident)
+    assert (row["asked"]["message_ids"], row["delivered"]) == (ids, 6)
+    assert "left_out" not in row
+    with pytest.raises(Fixable, match="megabyte"):
+        await replay(delivered, message_ids=["x" * 1_000 + str(n) for n in range(2_000)])
