@@ -14,6 +14,7 @@ from dataplane.gateway import Gateway
 from dataplane.log.base import Health, LogWriter
 from dataplane.log.epochs import partitions
 from dataplane.log.local import open_writer
+from dataplane.pipeline.scripts import Texts
 from turnout.errors import Fixable, Unavailable
 
 __all__ = ["Ingest"]
@@ -30,7 +31,7 @@ class Ingest:
         self._next: Config | None = None
         self._orders: dict[str, Any] = {}
 
-    async def start(self, config: Config, place: Place) -> dict[str, Any]:
+    async def start(self, config: Config, place: Place, texts: Texts | None = None) -> dict[str, Any]:
         """Recover the log, then accept; {url, port}."""
         several = config.processes.ingest > 1
         try:
@@ -82,7 +83,7 @@ class Ingest:
         for left in self._left.values():
             await left.close()
 
-    async def prepare(self, config: Config) -> None:
+    async def prepare(self, config: Config, texts: Texts | None = None) -> None:
         """Keep the parsed configuration; the gateway takes it at once when told."""
         self._next = config
 

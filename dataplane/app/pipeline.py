@@ -12,6 +12,7 @@ from dataplane.deliver.engine import Engine
 from dataplane.deliver.reach import Outside
 from dataplane.inspect.explain import explain
 from dataplane.log.partitions import Partitions, open_partitions
+from dataplane.pipeline.scripts import Texts
 from transformations.pool import Pool
 from turnout.errors import Unavailable
 
@@ -29,7 +30,7 @@ class Pipeline:
         self._next: Outside | None = None
         self._pauses = Pauses()
 
-    async def start(self, config: Config, place: Place) -> dict[str, Any]:
+    async def start(self, config: Config, place: Place, texts: Texts | None = None) -> dict[str, Any]:
         """Start the workers and the engine; {}."""
         log = open_partitions(config.data / "log", config.processes.ingest, run=place.run)
         outside = _outside(config)
@@ -38,7 +39,7 @@ class Pipeline:
         engine.pauses = self._pauses
         try:
             await pool.start()
-            await engine.start(config, again=place.again)
+            await engine.start(config, texts)
         except BaseException:
             await pool.stop()
             await outside.close()
@@ -53,9 +54,9 @@ class Pipeline:
         if self._engine is not None:
             self._engine.hold(self._pauses)
 
-    async def prepare(self, config: Config) -> None:
+    async def prepare(self, config: Config, texts: Texts | None = None) -> None:
         """Compile scripts and build destinations; raises `Fixable` and changes nothing."""
-        await self._running().prepare(config)
+        await self._running().prepare(config, texts)
         self._next = _outside(config)
 
     async def commit(self) -> None:

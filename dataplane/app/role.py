@@ -23,6 +23,7 @@ from dataplane.app.loop import run
 from dataplane.app.parentage import die_with_parent
 from dataplane.config import Config, fingerprint, parse
 from dataplane.metrics.log import configure, logger
+from dataplane.pipeline.scripts import Texts
 from turnout.errors import Unavailable
 
 __all__ = ["ROLES", "Conductor", "Place", "Role", "main", "partition_of", "roles"]
@@ -37,13 +38,11 @@ _log = logger()
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a process stands among those of this `turnout run`: an ingest process's `partition`, the number
-    of the `run` (log/epochs.py), whether it is `joining` others (or its own former self) at the port, and
-    whether it is started `again` after it died."""
+    of the `run` (log/epochs.py), and whether it is `joining` others (or its own former self) at the port."""
 
     partition: int = 0
     run: int = 0
     joining: bool = False
-    again: bool = False
 
 
 def roles(config: Config) -> tuple[str, ...]:
@@ -66,16 +65,16 @@ def partition_of(name: str) -> int | None:
 class Role(Protocol):
     """What a process of the data plane does; the conductor speaks for it on the channel."""
 
-    async def start(self, config: Config, place: Place) -> dict[str, Any]:
-        """Begin work; plain JSON for the app (the ingest role's URL)."""
+    async def start(self, config: Config, place: Place, texts: Texts | None = None) -> dict[str, Any]:
+        """Begin work; plain JSON for the app (the ingest role's URL). `texts` are those of the scripts in force."""
         ...
 
     async def hold(self, orders: dict[str, Any]) -> None:
         """What the app says beside the config (`Orders.plain`); also before `start`."""
         ...
 
-    async def prepare(self, config: Config) -> None:
-        """Make ready for `config` and change nothing yet; raises `Fixable` where it cannot be."""
+    async def prepare(self, config: Config, texts: Texts | None = None) -> None:
+        """Make ready for `config` and the `texts` of its scripts; raises `Fixable`, and changes nothing yet."""
         ...
 
     async def commit(self) -> None:
@@ -139,16 +138,15 @@ class Conductor:
             config = config.model_copy(update={"server": server})
         await self._role.hold(args.get("orders") or {})
         place = Place(
-            partition_of(self.name) or 0, int(args.get("run") or 0), joining=bool(args.get("joining")),
-            again=bool(args.get("again")),
-        )  # fmt: skip
-        reply = await self._role.start(config, place)
+            partition_of(self.name) or 0, int(args.get("run") or 0), joining=bool(args.get("joining"))
+        )
+        reply = await self._role.start(config, place, args.get("scripts"))
         self._started = True
         return reply
 
     async def _prepare(self, args: dict[str, Any]) -> dict[str, Any]:
         config = parse(args["text"], args["file"])
-        await self._role.prepare(config)
+        await self._role.prepare(config, args.get("scripts"))
         self._prepared = fingerprint(config)
         return {"hash": self._prepared}
 

@@ -23,6 +23,7 @@ from dataplane.inspect.partitions import combine
 from dataplane.log.epochs import next_run
 from dataplane.metrics.exposition import samples, undeclared
 from dataplane.metrics.log import logger
+from dataplane.pipeline.scripts import Texts, read_texts
 from turnout import __version__
 from turnout.clock import iso
 from turnout.errors import Fixable, TurnoutError, Unavailable
@@ -45,7 +46,7 @@ class Supervisor:
         self._forked = forked or {}
         self._given = path  # how findings name it
         self.path = path.absolute()
-        self.text, self.config = self._read()
+        self.text, self.config, self.scripts = self._read()
         self.url = ""
         self.admin_url = ""
         self.started = datetime.now(UTC)
@@ -187,10 +188,8 @@ class Supervisor:
 
     async def _begin(self, child: Child) -> None:
         async with self._reloading:  # a role must never start with a text that is just replaced
-            args: dict[str, Any] = {
-                "text": self.text, "file": str(self.path), "orders": self.orders.plain(), "run": self._run,
-                "again": child.restarts > 0,
-            }
+            args = self._told(child, self.text, self.scripts)
+            args |= {"orders": self.orders.plain(), "run": self._run}
             ingest = partition_of(child.name) is not None
             if ingest:
                 # The first chooses where the configuration does not, and makes sure that it is alone.
@@ -200,12 +199,12 @@ class Supervisor:
                 self.url, self._port = reply["url"], reply["port"]
 
     async def _reload(self) -> dict[str, Any]:
-        text, config = self._read()
+        text, config, scripts = self._read()
         if stuck := needs_restart(self.config, config):
             raise Fixable(f"{', '.join(stuck)} cannot change while running: restart (nothing was changed)")
         ready = [child for child in reversed(self._children.values()) if child.running]
         answers = await asyncio.gather(
-            *(child.ask("prepare", {"text": text, "file": str(self.path)}, timeout=START) for child in ready),
+            *(child.ask("prepare", self._told(child, text, scripts), timeout=START) for child in ready),
             return_exceptions=True,
         )
         found = fingerprint(config)
@@ -216,7 +215,7 @@ class Supervisor:
             pairs = zip(ready, answers, strict=True)
             await self._abort(child for child, answer in pairs if isinstance(answer, dict))
             raise failed[0]
-        self.text, self.config = text, config
+        self.text, self.config, self.scripts = text, config, scripts
         # The pipeline first, so that it knows a source before the gateway takes its events.
         for child in ready:
             try:
@@ -237,10 +236,19 @@ class Supervisor:
                 _log.error("config.not_aborted", child=child.name, reason=str(error))
                 child.kill()  # it comes back with the old configuration
 
-    def _read(self) -> tuple[str, Config]:
-        """The file's text for the roles, and what it says; raises `ConfigError` with every finding."""
+    def _read(self) -> tuple[str, Config, Texts]:
+        """The file's text for the roles, what it says, and the texts of its scripts.
+
+        A role that is started again runs what was in force, whatever has become of the files since. Raises
+        `ConfigError` with every finding, and `ScriptError`.
+        """
         config = load(self._given)
-        return self.path.read_text(encoding="utf-8"), config
+        return self.path.read_text(encoding="utf-8"), config, read_texts(config)
+
+    def _told(self, child: Child, text: str, scripts: Texts) -> dict[str, Any]:
+        """A configuration for a role; only the pipeline has scripts."""
+        args: dict[str, Any] = {"text": text, "file": str(self.path)}
+        return args if partition_of(child.name) is not None else {**args, "scripts": scripts}
 
     def _note(self, result: str, reason: str) -> None:
         self.reloads[result] += 1

@@ -30,10 +30,11 @@ from dataplane.deliver.state import DestinationRow
 from dataplane.log.partitions import Partitions
 from dataplane.metrics.log import logger
 from dataplane.pipeline.proof import Proof
+from dataplane.pipeline.scripts import Texts, read_scripts
 from dataplane.pipeline.sequence import Sequencer
 from transformations.base import Script, Tester
 from turnout.clock import Clock
-from turnout.errors import Fixable, Unavailable
+from turnout.errors import Unavailable
 
 __all__ = ["Engine"]
 
@@ -67,10 +68,10 @@ class Engine:
         self.couriers: dict[str, Courier] = {}
         self.pauses = Pauses()
 
-    async def start(self, config: Config, *, again: bool = False) -> None:
+    async def start(self, config: Config, texts: Texts | None = None) -> None:
         """Open the state, take up where the last process stopped, and begin to read.
 
-        `again` is after a death: scripts that were in force stay so where those on disk now cannot be.
+        `texts` are those of the scripts, as `read_scripts` takes them.
         Raises `Fixable` where the config cannot be used (a script that does not compile, a removed
         destination with a backlog).
         """
@@ -110,7 +111,7 @@ class Engine:
         )
         self.books.recount(self._left_off or 1)
         self.ledger.journal.flush(asyncio.get_running_loop().time())
-        await self._begin(config, again=again)
+        await self.prepare(config, texts)
         await self.commit()
         self.replays.take_up()
         self._left_off = None
@@ -139,22 +140,10 @@ class Engine:
 
     # ---- config
 
-    async def _begin(self, config: Config, *, again: bool) -> None:
-        """Prepare the first config of this process, with what was in force where nothing else will do."""
-        try:
-            await self.prepare(config)
-        except Fixable as error:
-            kept = plans.kept(config, self.history) if again else None
-            if kept is None:
-                raise
-            log.error("scripts.kept", reason=str(error))
-            self._prepared = await plans.build(config, self._runner, kept)
-            self._coming = config
-
-    async def prepare(self, config: Config) -> None:
+    async def prepare(self, config: Config, texts: Texts | None = None) -> None:
         """Make everything of a new config ready; raises `Fixable`, and changes nothing that runs."""
         reload.check_removed(config, self.couriers, self.ledger, self.sequencer.next_number)
-        self._prepared = await plans.build(config, self._runner, prove=self._prove)
+        self._prepared = await plans.build(config, self._runner, read_scripts(config, texts), self._prove)
         self._coming = config
 
     async def _prove(self, config: Config, scripts: Mapping[str, Script]) -> None:

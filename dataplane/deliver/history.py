@@ -2,10 +2,8 @@
 
 `data/history/configs/{hash}.json` is a config as `dataplane.config.masked` shows it (never the text of
 config.yaml, which may hold a secret in plain), `scripts/{version}.json` a transformation with names of
-the texts in `texts/`, `in_force.json` the versions in force now. Written when a config is put in force,
-and deleted when the journal speaks of it no more. A start tries no fixtures of a version it finds here,
-and a process that died comes back with what was in force; one that cannot be written is said, and
-explain does without.
+the texts in `texts/`. Written when a config is put in force, and deleted when the journal speaks of it
+no more. Nothing is decided by these files: one that cannot be written is said, and explain does without.
 """
 
 from __future__ import annotations
@@ -52,12 +50,8 @@ class History:
         """Store a config and its scripts where they are not stored yet; never raises for the disk."""
         try:
             with self._lock:
-                versions = {}
                 for script in scripts:
                     self._script(script)
-                    versions[script.name] = script.version
-                told = json.dumps({"version": VERSION, "scripts": versions}).encode()
-                self._write(self._folder / "in_force.json", told)
                 self._put(self._folder / "configs" / f"{config_hash(config)}.json", _text(config))
         except OSError as error:
             log.error("history.not_kept", reason=error.strerror)
@@ -79,11 +73,8 @@ class History:
 
     def _put(self, path: Path, data: bytes) -> None:
         """Write at once or not at all (0600); content-addressed, so what is there is right."""
-        if not path.exists():
-            self._write(path, data)
-
-    @staticmethod
-    def _write(path: Path, data: bytes) -> None:
+        if path.exists():
+            return
         draft = path.with_name(f"{path.name}.new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -95,12 +86,6 @@ class History:
         told = self._load(self._folder / "configs" / f"{name}.json")
         found = told.get("config") if told else None
         return found if isinstance(found, dict) else None
-
-    def in_force(self) -> dict[str, str]:
-        """Versions of the scripts that were last put in force, by name; {} where that is not known."""
-        told = self._load(self._folder / "in_force.json")
-        found = told.get("scripts") if told else None
-        return found if isinstance(found, dict) else {}
 
     def knows(self, version: str) -> bool:
         """Whether this version of a script was in force before."""

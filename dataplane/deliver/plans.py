@@ -10,17 +10,17 @@ from typing import Any
 import orjson
 
 from dataplane.config.model import Config, DestinationConfig
-from dataplane.deliver.history import History, config_hash
+from dataplane.deliver.history import config_hash
 from dataplane.deliver.http import Sender
 from dataplane.deliver.journal import Origin
 from dataplane.deliver.plan import Plan
 from dataplane.pipeline.route import Gate
-from dataplane.pipeline.scripts import configured, read_scripts
+from dataplane.pipeline.scripts import read_scripts
 from destinations import registry
 from transformations.base import Runner, Script
 from turnout.destination import Delivery, Destination
 
-__all__ = ["build", "delivery_of", "gate_of", "kept"]
+__all__ = ["build", "delivery_of", "gate_of"]
 
 
 Tool = Destination[Any] | type[Destination[Any]]
@@ -68,19 +68,6 @@ async def build(
         ident: _plan(ident, item, config, tuple(scripts[name] for name in item.transformations), shown)
         for ident, item in config.destinations.items()
     }
-
-
-def kept(config: Config, history: History) -> dict[str, Script] | None:
-    """The scripts of its destinations as they were last in force, with the config's limits and secrets; None
-    where one of them is not kept."""
-    versions = history.in_force()
-    found: dict[str, Script] = {}
-    for name in {name for item in config.destinations.values() for name in item.transformations}:
-        script = history.script(versions.get(name, ""))
-        if script is None:
-            return None
-        found[name] = configured(script, config.transformations[name])
-    return found
 
 
 def _plan(

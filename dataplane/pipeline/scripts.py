@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from dataplane.config.languages import language_of, libraries_in
 from dataplane.config.model import Config
-from dataplane.config.scripts import Transformation
 from transformations.base import Library, Reaching, Script
 from turnout.errors import ScriptError
 
-__all__ = ["configured", "read_libraries", "read_scripts"]
+__all__ = ["Texts", "read_libraries", "read_scripts", "read_texts"]
+
+Texts = Mapping[str, Any]
+"""`{"transformations": {id: text}, "libraries": [[name, text, file, language]]}`"""
 
 
 def _source(path: Path) -> str:
@@ -46,32 +48,34 @@ def read_libraries(config: Config) -> Iterator[Library]:
             yield Library(file.stem, _source(file), _shown(file), language_of(None, file))
 
 
-def read_scripts(config: Config) -> dict[str, Script]:
-    """Every transformation by its id; raises `ScriptError` where a file cannot be read."""
-    libraries = tuple(read_libraries(config))
+def read_texts(config: Config) -> Texts:
+    """What the files of a config hold, as plain JSON; raises `ScriptError` where one cannot be read."""
     return {
-        name: configured(
-            Script(
-                name=name,
-                source=_source(item.file),
-                file=_shown(item.file),
-                language=language_of(item.language, item.file),
-                libraries=libraries,
-            ),
-            item,
-        )
-        for name, item in config.transformations.items()
+        "transformations": {name: _source(item.file) for name, item in config.transformations.items()},
+        "libraries": [[one.name, one.source, one.file, one.language] for one in read_libraries(config)],
     }
 
 
-def configured(script: Script, item: Transformation) -> Script:
-    """The script with the limits, secrets and hosts that the config gives it."""
-    return replace(
-        script,
-        timeout=item.timeout.total_seconds(),
-        memory=item.memory,
-        credentials={key: secret.get_secret_value() for key, secret in item.credentials.items()},
-        reach=Reaching(
-            tuple(item.fetch.allow), item.fetch.cache.total_seconds(), item.fetch.timeout.total_seconds()
-        ),
-    )
+def read_scripts(config: Config, texts: Texts | None = None) -> dict[str, Script]:
+    """Every transformation by its id, of `texts` that were read before, or of the files as they are now.
+
+    Raises `ScriptError` where one cannot be read.
+    """
+    texts = read_texts(config) if texts is None else texts
+    libraries = tuple(Library(*one) for one in texts["libraries"])
+    return {
+        name: Script(
+            name=name,
+            source=texts["transformations"][name],
+            file=_shown(item.file),
+            language=language_of(item.language, item.file),
+            libraries=libraries,
+            timeout=item.timeout.total_seconds(),
+            memory=item.memory,
+            credentials={key: secret.get_secret_value() for key, secret in item.credentials.items()},
+            reach=Reaching(
+                tuple(item.fetch.allow), item.fetch.cache.total_seconds(), item.fetch.timeout.total_seconds()
+            ),
+        )
+        for name, item in config.transformations.items()
+    }

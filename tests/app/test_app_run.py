@@ -286,6 +286,26 @@ def test_a_killed_role_comes_back_at_its_port(there: tuple[Plane, Sink]) -> None
     assert sink.wait(lambda s: any(e["messageId"] == "m-after" for e in s.events))
 
 
+@pytest.mark.parametrize("text", ["no python at all", MARK.replace("= True", "= 7"), None])
+def test_a_killed_pipeline_runs_what_was_in_force_whatever_became_of_the_files(
+    there: tuple[Plane, Sink], text: str | None
+) -> None:
+    """Broken, good but never put in force by a reload, or gone."""
+    plane, sink = there
+    script = plane.folder / "mark.py"
+    try:
+        script.unlink() if text is None else script.write_text(text)
+        before = plane.status()["roles"]["pipeline"]
+        os.kill(before["pid"], signal.SIGKILL)
+        until(lambda: _again(plane, "pipeline", before))
+        name = f"in-force-{hash(text)}"
+        assert post(plane, {"event": "After", "messageId": name}) == 200
+        assert sink.wait(lambda s: any(e["messageId"] == name for e in s.events))
+        assert next(e for e in sink.events if e["messageId"] == name)["marked"] is True
+    finally:
+        script.write_text(MARK)
+
+
 def _again(plane: Plane, role: str, before: dict[str, Any]) -> bool:
     now = plane.status()["roles"][role]
     return bool(now["state"] == "running" and now["pid"] != before["pid"] and now["restarts"] > before["restarts"])

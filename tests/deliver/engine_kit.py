@@ -127,14 +127,14 @@ class Plant:
         self.clock = Clock()
         self.jumped = 0.0
 
-    async def start(self, config: str, pauses: Pauses | None = None, *, again: bool = False) -> Engine:
+    async def start(self, config: str, pauses: Pauses | None = None) -> Engine:
         self.partitions = open_partitions(self.folder / "data" / "log", 1)
         self.engine = Engine(
             data=self.folder / "data", partitions=self.partitions, runner=self.runner,
             clock=self.clock, on_fault=self.faults.append,
         )  # fmt: skip
         self.engine.pauses = pauses or Pauses()
-        await self.engine.start(self.config(config), again=again)
+        await self.engine.start(self.config(config))
         return self.engine
 
     def config(self, text: str) -> Any:

@@ -48,32 +48,3 @@ async def test_fixtures_decide_at_a_reload_and_a_start_trusts_what_was_in_force(
     plant.runner.functions["drop"] = lambda e: e
     await plant.send(event("ann", 1))
     await plant.until(lambda: len(server.taken) == 1)
-
-
-async def test_a_process_that_died_comes_back_with_what_was_in_force(plant: Plant, server: Server) -> None:
-    plant.runner = Versions(double=lambda e: {"n": e["n"] * 2}, triple=lambda e: {"n": e["n"] * 3}, split=lambda e: e)
-    script, text = plant.folder / "drop.py", config(server.url, chain="[drop]")
-    script.write_text("# double")
-    (plant.folder / "drop.test.yaml").write_text(FIXTURES.format(n=2))
-    await plant.start(text)
-    await plant.stop()
-    script.write_text("# triple")  # a reload would refuse it
-    with pytest.raises(ConfigError, match="doubles"):
-        await plant.start(text)
-    await plant.stop()
-    for _ in range(2):
-        await plant.start(text, again=True)
-        assert plant.engine.couriers["hook"].plan.chain[0].source == "# double"
-        await plant.stop()
-    script.unlink()
-    await plant.start(text, again=True)
-    assert plant.engine.couriers["hook"].plan.chain[0].source == "# double"
-    await plant.stop()
-    script.write_text("# double\n# or double")  # passes, so that nothing is in its way
-    await plant.start(text, again=True)
-    assert plant.engine.couriers["hook"].plan.chain[0].source == "# double\n# or double"
-    await plant.stop()
-    (plant.folder / "data/history/in_force.json").write_text("{")
-    script.write_text("# triple")
-    with pytest.raises(ConfigError, match="doubles"):
-        await plant.start(text, again=True)
