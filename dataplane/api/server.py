@@ -17,6 +17,7 @@ from dataplane.api.audit import Audit
 from dataplane.api.route import DOOR
 from dataplane.api.routes import BASE, ROUTES, Route
 from dataplane.app.folders import admin_token
+from dataplane.app.listen import unheard
 from dataplane.app.supervisor import Supervisor
 from dataplane.metrics.declarations import Sample
 from dataplane.metrics.exposition import CONTENT_TYPE, expose
@@ -55,7 +56,7 @@ class Admin:
             await web.TCPSite(port, config.admin.host, config.admin.port).start()
         except OSError as error:
             raise Fixable(
-                f"admin: cannot listen on {config.admin.host}:{config.admin.port}: {error.strerror or error}"
+                f"admin: cannot listen on {config.admin.host}:{config.admin.port}: {unheard(error, 'admin.port')}"
             ) from None
         await self._open_socket(await self._door("socket", None), config.admin.socket)
         bound = port.addresses[0]

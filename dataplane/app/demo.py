@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from dataplane.app.listen import unheard
 from dataplane.app.submit import submit, write_key
 from dataplane.config import Config
 from turnout import codec
@@ -64,8 +65,8 @@ class Recorder:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
             await self._runner.cleanup()
-            where = f"{self._host}:{self._port}"
-            raise Fixable(f"the demo's recorder cannot listen on {where}: {error.strerror}") from None
+            where, why = f"{self._host}:{self._port}", unheard(error, "its webhook_url")
+            raise Fixable(f"the demo's recorder cannot listen on {where}: {why}") from None
 
     async def stop(self) -> None:
         """Stop listening."""

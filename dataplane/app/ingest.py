@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from dataplane.app.folders import log_folder, rates_folder
+from dataplane.app.listen import unheard
 from dataplane.app.role import Place
 from dataplane.clock import SystemClock
 from dataplane.config import Config
@@ -43,8 +43,8 @@ class Ingest:
             await self._gateway.start(joining=place.joining)
         except OSError as error:
             await self._close_log()
-            server = config.server
-            raise Fixable(f"server: cannot listen on {server.host}:{server.port}: {_why(error)}") from None
+            where, why = f"{config.server.host}:{config.server.port}", unheard(error, "server.port")
+            raise Fixable(f"server: cannot listen on {where}: {why}") from None
         except BaseException:
             await self._close_log()
             raise
@@ -139,8 +139,3 @@ def _state(health: Health) -> dict[str, Any]:
         "head": health.head, "floor": health.floor, "bytes": health.bytes,
         "records": health.appended,
     }
-
-
-def _why(error: OSError) -> str:
-    """The system's own sentence; event loops wrap it into one with the address."""
-    return os.strerror(error.errno) if error.errno else str(error)

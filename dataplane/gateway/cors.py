@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from dataplane.gateway.replies import NAMED
+
 __all__ = ["allowed", "headers", "preflight"]
 
 ORIGIN_LENGTH = 512
@@ -43,7 +45,7 @@ def preflight(request: web.Request) -> web.Response:
     wanted = request.headers.get("Access-Control-Request-Headers", "")
     if wanted and _printable(wanted, HEADERS_LENGTH):
         answer["Access-Control-Allow-Headers"] = wanted
-    return web.Response(status=204, headers=answer)
+    return web.Response(status=204, headers={**NAMED, **answer})
 
 
 def allowed(origin: str, origins: frozenset[str]) -> bool:

@@ -18,9 +18,11 @@ from multidict import CIMultiDict
 
 from turnout.errors import Refused
 
-__all__ = ["Accepted", "Reasons", "Rejected", "accepted", "as_json", "error"]
+__all__ = ["NAMED", "Accepted", "Reasons", "Rejected", "accepted", "as_json", "error"]
 
-JSON = {"Content-Type": "application/json"}
+NAMED = {"Server": "turnout"}
+"""On every answer that aiohttp would otherwise sign with its version and Python's."""
+JSON = {"Content-Type": "application/json", **NAMED}
 Reasons = Mapping[int, tuple[str, str]]
 
 

@@ -255,7 +255,7 @@ async def _version(_request: web.Request) -> web.StreamResponse:
 
 
 async def _robots(_request: web.Request) -> web.StreamResponse:
-    return web.Response(text="User-agent: *\nDisallow: /\n")
+    return web.Response(text="User-agent: *\nDisallow: /\n", headers=replies.NAMED)
 
 
 def _load_certificate(context: ssl.SSLContext, tls: Tls) -> None:

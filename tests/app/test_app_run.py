@@ -351,8 +351,8 @@ def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, there: tuple[Pl
         [turnout(), "run", "--config", str(file)], capture_output=True, text=True, timeout=60, check=False
     )
     assert ran.returncode == 1
-    said = f"turnout: server: cannot listen on 127.0.0.1:{port}: Address already in use"
-    assert ran.stderr.strip().splitlines()[-1] == said
+    said = f"turnout: server: cannot listen on 127.0.0.1:{port}: Address already in use; end what listens there, or"
+    assert ran.stderr.strip().splitlines()[-1] == f"{said} change server.port"
     assert "Traceback" not in ran.stderr
 
 

@@ -18,6 +18,15 @@ def batch(*events: object, **more: object) -> dict[str, object]:
     return {"batch": list(events), **more}
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/track"), ("POST", "/nosuch"), ("GET", "/health"), ("OPTIONS", "/v1/track"),
+                         ("GET", "/robots.txt"), ("GET", "/v1/track")],
+)  # fmt: skip
+async def test_no_answer_tells_versions_of_what_it_is_made_of(site, method, path):
+    _, _, headers = await site.send(path, method=method, data=b"{")
+    assert headers.get("Server", "turnout") == "turnout"
+
+
 @pytest.mark.parametrize("path", ["/v1/track", "/v1/track/", "/v1/t", "/v1/t/"])
 async def test_one_event_is_stored_as_received(site, path):
     raw = json.dumps(TRACK).encode() + b" \n"

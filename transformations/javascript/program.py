@@ -84,7 +84,8 @@ class JavaScript:
 
     def _unit(self, module: Module, file: str, source: str) -> None:
         first = self.units[-1].first + self.units[-1].lines if self.units else 0
-        self.units.append(Unit(module, file, first, source.count("\n") + 3))
+        last = source.rstrip().count("\n") + 1
+        self.units.append(Unit(module, file, first, source.count("\n") + 3, last))
 
     def place(self, stack: str) -> tuple[str, int]:
         """File and line of the innermost frame that is in the script or a library; "" where none is."""
@@ -92,5 +93,5 @@ class JavaScript:
             line = int(found[1])
             for unit in self.units:
                 if unit.first < line <= unit.first + unit.lines:
-                    return unit.file, line - unit.first
+                    return unit.file, min(line - unit.first, unit.last)  # what misses at the end is behind it
         return "", 0

@@ -41,12 +41,14 @@ def warm() -> None:
 
 @dataclass(slots=True)
 class Unit:
-    """A module with the lines it has among all: its first is `first` lines down."""
+    """A module with the lines it has among all: its first is `first` lines down, `last` of its own the
+    last that is not blank."""
 
     module: Module
     file: str
     first: int
     lines: int
+    last: int
 
 
 class Run:
