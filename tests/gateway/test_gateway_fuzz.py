@@ -90,6 +90,8 @@ class Running:
             return answer.status, answer.read()
         finally:
             http.close()
+            # What was refused is kept after the answer; the next example counts records.
+            asyncio.run_coroutine_threadsafe(self.site.gateway._ingest.settle(), self.loop).result(5)
 
 
 @pytest.fixture
