@@ -129,12 +129,19 @@ class Runner(Protocol):
         ...
 
     async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
-        """Run over a batch: one result per item, in input order. Never raises for what a script does."""
+        """Run over a batch: one result per item, in input order. Never raises for what a script does.
+
+        Raises `turnout.errors.Stopped`, with nothing decided, where it was killed too often.
+        """
         ...
 
 
 class Tester(Runner, Protocol):
-    """A runner that scripts are tried in, too."""
+    """A runner that scripts are tried in, too, and one that people speak to."""
+
+    def resume(self, name: str) -> bool:
+        """Let a script that was killed too often run again; False where it was not stopped."""
+        ...
 
     async def trial(self, script: Script, items: Sequence[Item], reach: Reach | None = None) -> Trial:
         """A run for a look at it: with logs, in no count, and `reach` answers instead of the runner's own."""

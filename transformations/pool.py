@@ -3,17 +3,19 @@
 A worker serves one script for its life; warm ones wait, least recently used first to go. `workers`
 batches run at once, plus two seats: a *spare* that takes other scripts' batches when all seats have
 been busy for a while, and a *bench* for scripts whose worker was killed lately, which share it among
-themselves, so that however many scripts hang the others have their seats.
+themselves, so that however many scripts hang the others have their seats. A script that is killed again
+and again is stopped: its batches go back undecided, and one event at a time probes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -21,48 +23,28 @@ import orjson
 
 from transformations import replies
 from transformations.base import Failed, Item, Ran, Reach, Script, Trial
+from transformations.job import Job
 from transformations.questions import Away, Questions
 from transformations.sandbox import wire
 from transformations.sandbox.limits import Layers, available
 from transformations.sandbox.parent import Lost, Worker, Zygote
 from transformations.seats import Seats
+from transformations.standing import Standing, Standings
 from turnout.errors import ScriptError, Unavailable
 
 __all__ = ["Pool"]
 
 GRACE = 0.5
 """Seconds beyond the soft deadline before a worker is killed."""
-PROBATION = 60.0
-"""Seconds a script sits on the bench after its last kill."""
-PATIENT = 5
-"""How many workers killed from outside a batch outlives as a whole; then its events are tried alone."""
 PROBE_MEMORY = 256 << 20
 log = logging.getLogger(__name__)
-
-Kind = Literal["error", "timeout", "memory", "crash"]
-
-
-@dataclass(slots=True)
-class _Job:
-    """What is left of one call: lists of indices still to be run together."""
-
-    script: Script
-    key: tuple[Any, ...]
-    items: Sequence[Item]
-    results: list[Ran | None]
-    todo: deque[list[int]]
-    reach: Reach | None
-    flags: int = 0
-    outside: int = 0
-    logs: list[str] = field(default_factory=list)
-
 
 class Pool:
     """Runs scripts in locked workers; a `transformations.base.Runner`.
 
     `workers` is how many batches run at once, `warm` how many idle workers are kept for their
-    script. `sandbox`: "auto" and "required" insist on every layer that Linux should have (elsewhere
-    auto runs with limits only); "off" drops the kernel's filter and says so in `health`. `reach`
+    script. `sandbox`: "required" insists on the kernel's filter, and so does "auto" on Linux (elsewhere
+    it runs with limits only); "off" drops the filter and says so in `health`. `reach`
     answers what scripts ask for while they run; without it they reach nothing.
     """
 
@@ -83,7 +65,7 @@ class Pool:
         self._warm = max(warm, 1)
         self._idle: OrderedDict[int, Worker] = OrderedDict()
         self._busy: set[Worker] = set()
-        self._suspects: dict[Any, float] = {}
+        self._standings = Standings()
         self._keys: OrderedDict[int, tuple[Script, tuple[Any, ...]]] = OrderedDict()
         self._counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
 
@@ -94,8 +76,11 @@ class Pool:
         layers = available()
         if self._sandbox == "off":
             layers -= {"seccomp", "landlock"}
-        elif self._sandbox == "required" and "seccomp" not in layers:
-            raise Unavailable("the sandbox needs Linux on x86-64 or aarch64; this machine has no system-call filter")
+        elif "seccomp" not in layers and (self._sandbox == "required" or sys.platform == "linux"):
+            raise Unavailable(
+                f"the sandbox needs Linux on x86-64 or aarch64; this machine ({sys.platform}, {os.uname().machine}) "
+                "has no system-call filter. `sandbox: off` runs transformations without it, for trusted authors only"
+            )
         self._layers = layers
         self._zygote = Zygote(layers)
         await self._zygote.start()
@@ -119,7 +104,8 @@ class Pool:
         if "seccomp" in self._layers and (passed or status != 31):
             raise Unavailable(f"the sandbox's self-test failed: status {status}, passed: {passed.decode() or 'socket'}")
         if "seccomp" not in self._layers:
-            log.warning("scripts run without a system-call filter: for trusted authors only")
+            log.warning("transformations run without a system-call filter (sandbox: %s): for trusted authors only",
+                        self._sandbox)  # fmt: skip
 
     async def stop(self) -> None:
         """Kill the workers and the zygote."""
@@ -142,7 +128,7 @@ class Pool:
         file = script.file or script.name
         key = self._key(script)
         try:
-            async with self._seats.take(suspect=self._suspect(key)):
+            async with self._seats.take(suspect=self._standings.suspected(key)):
                 worker = await self._worker(script, fresh=True)
                 try:
                     request = _load(script) + wire.frame(wire.CHECK)
@@ -161,10 +147,14 @@ class Pool:
     async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
         """Run over a batch: one result per item, in input order.
 
-        Never raises for what a script does; `Unavailable` where the sandbox itself is gone.
+        Never raises for what a script does, but `Stopped` where that was to be killed too often, and
+        `Unavailable` where the sandbox itself is gone.
         """
         started = time.perf_counter()
-        results = (await self._all(script, items, 0, self._reach)).results
+        standing = self._standings.of(script.name, self._key(script))
+        if standing.breaker.open:
+            await self._probe(script, items, standing)
+        results = (await self._all(script, items, 0, self._reach, standing)).results
         self._count("transform_seconds", time.perf_counter() - started, script.name)
         self._count("transform_runs", 1, script.name)
         failed = sum(type(ran) is Failed for ran in results)
@@ -172,25 +162,55 @@ class Pool:
         self._count("transform_events", failed, script.name, "failed")
         return results
 
+    async def _probe(self, script: Script, items: Sequence[Item], standing: Standing) -> None:
+        """One event alone, another one each time; raises `Stopped` unless that goes well."""
+        breaker = standing.breaker
+        if not breaker.due(time.monotonic()):
+            raise standing.stopped()
+        known = standing.known(items)
+        fresh = [i for i in range(len(items)) if i not in known] or list(range(len(items)))
+        item = items[fresh[breaker.probe() % len(fresh)]]
+        well: bool | None = None
+        try:
+            ran = (await self._all(script, [item], 0, self._reach)).results[0]
+            well = not isinstance(ran, Failed) or ran.kind == "error"
+        finally:
+            breaker.probed(time.monotonic(), well=well)
+        if not well:
+            raise standing.stopped()
+        standing.forget(item)
+        log.warning("the transformation %s runs again", script.name)
+
+    def resume(self, name: str) -> bool:
+        """Let a script that was stopped run again; False where it was not."""
+        return self._standings.resume(name)
+
     async def trial(self, script: Script, items: Sequence[Item], reach: Reach | None = None) -> Trial:
         """The same for a look at it: with what the script logged (100 lines of 300 characters at most), in
         no count of runs and events; `reach` answers it instead of the pool's."""
         return await self._all(script, items, wire.TRIAL, reach or self._reach)
 
-    async def _all(self, script: Script, items: Sequence[Item], flags: int, reach: Reach | None) -> Trial:
-        indices = list(range(len(items)))
+    async def _all(
+        self, script: Script, items: Sequence[Item], flags: int, reach: Reach | None, standing: Standing | None = None
+    ) -> Trial:
+        """Run everything. With a `standing` kills count, and the breaker that they open ends it."""
+        known = standing.known(items) if standing is not None else {}
+        indices = [i for i in range(len(items)) if i not in known]
         todo = deque(indices[at:at + wire.MAX_ITEMS] for at in range(0, len(indices), wire.MAX_ITEMS))
-        job = _Job(script, self._key(script), items, [None] * len(items), todo, reach, flags)
+        results: list[Ran | None] = [known.get(i) for i in range(len(items))]
+        job = Job(script, self._key(script), items, results, todo, reach, self._killed, standing, flags)
         while job.todo:
-            suspect = self._suspect(job.key)
+            if standing is not None and standing.breaker.open:
+                standing.remember(items, job.results)
+                raise standing.stopped()
+            suspect = self._standings.suspected(job.key)
             async with self._seats.take(suspect=suspect):
                 await self._step(job, partial(self._seats.away, suspect=suspect))
-        results = [ran if ran is not None else Failed("was not run", "crash") for ran in job.results]
-        return Trial(results, job.logs)
+        return Trial([ran or Failed("was not run", "crash") for ran in job.results], job.logs)
 
     # ---- one exchange
 
-    async def _step(self, job: _Job, away: Away) -> None:
+    async def _step(self, job: Job, away: Away) -> None:
         """Run the next list of a job; what must be tried again goes back to its list."""
         script = job.script
         worker = await self._worker(script)
@@ -204,10 +224,10 @@ class Pool:
             worker.key = job.key
         try:
             answer = await worker.exchange(request, patience, Questions(script, job.reach, away))
-            retire = self._settle(job, chunk, answer)
+            retire = job.settle(chunk, answer)
         except (Lost, wire.Garbled) as error:
             worker.close()
-            self._lost(job, chunk, error)
+            job.lost(chunk, error)
         else:
             if retire:
                 worker.close()
@@ -215,73 +235,14 @@ class Pool:
             self._busy.discard(worker)
             self._keep(worker)
 
-    def _settle(self, job: _Job, chunk: list[int], answer: bytes) -> bool:
-        """Take an answer in; True when the worker is not to be used again. Raises `Garbled`."""
-        if answer[0] == wire.FAULT:
-            fault = replies.fault(answer)
-            where = f"{fault.file or job.script.file or job.script.name}:{fault.line or 1}"
-            for i in chunk:
-                job.results[i] = Failed(f"{where}: {fault.message}", fault.kind)
-            if fault.kind != "error":
-                self._killed(job, fault.kind)
-            return fault.kind != "error"
-        reply = wire.read_reply(answer, len(chunk))
-        again: list[int] = []
-        hurt: Kind | None = None
-        blobs, at = reply.blobs, 0
-        if len(blobs) == len(chunk) and reply.codes.count(1) == len(chunk):
-            for i, ran in zip(chunk, replies.single(blobs, job.script), strict=True):
-                job.results[i] = ran
-            return self._logged(job, reply)
-        for place, (i, code) in enumerate(zip(chunk, reply.codes, strict=True)):
-            start, at = at, at + wire.held(code)
-            if code >= 0:
-                job.results[i] = replies.outputs(blobs[start:at], job.script)
-            elif code == wire.ERROR:
-                job.results[i] = Failed(replies.text(blobs[start]))
-            elif code == wire.NOT_RUN:
-                again.append(i)
-            else:
-                hurt = "timeout" if code == wire.TIMEOUT else "memory"
-                # The first of a list had all the time there is; others are tried alone once.
-                if place == 0 and (len(chunk) == 1 or reply.codes[1] == wire.NOT_RUN):
-                    job.results[i] = Failed(f"{job.script.file or job.script.name}: {replies.text(blobs[start])}", hurt)
-                else:
-                    job.todo.append([i])
-        if len(again) == len(chunk):
-            raise wire.Garbled("the worker ran nothing")
-        if again:
-            job.todo.appendleft(again)
-        if hurt:
-            self._killed(job, hurt)
-        self._logged(job, reply)
-        return bool(hurt)
-
-    @staticmethod
-    def _logged(job: _Job, reply: wire.Reply) -> bool:
-        if reply.logs:
-            job.logs.extend(replies.lines(reply.logs))
-        return False
-
-    def _lost(self, job: _Job, chunk: list[int], error: Lost | wire.Garbled) -> None:
-        kind: Kind = "crash"
-        if isinstance(error, Lost):
-            kind = "timeout" if error.timeout else "memory" if error.memory else "crash"
-        self._killed(job, kind)
-        if isinstance(error, Lost) and error.outside and job.outside < PATIENT:
-            job.outside += 1
-            job.todo.appendleft(chunk)
-        elif len(chunk) == 1:
-            name = job.script.file or job.script.name
-            job.results[chunk[0]] = Failed(f"{name}: the script {error}", kind)
-        else:
-            job.todo.extendleft([i] for i in reversed(chunk))
-
-    def _killed(self, job: _Job, kind: str) -> None:
-        if len(self._suspects) > 1000:  # versions of scripts long replaced
-            self._suspects = {key: since for key, since in self._suspects.items() if self._suspect_since(since)}
-        self._suspects[job.key] = time.monotonic()
+    def _killed(self, job: Job, kind: str, blame: bool) -> None:
+        """A worker was killed, or died, over a job; `blame` where the script is at fault."""
+        self._standings.suspect(job.key)
         self._count("transform_kills", 1, job.script.name, kind)
+        if job.standing is None or not blame or not job.standing.killed(kind):
+            return
+        self._count("transform_stops", 1, job.script.name)
+        log.error("the transformation %s is stopped: %s", job.script.name, job.standing.breaker.reason)
 
     # ---- workers
 
@@ -346,32 +307,28 @@ class Pool:
             self._keys.popitem(last=False)
         return key
 
-    def _suspect(self, key: tuple[Any, ...]) -> bool:
-        return self._suspect_since(self._suspects.get(key))
-
-    @staticmethod
-    def _suspect_since(moment: float | None) -> bool:
-        return moment is not None and time.monotonic() - moment < PROBATION
-
     def _count(self, metric: str, amount: float, *labels: str) -> None:
         self._counts[metric, labels] += amount  # type: ignore[assignment]  # seconds are fractions
 
     def stats(self) -> list[tuple[str, list[str], float]]:
-        """Counters since the start as (metric, label values, number), and two gauges."""
+        """Counters since the start as (metric, label values, number), and gauges: workers, scripts that are stopped."""
         found: list[tuple[str, list[str], float]] = [
             (metric, list(labels), number) for (metric, labels), number in sorted(self._counts.items())
         ]
+        found.extend(("transform_stopped", [name], 1) for name in self._standings.stopped())
         found.append(("transform_workers", ["busy"], len(self._busy)))
         found.append(("transform_workers", ["idle"], len(self._idle)))
         return found
 
     def health(self) -> dict[str, Any]:
-        """What holds: layers of the sandbox, workers, scripts on the bench."""
+        """What holds: layers of the sandbox, workers, scripts on the bench and those that are stopped."""
         alive = self._zygote is not None and self._zygote.alive
         return {
-            "alive": alive, "layers": sorted(self._layers), "locked": "seccomp" in self._layers,
+            "alive": alive, "sandbox": self._sandbox,
+            "layers": sorted(self._layers), "locked": "seccomp" in self._layers,
             "busy": len(self._busy), "idle": len(self._idle), "waiting": self._seats.waiting,
-            "benched": sorted({str(key[0]) for key in list(self._suspects) if self._suspect(key)}),
+            "benched": sorted({str(key[0]) for key in self._standings.suspects()}),
+            "stopped": dict(self._standings.stopped()),
         }
 
 

@@ -6,6 +6,7 @@ TurnoutError
 │   └── ScriptError     a transformation or library, with file and line
 ├── Transient           trying again later may help
 │   ├── LogFull         no room for more events (the gateway answers 503)
+│   ├── Stopped         a transformation that was killed too often, until it is probed
 │   └── Unavailable     a role, worker or engine does not answer
 └── Permanent           trying again cannot help
     ├── LogClosed       an fsync failed: nothing is acknowledged any more
@@ -24,6 +25,7 @@ __all__ = [
     "Permanent",
     "Refused",
     "ScriptError",
+    "Stopped",
     "Transient",
     "TurnoutError",
     "Unavailable",
@@ -58,6 +60,21 @@ class Transient(TurnoutError):
 
 class LogFull(Transient):
     """There is no room to store another event; nothing was written."""
+
+
+class Stopped(Transient):
+    """A transformation was killed too often and does not run.
+
+    `since` in Unix seconds; it is tried with one event in `left` seconds, `after` seconds behind `since`.
+    """
+
+    def __init__(self, script: str, reason: str, *, since: float, left: float, after: float) -> None:
+        super().__init__(f"transformation {script} is stopped: {reason}")
+        self.script = script
+        self.reason = reason
+        self.since = since
+        self.left = left
+        self.after = after
 
 
 class Unavailable(Transient):

@@ -64,7 +64,8 @@ class Orders:
         return {"changed": self.pauses is not before, "paused": msgspec.to_builtins(self.pauses.find(kind, name))}
 
     async def resume(self, config: Config, kind: Any, name: Any) -> dict[str, Any]:
-        """Let something go on, also a destination that its tool refuses or that is down.
+        """Let something go on, also a destination that its tool refuses or that is down, and a script that was
+        killed too often.
 
         {changed, kind, name, still}: `still` says what holds it back even so.
         """
@@ -77,6 +78,9 @@ class Orders:
         if kind == "destination":
             found = await self._children["pipeline"].ask("destination.resume", {"destination": name})
             changed, still = changed or found["changed"], found["still"]
+        elif kind == "transformation":
+            found = await self._children["pipeline"].ask("transformation.resume", {"transformation": name})
+            changed = changed or found["changed"]
         if changed:
             _log.info("resumed", kind=kind, name=name)
         return {"changed": changed, "kind": kind, "name": name, "still": still}

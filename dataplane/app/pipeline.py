@@ -34,7 +34,7 @@ class Pipeline:
         """Start the workers and the engine; {}."""
         log = open_partitions(config.data / "log", config.processes.ingest, run=place.run)
         outside = _outside(config)
-        pool = Pool(config.processes.transform, reach=outside)
+        pool = Pool(config.processes.transform, sandbox=config.sandbox, reach=outside)
         engine = Engine(data=config.data, partitions=log, runner=pool, clock=SystemClock())
         engine.pauses = self._pauses
         try:
@@ -117,5 +117,5 @@ def _outside(config: Config) -> Outside:
 
 def _sample(name: str, labels: list[str], number: float) -> list[Any]:
     """A sample of the pool under the name it is exported by: the pool stands alone and has no prefix."""
-    gauge = name == "transform_workers"
+    gauge = name in ("transform_workers", "transform_stopped")
     return [f"turnout_{name}" + ("" if gauge else "_total"), labels, number]

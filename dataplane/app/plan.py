@@ -42,7 +42,7 @@ async def plan(
         since = int((clock.now() - last).timestamp() * 1000)
         asked = {"since": since, "limit": limit, "sources": list(sources)}
         sample = await supervisor.ask("pipeline", "plan.sample", asked)
-        pool = Pool(1)
+        pool = Pool(1, sandbox=running.sandbox)
         await pool.start()
         try:
             found = await changes(

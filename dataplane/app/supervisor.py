@@ -31,7 +31,7 @@ from turnout.errors import Fixable, TurnoutError, Unavailable
 __all__ = ["Supervisor", "needs_restart"]
 
 RESTART = (
-    "server.host", "server.port", "data", "log", "dedup", "processes", "admin",
+    "server.host", "server.port", "data", "log", "dedup", "processes", "admin", "sandbox",
 )
 """What is bound, opened or started once; a reload that changes one of them is refused."""
 

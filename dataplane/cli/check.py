@@ -48,7 +48,7 @@ async def _look_at_all(config: Config, *, fixtures: bool) -> list[Finding]:
     except ScriptError as error:
         return [(("transformations",), error)]
     found: list[Finding] = []
-    async with workers() as pool:
+    async with workers(config.sandbox) as pool:
         for name, script in scripts.items():
             path = ("transformations", name)
             try:

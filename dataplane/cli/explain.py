@@ -119,7 +119,8 @@ def _way(way: Mapping[str, Any], *, full: bool) -> Iterator[Line]:
 
 
 def _step(step: Mapping[str, Any], *, full: bool) -> Iterator[Line]:
-    name = f"    {step['script']} ({step['version']})"
+    of = "the source's " if step["of"] == "source" else ""
+    name = f"    {of}{step['script']} ({step['version']})"
     for output in step["outputs"]:
         if output["outcome"] == "dropped":
             yield f"{name}: dropped the event", "yellow"

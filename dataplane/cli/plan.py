@@ -68,7 +68,7 @@ async def _offline(
         raise Fixable(f"no source is called {source} (there are: {', '.join(old.sources) or 'none'})")
     raws = [codec.dumps(event) for event in read_events(events)][:limit]
     taken = sequence(raws, source, clock.now(), trusted=old.sources[source].trusted)
-    async with workers() as pool:
+    async with workers(old.sandbox) as pool:
         found = await changes(Side(old), Side(candidate), taken, runner=pool, clock=clock, examples=examples)
     return {**found, "sampled": len(taken), "of": len(raws), "restart": []}
 

@@ -35,7 +35,7 @@ async def _results(
     path: Path, destination: str, events: list[dict[str, Any]], source: str
 ) -> list[dict[str, Any]]:
     config = load(path)
-    async with workers() as pool:
+    async with workers(config.sandbox) as pool:
         previewer = await Previewer.of(config, destination, source, pool, SystemClock())
         return [await previewer.show(event) for event in events]
 

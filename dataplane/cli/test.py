@@ -27,7 +27,8 @@ __all__ = ["test"]
 
 def test(config: Path, names: Sequence[str], *, as_json: bool) -> None:
     """Run the fixtures of these scripts, ids or files; of all of the configuration where none is named."""
-    found = asyncio.run(_test(_chosen(config, names), as_json=as_json))
+    loaded = load(config) if config.exists() or not names else Config()
+    found = asyncio.run(_test(_chosen(loaded, config, names), loaded, as_json=as_json))
     failed = sum(not case["ok"] for script in found for case in script["cases"])
     count = sum(len(script["cases"]) for script in found)
     broken = any(script["error"] for script in found)
@@ -39,9 +40,8 @@ def test(config: Path, names: Sequence[str], *, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _chosen(path: Path, names: Sequence[str]) -> list[tuple[Script, Path]]:
+def _chosen(config: Config, path: Path, names: Sequence[str]) -> list[tuple[Script, Path]]:
     """Scripts with their files; a name is an id of the configuration, or the file of a script."""
-    config = load(path) if path.exists() or not names else Config()
     scripts = read_scripts(config)
     if not names:
         if not scripts:
@@ -58,12 +58,12 @@ def _chosen(path: Path, names: Sequence[str]) -> list[tuple[Script, Path]]:
     return chosen
 
 
-async def _test(scripts: Sequence[tuple[Script, Path]], *, as_json: bool) -> list[dict[str, Any]]:
+async def _test(scripts: Sequence[tuple[Script, Path]], config: Config, *, as_json: bool) -> list[dict[str, Any]]:
     # All fixtures are read first: a mistake in one is told before anything has run.
     given = [read_fixtures(path, script.file) for script, path in scripts]
     found: list[dict[str, Any]] = []
     done = 0
-    async with workers() as pool:
+    async with workers(config.sandbox) as pool:
         with Progress("cases", sum(len(one.cases) for one in given if one)) as progress:
             for (script, path), fixtures in zip(scripts, given, strict=True):
                 error, cases = "", []

@@ -24,6 +24,8 @@ MAX_BYTES = 1 << 20
 """Largest config file."""
 MAX_DEPTH = 48
 MAX_NODES = 100_000
+_WORDS = frozenset({(("sandbox",), "off")})
+"""Words that a key takes as they stand, though YAML 1.1 reads them as booleans."""
 
 
 class Interpolated(str):
@@ -218,7 +220,7 @@ class _Composer:
         if not event.value.isascii() and any("\ud800" <= c <= "\udfff" for c in event.value):
             self.report.add(place, path, "half of a surrogate pair is not text")
             made.broken = True
-        elif made.plain and "${" not in event.value:
+        elif made.plain and "${" not in event.value and (path, event.value) not in _WORDS:
             try:
                 made.value = resolve(event.value)
             except ValueError as error:

@@ -93,6 +93,8 @@ _NAMES_SCHEMA = WithJsonSchema({
               {"type": "array", "items": {"type": "string", "pattern": NAME}}],
 })
 
+Scripts = Annotated[list[Name], BeforeValidator(_listed), _NAMES_SCHEMA]
+
 
 class Tls(Model):
     """A certificate to serve HTTPS with."""
@@ -221,6 +223,14 @@ class Source(Model):
     trusted: bool = Field(
         False, description="Believe its receivedAt and request_ip; allow RECORD events.",
     )
+    transformation: Scripts = Field(
+        [], description="One transformation or a list, run in order, once for all destinations, before routing.",
+    )
+
+    @property
+    def transformations(self) -> tuple[str, ...]:
+        """Ids of its transformations, in running order."""
+        return tuple(self.transformation)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -262,7 +272,7 @@ class DestinationConfig(Model):
         None, description="Spelling in the integrations object; default: the tool's names.",
     )
     settings: dict[str, Any] = Field({}, repr=False, description="The tool's own settings; see its page.")
-    transformation: Annotated[list[Name], BeforeValidator(_listed), _NAMES_SCHEMA] = Field(
+    transformation: Scripts = Field(
         [], description="One transformation or a list, run in order.",
     )
     sources: Annotated[list[Name] | None, AfterValidator(_some)] = Field(
@@ -340,6 +350,11 @@ class Config(Model):
     destinations: dict[Name, DestinationConfig] = Field({}, description="Where events go, by id.")
     alerts: Alerts = Field(Alerts(), description="What is told to people.")
     geolocation: Geolocation = Field(Geolocation(), description="Where addresses are.")
+    sandbox: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="How transformations are locked up. `required`: no start without the system-call filter; `auto`: "
+        "so on Linux, elsewhere with limits only; `off`: never the filter, for trusted authors only.",
+    )
     discard: list[Name] = Field([], description="Ids of removed destinations whose backlog is given up.")
     _folder: Path = PrivateAttr(Path())
 

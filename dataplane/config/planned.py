@@ -12,14 +12,12 @@ PLANNED: dict[tuple[str, ...], str] = {
     ("consent",): "consent rules",
     ("extracts",): "rows of tools read into a warehouse",
     ("profiles",): "profiles",
-    ("sandbox",): "choosing the sandbox",
     ("tracking_plans",): "tracking plans",
     ("warehouses",): "warehouses",
     ("processes", "pipeline"): "several pipeline processes",
     ("destinations", "*", "consent"): "consent rules",
     ("destinations", "*", "except"): "rules of a destination's own",
     ("destinations", "*", "only"): "rules of a destination's own",
-    ("sources", "*", "transformation"): "transformations of a source",
 }
 """Path of a key (`*` is any id) and the feature that it will switch on."""
 

@@ -89,6 +89,10 @@ def _scripts(root: Mapping, report: Report) -> None:
         _language(mapping, ("libraries", name), report)
     for name, _, mapping in section(root, "transformations"):
         _language(mapping, ("transformations", name), report)
+    for kind in ("sources", "destinations"):
+        for name, _, mapping in section(root, kind):
+            for spot in texts(mapping, (kind, name), "transformation"):
+                _exists(spot, _entries(root, "transformations"), "transformation", report)
 
 
 def _javascript(mapping: Mapping) -> bool:
@@ -113,8 +117,6 @@ def _language(mapping: Mapping, path: Path, report: Report) -> None:
 def _destinations(root: Mapping, report: Report) -> None:
     for name, _, mapping in section(root, "destinations"):
         path: Path = ("destinations", name)
-        for spot in texts(mapping, path, "transformation"):
-            _exists(spot, _entries(root, "transformations"), "transformation", report)
         for spot in texts(mapping, path, "sources"):
             _exists(spot, _entries(root, "sources"), "source", report)
 

@@ -23,11 +23,13 @@ from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.plan import Plan
 from dataplane.deliver.retries import Materialize, Retries
 from dataplane.deliver.settle import Settler
+from dataplane.deliver.showing import show
 from dataplane.deliver.state import DestinationRow, ExceptionRow
 from dataplane.metrics.log import logger
 from dataplane.pipeline.route import Route
-from turnout.clock import Clock, from_millis, iso
+from turnout.clock import Clock
 from turnout.destination import Context
+from turnout.errors import Stopped
 from turnout.event import Event
 from turnout.request import Request, Response
 
@@ -37,6 +39,8 @@ log = logger()
 
 ROOM = 2_000
 ROOM_BYTES = 8 << 20
+SHORTEST = 0.2
+"""Seconds until a script that is stopped is asked for again, at least: its probe may be under way."""
 
 
 class Courier:
@@ -87,6 +91,7 @@ class Courier:
         self._settler.origin = plan.origin
         self._settler.replay = plan.replay
         self.held: Held | None = None
+        self.stopped: Stopped | None = None  # one of its scripts, which was killed too often: it reads nothing
         self.stale = False  # what is queued was made by scripts that are not in force: read it again
 
     # ---- what comes in
@@ -141,8 +146,9 @@ class Courier:
                 rows, ordered=plan.delivery.order == "user", flying=self.chains.flying
             )
         changed = plan.fingerprint != self.plan.fingerprint
-        if [(s.name, s.version) for s in plan.chain] != [(s.name, s.version) for s in self.plan.chain]:
+        if plan.origin.scripts != self.plan.origin.scripts:
             self._outdated()
+            self.go_on()
         self.plan = plan
         self._settler.id = self.condition.id = plan.id
         self._settler.delivery = plan.delivery
@@ -152,7 +158,7 @@ class Courier:
         self.routes.clear()
         if changed:
             self.condition.changed()
-            self.chains.hasten(self._clock.now().timestamp(), self._rng)
+            self.hasten()
 
     def hold(self, held: Held | None) -> None:
         """Send nothing and read nothing while `held`; None lets it go on."""
@@ -161,12 +167,26 @@ class Courier:
         self.held = held
         self.pump()
 
+    def wait_for(self, stopped: Stopped, now: float) -> None:
+        """A script does not run: read nothing until it is probed; `now` is the loop's time."""
+        self.stopped = stopped
+        self.rests_until = now + max(SHORTEST, stopped.left)
+
+    def go_on(self) -> None:
+        """Its scripts run again, or may: another version, a probe that went well, a person who says so."""
+        if self.stopped is not None:
+            self.stopped, self.rests_until = None, 0.0
+
     def resume(self) -> None:
         """A person says to go on: forget that the tool refused us or was down."""
         self.condition.changed()
-        self.chains.hasten(self._clock.now().timestamp(), self._rng)
+        self.hasten()
         self.ledger.dirty.add(self.plan.id)
         self.pump()
+
+    def hasten(self) -> None:
+        """Try soon what was put aside."""
+        self.chains.hasten(self._clock.now().timestamp(), self._rng)
 
     def _outdated(self) -> None:
         """What is queued was made by scripts that are not in force any more."""
@@ -278,7 +298,7 @@ class Courier:
             said = [one.verdict for one in sent]
             journal.written(plan.origin, events, said, at=begun, seconds=loop.time() - begun, attempt=attempt)
         if self.condition.judge(sent, [event.key for event in events], left):
-            self.chains.hasten(self._clock.now().timestamp(), self._rng)
+            self.hasten()
         return sent
 
     # ---- events from the lanes
@@ -335,34 +355,12 @@ class Courier:
 
     def status(self) -> dict[str, Any]:
         """For `turnout status`: what it does, since when and why, and what waits."""
-        state, reason, since = self._state()
-        probe = self.condition.refusal.next_probe()
-        return {
-            "type": self.plan.adapter.slug,
-            "state": state,
-            "reason": reason,
-            "since": since,
-            "queued": self.lanes.count,
-            "in_flight": self.lanes.flying,
-            "retrying": len(self.chains) - self.chains.waiting,
-            "waiting": self.chains.waiting,
-            "next_retry_at": self.chains.next_at(),
-            "next_probe_at": None if probe is None or self.held else _moment(probe),
-            "oldest_queued_at": self.lanes.oldest,
-        }
+        return show(self)
 
-    def _state(self) -> tuple[str, str, str | None]:
-        condition = self.condition
-        if self.held is not None:
-            return self.held.state, self.held.reason, self.held.since
-        if (refused := condition.refusal.now) is not None:
-            return "paused", refused.reason, _moment(refused.since)
-        if condition.breaker.open and condition.down_since is not None:
-            why = f"its requests fail, the last with: {condition.failing}; probed with one event at a time"
-            return "down", why, _moment(condition.down_since)
-        if len(self._tasks) == 0 and self.ledger.stuck:
-            return "stalled", "its state cannot be written", None
-        return "running", "", None
+    @property
+    def sending(self) -> bool:
+        """Whether a request is in flight."""
+        return bool(self._tasks)
 
     async def landed(self) -> None:
         """Wait for the requests that are in flight now."""
@@ -384,7 +382,3 @@ class Courier:
         await self.plan.sender.close()
         if self.plan.client is not None:
             await self.plan.client.close()
-
-
-def _moment(seconds: float) -> str:
-    return iso(from_millis(int(seconds * 1000)))

@@ -1,8 +1,8 @@
-"""From sequenced events to entries in lanes: route, transform once per chain, route each copy again."""
+"""From sequenced events to entries in lanes: the source's transformations, route, those of the destination
+once per chain, route each copy again."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -11,20 +11,17 @@ from dataplane.deliver.courier import Courier
 from dataplane.deliver.failure import UNREADABLE
 from dataplane.deliver.lanes import Entry, Lanes, Part
 from dataplane.deliver.plan import Plan
-from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
 from dataplane.pipeline.route import SEND, Filtered, Route, Send, route
 from dataplane.pipeline.sequence import Sequenced
-from transformations.base import Runner, Script
+from dataplane.pipeline.upstream import Chains, Upstream, verdict_of
+from transformations.base import Runner
 from turnout import codec
-from turnout.errors import Refused, Transient
-from turnout.verdict import dead, filtered
+from turnout.errors import Refused
+from turnout.verdict import Outcome, dead, filtered
 
-__all__ = ["decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
-
-log = logger()
-
+__all__ = ["chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
 
 class Addressee(Protocol):
     """What events can be made ready for: a courier, or (in `turnout plan`) something that sends nothing."""
@@ -77,75 +74,95 @@ def routed(courier: Addressee, integrations: bytes, kind: str, source: str) -> R
 
 
 def groups(couriers: Sequence[Courier]) -> list[list[Courier]]:
-    """Couriers that share a chain of transformations, so that it runs once for all of them."""
+    """Couriers that share a chain of transformations, so that it runs once for all of them.
+
+    And those of the sources they are connected to, so that none waits for the script of a source that is not its.
+    """
     found: dict[tuple[tuple[str, str], ...], list[Courier]] = {}
     for courier in couriers:
-        found.setdefault(tuple((s.name, s.version) for s in courier.plan.chain), []).append(courier)
+        found.setdefault(courier.plan.origin.scripts, []).append(courier)
     return list(found.values())
 
 
-def _extra(couriers: Sequence[Addressee]) -> dict[str, Any]:
-    """Metadata of the destination, where a run is for one only."""
-    if len(couriers) != 1:
-        return {}
-    plan: Plan = couriers[0].plan
-    names = plan.adapter.names
-    ident = plan.gate.id if plan.gate is not None else plan.id
-    return {"destinationId": ident, "destinationType": plan.adapter.slug,
-            "destinationName": names[0] if names else ident}  # fmt: skip
-
-
 async def dispatch(
-    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier], chain: Sequence[Script]
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier], plan: Plan, upstream: Upstream
 ) -> None:
-    """Offer a batch to couriers that had this chain when they were put together, in number order."""
-    for courier, row in zip(couriers, await entries(runner, events, couriers, chain), strict=True):
+    """Offer a batch to couriers that had the scripts of this plan when they were put together, in number order."""
+    for courier, row in zip(couriers, await entries(runner, events, couriers, plan, upstream), strict=True):
         for entry in row:
             courier.offer(entry)
 
 
-async def entries(
-    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee], chain: Sequence[Script]
-) -> list[list[Entry]]:
-    """A batch made ready for couriers of one chain, in number order; what a courier had is left out.
+def chains_of(plan: Plan, events: Sequence[Sequenced]) -> Chains:
+    """The chains of the sources of these events."""
+    found = plan.upstream
+    if not found:
+        return found
+    sources = {event.source for event in events}
+    return {name: chain for name, chain in found.items() if name in sources}
 
-    The chain is given: a reload may give one of them another meanwhile, which is not the others'. That one
-    forgets what is made here.
+
+async def entries(
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee], plan: Plan,
+    upstream: Upstream | None = None,
+) -> list[list[Entry]]:
+    """A batch made ready for couriers of one group, in number order; what a courier had is left out.
+
+    The scripts are those of `plan`: a reload may give one of them others meanwhile, which are not the others'. That
+    one forgets what is made here. `upstream` shares the runs of sources' transformations with other calls.
     """
+    if chains := chains_of(plan, events):
+        wanted = [e for e in events if any(c.lanes.wanted(e.number, e.key) for c in couriers)]
+        events = await (upstream or Upstream(runner)).outputs(wanted, chains)
     decisions = [_decide(courier, events) for courier in couriers]
-    outputs: dict[int, list[transform.Part]] = {}
-    if chain:
-        wanted = [
-            event
-            for i, event in enumerate(events)
-            if any(isinstance(row[i], Send) for row in decisions)
-        ]
-        if wanted:
-            made = await _run(runner, wanted, couriers, chain)
-            outputs = {event.number: parts for event, parts in zip(wanted, made, strict=True)}
-    return [
+    made = await _transformed(runner, events, plan, decisions)
+    rows = [
         [
-            Entry(
-                event.number, event.key, event.source, event.received_at,
-                _parts(courier, event, decision, outputs.get(event.number)),
-            )
-            for event, decision in zip(events, row, strict=True)
+            _entry(courier, event, decision, outputs)
+            for event, decision, outputs in zip(events, row, made, strict=True)
             if decision is not None
         ]
         for courier, row in zip(couriers, decisions, strict=True)
     ]
+    return [_joined(row) for row in rows] if chains else rows
 
 
-async def _run(
-    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee], chain: Sequence[Script]
-) -> list[list[transform.Part]]:
-    """Run the chain; while no worker answers, wait: nothing passes untransformed."""
-    while True:
-        try:
-            return await transform.run_chain(runner, chain, events, _extra(couriers))
-        except Transient as error:
-            log.warning("transform.unavailable", error=str(error))
-            await asyncio.sleep(1.0)
+async def _transformed(
+    runner: Runner, events: Sequence[Sequenced], plan: Plan, decisions: Sequence[Sequence[Route | None]]
+) -> Sequence[list[transform.Part] | None]:
+    """What the chain of a plan makes of each event that one of the decisions sends; None for the others."""
+    outputs: list[list[transform.Part] | None] = [None] * len(events)
+    if not plan.chain:
+        return outputs
+    sent = [
+        i
+        for i, event in enumerate(events)
+        if not event.broken and verdict_of(event) is None and any(isinstance(row[i], Send) for row in decisions)
+    ]
+    if sent:
+        made = await transform.run_patiently(runner, plan.chain, [events[i] for i in sent], plan.told)
+        for i, parts in zip(sent, made, strict=True):
+            outputs[i] = parts
+    return outputs
+
+
+def _entry(
+    courier: Addressee, event: Sequenced, decision: Route, outputs: list[transform.Part] | None
+) -> Entry:
+    parts = _parts(courier, event, decision, outputs)
+    return Entry(event.number, event.key, event.source, event.received_at, parts)
+
+
+def _joined(rows: Sequence[Entry]) -> list[Entry]:
+    """Outputs of a source's transformations as one entry per event."""
+    found: list[Entry] = []
+    for entry in rows:
+        if not found or found[-1].number != entry.number:
+            found.append(entry)
+        else:
+            last = found[-1]
+            found[-1] = Entry(last.number, last.key, last.source, last.at, [*last.parts, *entry.parts])
+    return found
 
 
 def _decide(courier: Addressee, events: Sequence[Sequenced]) -> list[Route | None]:
@@ -164,6 +181,8 @@ def _parts(
 ) -> list[Part]:
     if event.broken:
         return [(event.raw, {}, dead(f"{UNREADABLE}{event.broken}"))]
+    if (verdict := verdict_of(event)) is not None:
+        return [(event.raw if verdict.outcome is Outcome.DEAD else _seen(courier, event.raw), {}, verdict)]
     if isinstance(decision, Filtered):
         return [(_seen(courier, event.raw), {}, filtered(decision.reason))]
     if outputs is None:
@@ -192,29 +211,29 @@ def _again(courier: Addressee, event: Sequenced, part: transform.Part) -> Part:
 
 def decided(event: Sequenced, courier: Courier) -> Entry | None:
     """The entry of an event that has its verdict before any script or request: filtered, or broken."""
+    if event.source in courier.plan.upstream and not event.broken:
+        return None
     decision = routed(courier, bytes(event.head.integrations), event.kind, event.source)
     if not event.broken and isinstance(decision, Send):
         return None
-    return Entry(
-        event.number, event.key, event.source, event.received_at, _parts(courier, event, decision, None)
-    )
+    return _entry(courier, event, decision, None)
 
 
-async def entry_of(runner: Runner, event: Sequenced, courier: Addressee) -> Entry:
+async def entry_of(
+    runner: Runner, event: Sequenced, courier: Addressee, upstream: Upstream | None = None
+) -> Entry:
     """One event made ready for one destination, by the config in force now."""
-    return (await entries_of(runner, [event], courier))[0]
+    return (await entries_of(runner, [event], courier, upstream))[0]
 
 
-async def entries_of(runner: Runner, events: Sequence[Sequenced], courier: Addressee) -> list[Entry]:
-    """Events made ready for one destination, by the config in force now."""
+async def entries_of(
+    runner: Runner, events: Sequence[Sequenced], courier: Addressee, upstream: Upstream | None = None
+) -> list[Entry]:
+    """Events made ready for one destination, by the config in force now; also what it had before."""
+    plan = courier.plan
+    if chains := chains_of(plan, events):
+        events = await (upstream or Upstream(runner)).outputs(events, chains)
     decisions = [routed(courier, bytes(e.head.integrations), e.kind, e.source) for e in events]
-    outputs: list[list[transform.Part] | None] = [None] * len(events)
-    if chain := courier.plan.chain:
-        sent = [i for i, d in enumerate(decisions) if isinstance(d, Send) and not events[i].broken]
-        if sent:
-            for i, made in zip(sent, await _run(runner, [events[i] for i in sent], [courier], chain), strict=True):
-                outputs[i] = made
-    return [
-        Entry(e.number, e.key, e.source, e.received_at, _parts(courier, e, decision, made))
-        for e, decision, made in zip(events, decisions, outputs, strict=True)
-    ]
+    made = await _transformed(runner, events, plan, [decisions])
+    rows = [_entry(courier, *row) for row in zip(events, decisions, made, strict=True)]
+    return _joined(rows) if chains else rows

@@ -156,7 +156,7 @@ class Engine:
         """Swap to what was prepared, between two requests, and store where new destinations begin."""
         self._swap()
         self.retention.bounds = bounds(self.config)
-        scripts = [script for courier in self.couriers.values() for script in courier.plan.chain]
+        scripts = [script for courier in self.couriers.values() for script in courier.plan.scripts]
         await asyncio.to_thread(self.history.keep, self.config, scripts)
         await self.books.commit()
 
@@ -168,6 +168,8 @@ class Engine:
         self.backlogs.config = self._config
         gone = reload.rename_and_remove(self._config, prepared, self.couriers, self.ledger)
         stored = self.ledger.state.destinations()
+        for name in reload.changed_scripts(self.couriers, prepared):
+            self._runner.resume(name)
         for plan in prepared.values():
             courier = self.couriers.get(plan.id)
             if courier is None:
@@ -230,6 +232,7 @@ class Engine:
         await asyncio.gather(*(c.stop(until) for c in everyone.values()))
         self.ledger.dirty.update(everyone)
         await self.books.commit()
+        self.readers.close()
         self.sequencer.close()
         self.ledger.close()
 

@@ -34,7 +34,7 @@ def held(plan: Plan, pauses: Pauses) -> Held | None:
     ident = plan.replay.target if plan.replay else plan.id
     if (pause := pauses.find("destination", ident, plan.was or ident)) is not None:
         return Held("paused", pause.why, pause.since)
-    for script in plan.chain:
+    for script in plan.scripts:
         if (pause := pauses.find("transformation", script.name)) is not None:
             return Held("paused", f"transformation {script.name} ({pause.why})", pause.since, script=True)
     return None
@@ -51,9 +51,20 @@ def _resume(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     return {"changed": changed, "still": still}
 
 
+def _resume_script(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
+    """Forget that a transformation was killed too often; {changed}."""
+    changed = engine.runner.resume(str(args.get("transformation")))
+    for courier in (*engine.couriers.values(), *engine.replays.couriers.values()):
+        if courier.stopped is not None and courier.stopped.script == args.get("transformation"):
+            courier.go_on()
+            courier.hasten()
+    engine.readers.send()
+    return {"changed": changed}
+
+
 def _intake(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     """Which destinations want no more events taken, and why."""
     return {"stopping": dict(engine.backlogs.stopping)}
 
 
-VERBS = {"destination.resume": _resume, "intake": _intake}
+VERBS = {"destination.resume": _resume, "transformation.resume": _resume_script, "intake": _intake}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from dataplane.config.model import Backlog
@@ -11,6 +12,7 @@ from dataplane.deliver.journal import Origin
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.settle import Replayed
 from dataplane.pipeline.route import Gate
+from dataplane.pipeline.upstream import Chains
 from transformations.base import Script
 from turnout.destination import Delivery, Destination
 from turnout.event import Event
@@ -26,6 +28,8 @@ class Plan:
     """What config.yaml says of a destination, made ready: swapped whole at a reload.
 
     Without a `gate` nothing is filtered (a replay into a file). `replay` is set in the plan of a replay.
+    `upstream` are the transformations of sources it takes events from; `told` is what those of its own
+    are told of the destination: nothing, where another one has the same chain and shares its runs.
     """
 
     id: str
@@ -42,6 +46,14 @@ class Plan:
     replay: Replayed | None = None
     backlog: Backlog = BOUND
     was: str | None = None
+    upstream: Chains = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def scripts(self) -> tuple[Script, ...]:
+        """Every script that its events may pass, each once."""
+        found = {script.name: script for chain in (*self.upstream.values(), self.chain) for script in chain}
+        return tuple(found.values())
 
     def events(self, entry: Entry) -> list[Event]:
         """An entry's outputs that are still to be sent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +16,12 @@ from dataplane.deliver.journal import Origin
 from dataplane.deliver.plan import Plan
 from dataplane.pipeline.route import Gate
 from dataplane.pipeline.scripts import read_scripts
+from dataplane.pipeline.upstream import Chains
 from destinations import registry
 from transformations.base import Runner, Script
 from turnout.destination import Delivery, Destination
 
-__all__ = ["build", "delivery_of", "gate_of"]
+__all__ = ["build", "delivery_of", "gate_of", "origin_scripts", "told"]
 
 
 Tool = Destination[Any] | type[Destination[Any]]
@@ -64,17 +65,34 @@ async def build(
     if prove is not None:
         await prove(config, scripts)
     shown = config_hash(config)
+    upstream = {
+        name: tuple(scripts[one] for one in source.transformations)
+        for name, source in config.sources.items()
+        if source.transformations
+    }
     return {
-        ident: _plan(ident, item, config, tuple(scripts[name] for name in item.transformations), shown)
+        ident: _plan(
+            ident, item, config, tuple(scripts[name] for name in item.transformations), upstream=upstream, shown=shown
+        )
         for ident, item in config.destinations.items()
     }
 
 
+def told(ident: str, adapter: Tool, chains: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What the transformations of a destination are told of it; nothing where another one of `chains` (names
+    of transformations by destination) has the same, since they run once for both."""
+    if sum(list(chain) == list(chains[ident]) for chain in chains.values()) > 1:
+        return {}
+    name = adapter.names[0] if adapter.names else ident
+    return {"destinationId": ident, "destinationType": adapter.slug, "destinationName": name}
+
+
 def _plan(
-    ident: str, item: DestinationConfig, config: Config, chain: tuple[Script, ...], shown: str
+    ident: str, item: DestinationConfig, config: Config, chain: tuple[Script, ...], *, upstream: Chains, shown: str
 ) -> Plan:
     adapter = registry.build(item.type, item.settings)
     delivery = delivery_of(adapter, item)
+    upstream = {name: one for name, one in upstream.items() if item.sources is None or name in item.sources}
     return Plan(
         id=ident,
         adapter=adapter,
@@ -85,13 +103,24 @@ def _plan(
         trusted=frozenset(name for name, source in config.sources.items() if source.trusted),
         sender=Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency),
         client=registry.client(item.type, adapter.settings, base=config.folder),
-        fingerprint=_fingerprint(item, config, chain),
+        fingerprint=_fingerprint(item, config, chain, upstream),
         backlog=item.backlog,
         was=item.was,
-        origin=Origin.of(ident, shown, [(script.name, script.version) for script in chain]),
+        origin=Origin.of(ident, shown, origin_scripts(chain, upstream)),
+        upstream=upstream,
+        told=told(ident, adapter, {name: one.transformations for name, one in config.destinations.items()}),
     )
 
 
-def _fingerprint(item: DestinationConfig, config: Config, chain: tuple[Script, ...]) -> str:
-    told = [item.model_dump(mode="json", exclude={"backlog"}), config.egress.allow_private, [s.version for s in chain]]
+def origin_scripts(chain: Sequence[Script], upstream: Chains) -> list[tuple[str, str]]:
+    """Names and versions as the journal keeps them: those of a source are called `<source>/<name>`."""
+    return [
+        *((f"{source}/{script.name}", script.version) for source, one in upstream.items() for script in one),
+        *((script.name, script.version) for script in chain),
+    ]
+
+
+def _fingerprint(item: DestinationConfig, config: Config, chain: tuple[Script, ...], upstream: Chains) -> str:
+    versions = [script.version for script in chain], {name: [s.version for s in one] for name, one in upstream.items()}
+    told = [item.model_dump(mode="json", exclude={"backlog"}), config.egress.allow_private, versions]
     return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -12,12 +12,14 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from dataplane.deliver import dispatch
-from dataplane.deliver.courier import Courier
+from dataplane.deliver.courier import Courier, Plan
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
-from transformations.base import Runner, Script
+from dataplane.pipeline.upstream import Upstream
+from transformations.base import Runner
+from turnout.errors import Stopped
 
 __all__ = ["Readers"]
 
@@ -47,7 +49,12 @@ class Readers:
         self._couriers = couriers
         self._ledger = ledger
         self._spawn = spawn
+        self._upstream = Upstream(runner)
         self.draining = False
+
+    def close(self) -> None:
+        """End runs that nobody waits for any more."""
+        self._upstream.close()
 
     async def front(self) -> None:
         """Sequence what arrives and serve every destination that is up to date."""
@@ -83,9 +90,9 @@ class Readers:
         for group in dispatch.groups(members):
             for courier in group:
                 courier.reading = True
-            chain = group[0].plan.chain
-            work = self._hand_over(events, group, chain, upto)
-            if chain:
+            plan = group[0].plan
+            work = self._hand_over(events, group, plan, upto)
+            if plan.chain or dispatch.chains_of(plan, events):
                 slow.append(self._spawn(work))
             else:
                 await work
@@ -93,20 +100,29 @@ class Readers:
             await asyncio.wait(slow, timeout=PATIENCE)
 
     async def _hand_over(
-        self, events: Sequence[Any], group: Sequence[Courier], chain: Sequence[Script], upto: int
+        self, events: Sequence[Any], group: Sequence[Courier], plan: Plan, upto: int
     ) -> None:
         try:
             for at in range(0, len(events), BATCH):
-                await dispatch.dispatch(self._runner, events[at : at + BATCH], group, chain)
+                await dispatch.dispatch(self._runner, events[at : at + BATCH], group, plan, self._upstream)
             for courier in group:
+                courier.go_on()
                 courier.advance(upto)
                 courier.pump()
+        except Stopped as stopped:
+            self._wait(group, stopped)
         except BaseException:
             self._rest(group)
             raise
         finally:
             for courier in group:
                 courier.reading = False
+
+    def _wait(self, couriers: Sequence[Courier], stopped: Stopped) -> None:
+        """A script does not run: they stay where they are, and try again when it is probed."""
+        now = asyncio.get_running_loop().time()
+        for courier in couriers:
+            courier.wait_for(stopped, now)
 
     def _rest(self, couriers: Sequence[Courier]) -> None:
         """After a fault they read again a second later, from where they stand."""
@@ -138,10 +154,13 @@ class Readers:
                     return
                 events, upto = self._sequencer.load(courier.lanes.position, BATCH)
                 if events:
-                    await dispatch.dispatch(self._runner, events, [courier], courier.plan.chain)
+                    await dispatch.dispatch(self._runner, events, [courier], courier.plan, self._upstream)
+                courier.go_on()
                 courier.advance(upto)
                 courier.pump()
                 await asyncio.sleep(0)
+        except Stopped as stopped:
+            self._wait([courier], stopped)
         except BaseException:
             self._rest([courier])
             raise
@@ -152,4 +171,4 @@ class Readers:
         """An event that waited behind another of its user: its turn has come."""
         events, _ = self._sequencer.load(number, 1)
         event = next((e for e in events if e.number == number), None)
-        return None if event is None else await dispatch.entry_of(self._runner, event, courier)
+        return None if event is None else await dispatch.entry_of(self._runner, event, courier, self._upstream)

@@ -13,7 +13,7 @@ from dataplane.deliver.plan import Plan
 from dataplane.deliver.state import DestinationRow
 from turnout.errors import ConfigError
 
-__all__ = ["check_removed", "fresh_row", "rename_and_remove", "retire"]
+__all__ = ["changed_scripts", "check_removed", "fresh_row", "rename_and_remove", "retire"]
 
 
 def fresh_row(ident: str, number: int) -> DestinationRow:
@@ -72,6 +72,15 @@ def rename_and_remove(
         if (removed := couriers.pop(ident, None)) is not None:
             gone.append(removed)
     return gone
+
+
+def changed_scripts(couriers: Mapping[str, Courier], prepared: Mapping[str, Plan]) -> list[str]:
+    """Names of scripts that another version replaces, or nobody uses any more."""
+    before, after = (
+        {script.name: script.version for plan in plans for script in plan.scripts}
+        for plans in ([courier.plan for courier in couriers.values()], prepared.values())
+    )
+    return [name for name, version in before.items() if after.get(name) != version]
 
 
 def forget(ident: str, ledger: Ledger) -> None:

@@ -15,6 +15,7 @@ from dataplane.deliver.replay_state import ReplayRow
 from dataplane.deliver.stored import Stored
 from dataplane.pipeline.sequence import Sequenced, Sequencer
 from turnout import clock
+from turnout.errors import Stopped
 
 if TYPE_CHECKING:
     from dataplane.deliver.ledger import Ledger
@@ -70,8 +71,21 @@ class Replaying:
             elif self._ledger.stuck or courier.held is not None or courier.lanes.count >= QUEUE:
                 await asyncio.sleep(LOOK)
             else:
-                await asyncio.sleep(2 * await self._slice(selection))
+                try:
+                    took = await self._slice(selection)
+                except Stopped as stopped:
+                    await self._stopped(stopped)
+                else:
+                    courier.go_on()
+                    await asyncio.sleep(2 * took)
         return False
+
+    async def _stopped(self, stopped: Stopped) -> None:
+        """A script does not run: wait until it is probed, or somebody says to go on."""
+        courier, loop = self.courier, asyncio.get_running_loop()
+        courier.wait_for(stopped, loop.time())
+        while courier.stopped is stopped and not courier.closed and loop.time() < courier.rests_until:  # noqa: ASYNC110 -- set from several places
+            await asyncio.sleep(LOOK)
 
     async def _slice(self, selection: Selection) -> float:
         """Read some events and hand over those that are chosen; how many seconds the reading took."""
@@ -98,7 +112,7 @@ class Replaying:
             group = events[start : start + share]
             for event in group:
                 event.enriched = marked(event.enriched, self.row.id, self._at)
-            made = await dispatch.entries(self._runner, group, [self.courier], self.courier.plan.chain)
+            made = await dispatch.entries(self._runner, group, [self.courier], self.courier.plan)
             if self.courier.closed:
                 return
             for entry in made[0]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dataplane.deliver import reload
+from dataplane.deliver import plans, reload
 from dataplane.deliver.courier import Courier, Plan
 from dataplane.deliver.export import Export, Lines, reserve
 from dataplane.deliver.holds import held
@@ -135,14 +135,16 @@ class Replays:
         own = self._engine.couriers[definition.destination].plan if definition.destination else None
         raw = not definition.transform or "filtered" in definition.verdicts
         chain = () if own is None or raw else own.chain
-        origin = Origin.of(name, own.origin.config if own else "", [(s.name, s.version) for s in chain])
+        upstream = {} if own is None or raw else own.upstream
+        told = {} if own is None else own.told
+        origin = Origin.of(name, own.origin.config if own else "", plans.origin_scripts(chain, upstream))
         if definition.file:
             adapter = Export(Settings())
             gate = None if own is None or "filtered" in definition.verdicts else own.gate
             return Plan(
                 name, adapter, Export.delivery, gate, chain, True, frozenset(),
                 Sender(allow_private=False, connections=1), Lines(Path(definition.file)), "",
-                origin, Replayed(ident, name),
+                origin, Replayed(ident, name), upstream=upstream, told=told,
             )
         assert own is not None
         rate = rate_of(definition, own.delivery.rate)
@@ -157,6 +159,7 @@ class Replays:
             id=name,
             delivery=delivery,
             chain=chain,
+            upstream=upstream,
             sender=Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency),
             client=registry.client(kind, own.adapter.settings, base=config.folder),
             origin=origin,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from dataplane.deliver.lanes import Entry
 from dataplane.deliver.settle import Settler
 from dataplane.deliver.state import ExceptionRow
 from turnout.clock import Clock
+from turnout.errors import Stopped
 from turnout.event import Event
 from turnout.verdict import dead
 
@@ -64,22 +66,30 @@ class Retries:
                 share = sum(1 for part in entry.parts if part[2] is None)
                 self._settler.retried(row, entry, sent[at : at + share])
                 at += share
+        except Stopped as stopped:
+            courier.wait_for(stopped, asyncio.get_running_loop().time())
+            self._later(rows, max(1.0, stopped.left))
         except BaseException:
-            courier.condition.unsent()
-            later = self._clock.now().timestamp() + FAULT
-            for row in rows:
-                row.next_at = later
-                self._settler.chains.again(row)
+            self._later(rows, FAULT)
             raise
         finally:
             self.flying -= 1
         courier.lanes.unstall()
         courier.ledger.dirty.add(courier.plan.id)
 
+    def _later(self, rows: Sequence[ExceptionRow], seconds: float) -> None:
+        """Nothing was asked; try them again."""
+        self._courier.condition.unsent()
+        later = self._clock.now().timestamp() + seconds
+        for row in rows:
+            row.next_at = later
+            self._settler.chains.again(row)
+
     async def _load(self, row: ExceptionRow) -> Entry | None:
         """What a row is to be sent as; a reference is transformed now, when its turn has come."""
         if row.kind == "waiting":
             entry = await self._materialize(self._courier, row.number)
+            self._courier.go_on()
             if entry is not None:
                 return entry
             reason = f"{LOST}the log has not kept the event"

@@ -59,7 +59,7 @@ async def _sample(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
                     room -= len(event.raw)
                     taken += 1
             await asyncio.sleep(2 * (asyncio.get_running_loop().time() - began))
-    scripts = {script.name: script for courier in engine.couriers.values() for script in courier.plan.chain}
+    scripts = {script.name: script for courier in engine.couriers.values() for script in courier.plan.scripts}
     return {
         "of": len(found) if places == 1 and room > 0 else span,
         "events": [_packed(event) for event in found[:limit]],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.dead import unpack_dead
-from dataplane.deliver.journal import Attempt, Filtering, find
+from dataplane.deliver.journal import Attempt, Filtering, Origin, find
 from dataplane.deliver.segments import Place
 from dataplane.deliver.state import ExceptionRow
 from turnout import clock, codec
@@ -19,7 +19,7 @@ from turnout.errors import FormatError, Refused
 if TYPE_CHECKING:
     from dataplane.deliver.engine import Engine
 
-__all__ = ["Trace", "attempted", "dead_letters", "left_out", "moment", "stands", "trace"]
+__all__ = ["Trace", "attempted", "dead_letters", "left_out", "moment", "stands", "trace", "versions"]
 
 Trace = dict[str, list[Attempt | Filtering]]
 """What the journal knows of an event, by destination, in the order it happened."""
@@ -39,20 +39,26 @@ async def trace(engine: Engine, number: int) -> Trace:
     return found
 
 
-def attempted(one: Attempt) -> dict[str, Any]:
-    """An attempt as plain JSON."""
+def versions(origin: Origin, source: str) -> dict[str, str]:
+    """Scripts that an event of a source passed, and their versions."""
+    upstream, own = origin.passed(source)
+    return dict((*upstream, *own))
+
+
+def attempted(one: Attempt, source: str) -> dict[str, Any]:
+    """An attempt with an event of this source, as plain JSON."""
     return {
         "at": moment(one.at), "child": one.child, "status": one.status, "error": one.error,
         "seconds": round(one.seconds, 6), "attempt": one.attempt, "events": one.events,
-        "config": one.origin.config, "scripts": dict(one.origin.scripts),
+        "config": one.origin.config, "scripts": versions(one.origin, source),
     }  # fmt: skip
 
 
-def left_out(one: Filtering) -> dict[str, Any]:
+def left_out(one: Filtering, source: str) -> dict[str, Any]:
     """What ended without a request, as plain JSON."""
     return {
         "at": moment(one.at), "child": one.child, "reason": one.reason,
-        "config": one.origin.config, "scripts": dict(one.origin.scripts),
+        "config": one.origin.config, "scripts": versions(one.origin, source),
     }  # fmt: skip
 
 
@@ -83,6 +89,8 @@ def stands(engine: Engine, courier: Courier, number: int, key: int | None) -> di
 
 def _sends_at(engine: Engine, courier: Courier) -> str | None:
     """When a destination that is held back (throttled, down, paused) may send again."""
+    if courier.held is None and courier.stopped is not None:
+        return moment(courier.stopped.since + courier.stopped.after)
     wait = courier.condition.wait()
     if courier.held is not None or not wait:
         return None

@@ -176,8 +176,11 @@ def _destinations(status: Mapping[str, Any], limits: Alerts, standing: frozenset
             found["backlog", name] = f"the backlog of {name} is at {share:.0%} of its bound"
     if status.get("state_stuck"):
         found["state", "pipeline"] = "the state cannot be written, nothing is delivered (is the disk full?)"
-    for name in (status.get("transformations") or {}).get("benched", ()):
-        found["script", name] = f"the transformation {name} was killed again and again; it runs alone"
+    scripts = status.get("transformations") or {}
+    for name in scripts.get("benched", ()):
+        found["script", name] = f"the transformation {name} was killed lately; it shares a worker with others like it"
+    for name, row in (scripts.get("stopped") or {}).items():
+        found["script", name] = f"the transformation {name} is stopped, its destinations wait: {_cut(row['reason'])}"
     return found
 
 

@@ -22,11 +22,11 @@ from dataplane.inspect.conclude import conclude
 from dataplane.inspect.difference import difference
 from dataplane.inspect.find import Found, find, first_of, later
 from dataplane.inspect.reconstruct import Rebuilt, rebuild, running
-from dataplane.inspect.walk import extra, walk
+from dataplane.inspect.walk import walk
 from dataplane.pipeline.blocks import DUPLICATE, REFUSED
 from dataplane.pipeline.head import text
 from dataplane.pipeline.lookup import Stored
-from transformations.base import Item, Ran, Runner, Script
+from transformations.base import Item, Ran, Script, Tester
 from turnout import clock, codec
 from turnout.errors import Refused, TurnoutError
 from turnout.preview import mask
@@ -36,7 +36,7 @@ __all__ = ["explain"]
 _RESULTS = {0: "unique", DUPLICATE: "duplicate", REFUSED: "refused"}
 
 
-async def explain(engine: Engine, runner: Runner, wanted: str, source: str = "") -> dict[str, Any]:
+async def explain(engine: Engine, runner: Tester, wanted: str, source: str = "") -> dict[str, Any]:
     """Everything about one event, as plain JSON. `wanted` is a messageId, or `#` and an event number.
 
     Raises `Refused` (not_found) where no such event is known.
@@ -123,7 +123,7 @@ def _reason(engine: Engine, found: Found) -> tuple[str, str]:
 class _Destinations:
     """What became of one event at each destination."""
 
-    def __init__(self, engine: Engine, runner: Runner, found: Found) -> None:
+    def __init__(self, engine: Engine, runner: Tester, found: Found) -> None:
         self._engine = engine
         self._found = found
         self._runner = _Once(runner)
@@ -145,8 +145,9 @@ class _Destinations:
 
     async def _one(self, ident: str, happened: Sequence[Attempt | Filtering]) -> dict[str, Any]:
         told = self._stands(ident)
-        told["attempts"] = [tracing.attempted(one) for one in happened if isinstance(one, Attempt)]
-        told["filtered"] = [tracing.left_out(one) for one in happened if isinstance(one, Filtering)]
+        source = self._found.stored.envelope.source if self._found.stored is not None else ""
+        told["attempts"] = [tracing.attempted(one, source) for one in happened if isinstance(one, Attempt)]
+        told["filtered"] = [tracing.left_out(one, source) for one in happened if isinstance(one, Filtering)]
         told["reconstructed"] = None
         stored = self._found.stored
         if stored is not None and told["stands"] != "before":
@@ -185,11 +186,10 @@ class _Destinations:
         }  # fmt: skip
         if rebuilt.means is None:
             return told
-        chain = tuple(rebuilt.scripts.items())
-        shared = sum(courier.plan.origin.scripts == chain for courier in self._engine.couriers.values()) > 1
+        means = rebuilt.means
         try:
-            walked = await walk(rebuilt.means, self._runner, stored.event, {} if shared else extra(rebuilt.means))
-            secrets = [value for script in rebuilt.means.chain for value in script.credentials.values()]
+            walked = await walk(means, self._runner, stored.event)
+            secrets = [value for script in (*means.upstream, *means.chain) for value in script.credentials.values()]
             told |= mask(walked, secrets)  # a script may write a secret of its own into an event
         except TurnoutError as error:
             told["notes"].append(f"the scripts could not be run again: {error}")
@@ -202,9 +202,10 @@ def _owner(letter: dict[str, Any]) -> str:
 
 
 class _Once:
-    """A runner that runs the same script over the same event once for all destinations."""
+    """A runner that runs the same script over the same event once for all destinations, as a trial: to
+    explain an event neither counts as a run nor stops a script."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Tester) -> None:
         self._runner = runner
         self._known: dict[tuple[str, str, tuple[Item, ...]], list[Ran]] = {}
 
@@ -222,5 +223,5 @@ class _Once:
         """Run, or give what the same run gave before."""
         key = (script.name, script.version, tuple(items))
         if key not in self._known:
-            self._known[key] = await self._runner.run(script, items)
+            self._known[key] = (await self._runner.trial(script, items)).results
         return self._known[key]

@@ -44,6 +44,7 @@ def judge(status: dict[str, Any]) -> dict[str, Any]:
         dead = destination.get("dead", 0) - gone
         if dead > 0:
             warnings.append(f"{name}: {dead} dead (turnout dead list --destination {name})")
+    warnings.extend(_scripts(status.get("transformations") or {}))
     for pause in status.get("pauses") or ():
         if pause["kind"] == "source":
             why = f": {pause['reason']}" if pause["reason"] else ""
@@ -58,6 +59,19 @@ def judge(status: dict[str, Any]) -> dict[str, Any]:
     if reload and reload["result"] == "rejected":
         warnings.append(f"config: the last reload was rejected: {reload['reason']}")
     return {"ok": not problems, "problems": problems, "warnings": warnings}
+
+
+def _scripts(found: dict[str, Any]) -> list[str]:
+    """Warnings about transformations: stopped ones, and a sandbox without its filter."""
+    told = [
+        f"transformation {name}: stopped since {row['since']}: {row['reason']}; what uses it waits, "
+        f"tried again at {row['next_probe_at']} (turnout resume transformation {name})"
+        for name, row in (found.get("stopped") or {}).items()
+    ]
+    if found.get("locked") is False:
+        why = "sandbox: off" if found.get("sandbox") == "off" else "this machine has none"
+        told.append(f"transformations run without a system-call filter ({why}): for trusted authors only")
+    return told
 
 
 def _filling(buffer: dict[str, Any]) -> list[str]:

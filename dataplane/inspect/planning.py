@@ -17,6 +17,7 @@ from dataplane.config import Config
 from dataplane.deliver import dispatch, plans
 from dataplane.deliver.courier import Plan
 from dataplane.deliver.lanes import Entry, Lanes
+from dataplane.deliver.plans import origin_scripts
 from dataplane.deliver.rehearsal import asked
 from dataplane.inspect.plan import Outcome, Stood, compare, keys
 from dataplane.pipeline.route import Route
@@ -184,6 +185,9 @@ class _Run:
             versions = [[(s.name, s.version) for s in plan.chain] for plan in (before, after)]
             if versions[0] != versions[1] and one["transformation"] == other["transformation"]:
                 differing.append("transformation (its code)")
+            upstream = [origin_scripts((), plan.upstream) for plan in (before, after)]
+            if upstream[0] != upstream[1]:
+                differing.append("transformation of its sources")
         same = name in self._same
         return Stood(
             None if before is None else [] if same else self._made.get((name, "before"), []),
@@ -192,7 +196,7 @@ class _Run:
         )  # fmt: skip
 
     async def _outcomes(self, plan: Plan, events: Sequence[Sequenced]) -> list[Outcome]:
-        entries = (await dispatch.entries(self._runner, events, [_Stand(plan)], plan.chain))[0]
+        entries = (await dispatch.entries(self._runner, events, [_Stand(plan)], plan))[0]
         return [self._outcome(plan, event, entry) for event, entry in zip(events, entries, strict=True)]
 
     def _outcome(self, plan: Plan, event: Sequenced, entry: Entry) -> Outcome:

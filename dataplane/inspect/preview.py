@@ -1,7 +1,8 @@
 """What a destination would be sent for an event, by the code that runs in production, sending nothing.
 
-The event takes the real way: the protocol's parser, sequence over a log of one record, enrichment,
-routing, the transformations in their sandbox, routing again, the adapter. Answers are taken as 200.
+The event takes the real way: the protocol's parser, sequence over a log of one record, enrichment, the
+source's transformations in their sandbox, routing, those of the destination, routing again, the adapter.
+Answers are taken as 200.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from dataplane.config import Config
-from dataplane.deliver.plans import delivery_of, gate_of
+from dataplane.deliver.plans import delivery_of, gate_of, told
 from dataplane.deliver.rehearsal import stopped
-from dataplane.inspect.walk import Means, extra, walk
+from dataplane.inspect.walk import Means, walk
 from dataplane.log.base import Record
 from dataplane.log.partitions import Partitions
 from dataplane.pipeline.scripts import read_scripts
@@ -88,11 +89,15 @@ class Previewer:
         adapter = registry.build(found.type, found.settings)
         scripts = read_scripts(config)
         chain = tuple(scripts[name] for name in found.transformations)
-        for script in chain:
+        upstream = tuple(scripts[name] for name in config.sources[source].transformations)
+        for script in {script.name: script for script in (*upstream, *chain)}.values():
             await runner.check(script)
+        chains = {name: one.transformations for name, one in config.destinations.items()}
         at = Context(clock.now(), delivery_of(adapter, found))
         trusted = config.sources[source].trusted
-        return cls(Means(gate_of(destination, adapter, found), chain, adapter, at, trusted), source, runner)
+        gate = gate_of(destination, adapter, found)
+        means = Means(gate, chain, adapter, at, trusted, upstream, told(destination, adapter, chains))
+        return cls(means, source, runner)
 
     async def show(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """`{"message_id", "parts": [{"verdict", "reason", "requests": […], "records": […]}]}`.
@@ -105,7 +110,7 @@ class Previewer:
             sequenced = sequence([codec.dumps(event)], self.source, now, trusted=trusted)[0]
         except Refused as error:
             return {"message_id": None, "parts": [stopped("refused", error.message)]}
-        walked = await walk(self.means, self.runner, sequenced, extra(self.means))
+        walked = await walk(self.means, self.runner, sequenced)
         return {"message_id": sequenced.message_id, "parts": walked["parts"]}
 
 

@@ -17,7 +17,8 @@ from dataplane.config import masked
 from dataplane.config.model import DestinationConfig
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.journal import Origin
-from dataplane.deliver.plans import delivery_of, gate_of
+from dataplane.deliver.plans import delivery_of, gate_of, told
+from dataplane.deliver.trace import versions
 from dataplane.inspect.walk import Means
 from destinations import registry
 from transformations.base import Script
@@ -49,10 +50,11 @@ def running(courier: Courier, source: str, at: datetime) -> Rebuilt:
     """The running config's means of a destination."""
     plan = courier.plan
     assert plan.gate is not None  # only a replay's has none
-    made = Rebuilt(plan.origin.config, True, dict(plan.origin.scripts))
-    if not _asks(plan.chain, made.notes):
-        trusted = source in plan.trusted
-        made.means = Means(plan.gate, plan.chain, plan.adapter, Context(at, plan.delivery), trusted)
+    made = Rebuilt(plan.origin.config, True, versions(plan.origin, source))
+    upstream = plan.upstream.get(source, ())
+    if not _asks((*upstream, *plan.chain), made.notes):
+        context = Context(at, plan.delivery)
+        made.means = Means(plan.gate, plan.chain, plan.adapter, context, source in plan.trusted, upstream, plan.told)
     return made
 
 
@@ -71,14 +73,14 @@ def rebuild(engine: Engine, origin: Origin, source: str, at: datetime) -> Rebuil
         now = courier.plan.origin
         if (now.config, now.scripts) == (origin.config, origin.scripts):
             return running(courier, source, at)
-    made = Rebuilt(origin.config, False, dict(origin.scripts))
+    made = Rebuilt(origin.config, False, versions(origin, source))
     shown = engine.history.config(origin.config)
     item = _item(shown, origin.destination)
     if shown is None or item is None:
         made.notes.append(f"the config of then ({origin.config}) is not kept any more")
         return made
-    chain = _chain(engine, courier, origin, made.notes)
-    if chain is None or _asks(chain, made.notes):
+    upstream, chain = (_chain(engine, courier, one, made.notes) for one in origin.passed(source))
+    if upstream is None or chain is None or _asks((*upstream, *chain), made.notes):
         return made
     try:
         tool = registry.find(item.type)
@@ -87,7 +89,11 @@ def rebuild(engine: Engine, origin: Origin, source: str, at: datetime) -> Rebuil
         return made
     gate = gate_of(origin.destination, tool, item)
     trusted = bool((shown.get("sources") or {}).get(source, {}).get("trusted"))
-    made.means = Means(gate, chain, None, Context(at, delivery_of(tool, item)), trusted)
+    chains = {
+        name: one.get("transformation") or [] for name, one in shown["destinations"].items() if isinstance(one, Mapping)
+    }
+    said = told(origin.destination, tool, chains)
+    made.means = Means(gate, chain, None, Context(at, delivery_of(tool, item)), trusted, upstream, said)
     try:
         adapter = registry.build(item.type, _filled(item.settings, *_running_settings(engine, origin.destination)))
     except (Fixable, ValidationError):
@@ -106,12 +112,12 @@ def _item(shown: dict[str, Any] | None, destination: str) -> DestinationConfig |
 
 
 def _chain(
-    engine: Engine, courier: Courier | None, origin: Origin, notes: list[str]
+    engine: Engine, courier: Courier | None, scripts: Sequence[tuple[str, str]], notes: list[str]
 ) -> tuple[Script, ...] | None:
     """The scripts of then; None, and a note, where one of them is not kept any more."""
-    now = {script.version: script for script in courier.plan.chain} if courier is not None else {}
+    now = {script.version: script for script in courier.plan.scripts} if courier is not None else {}
     found: list[Script] = []
-    for name, version in origin.scripts:
+    for name, version in scripts:
         script = now.get(version)
         if script is None:
             script = engine.history.script(version)

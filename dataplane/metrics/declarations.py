@@ -238,7 +238,17 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "turnout_transform_kills_total", "counter", ("script", "kind"), "kills",
         "Workers killed; kind is timeout, memory or crash.",
-        "Any: the script loops or hoards; its events are dead letters.",
+        "Any: the script loops or hoards; events that alone kill it are dead letters.",
+    ),
+    Metric(
+        "turnout_transform_stops_total", "counter", ("script",), "stops",
+        "Times a transformation was stopped because its workers were killed again and again.",
+        "Any: what uses it waits; see turnout_transform_stopped.",
+    ),
+    Metric(
+        "turnout_transform_stopped", "gauge", ("script",), "scripts",
+        "1 for a transformation that is stopped; its destinations wait, and one event at a time probes it.",
+        "Any: mend the script and reload, or `turnout resume transformation NAME` where the cause is gone.",
     ),
     Metric(
         "turnout_transform_worker_starts_total", "counter", (), "starts",

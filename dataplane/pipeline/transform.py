@@ -1,17 +1,22 @@
-"""Runs a destination's chain of transformations over a batch of events."""
+"""Runs a chain of transformations, of a source or of a destination, over a batch of events."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequenced
 from transformations.base import Item, Outputs, Runner, Script
 from turnout import codec
+from turnout.errors import Stopped, Transient
 from turnout.verdict import Verdict, dead, filtered
 
-__all__ = ["SCRIPT", "Part", "metadata", "run_chain", "run_script"]
+__all__ = ["SCRIPT", "Part", "metadata", "run_chain", "run_patiently", "run_script"]
+
+log = logger()
 
 SCRIPT = "script "
 """Starts the reason of an event that a transformation failed on; what follows says where."""
@@ -37,6 +42,23 @@ def metadata(event: Sequenced, extra: Mapping[str, Any]) -> bytes:
         known["eventName"] = event.head.event
     known.update(extra)
     return codec.dumps(known)
+
+
+async def run_patiently(
+    runner: Runner, chain: Sequence[Script], events: Sequence[Sequenced], extra: Mapping[str, Any]
+) -> list[list[Part]]:
+    """`run_chain`, and while no worker answers, wait: nothing passes untransformed.
+
+    Raises `Stopped` where a script of the chain was killed too often: who asked tries again later.
+    """
+    while True:
+        try:
+            return await run_chain(runner, chain, events, extra)
+        except Stopped:
+            raise
+        except Transient as error:
+            log.warning("transform.unavailable", error=str(error))
+            await asyncio.sleep(1.0)
 
 
 async def run_chain(

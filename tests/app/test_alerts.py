@@ -62,6 +62,17 @@ BAD: dict[str, dict[str, Any]] = {
 }
 
 
+def test_a_stopped_script_is_more_than_one_that_was_killed() -> None:
+    row = {"since": "then", "reason": "its worker was killed 5 times in a row", "next_probe_at": "soon"}
+    seen = status(transformations={"benched": ["mark"], "stopped": {"mark": row}})
+    memory, _ = changes(Memory(), seen, LIMITS, 100.0)
+    (alert,) = changes(memory, seen, LIMITS, 131.0)[1]
+    assert (alert.kind, alert.subject, alert.state) == ("script", "mark", "firing")
+    assert alert.summary == (
+        "the transformation mark is stopped, its destinations wait: its worker was killed 5 times in a row"
+    )
+
+
 @pytest.mark.parametrize("kind", BAD)
 def test_each_kind_is_told_once_and_once_when_it_is_over(kind: str) -> None:
     looks = [(t, BAD[kind]) for t in (100.0, 105.0, 131.0, 200.0)]

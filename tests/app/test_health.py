@@ -81,3 +81,14 @@ def test_a_backlog_near_its_bound_and_a_log_that_fills_are_warnings_before_they_
 def test_a_stopped_intake_is_a_problem() -> None:
     health = judge(_status(stopping_intake={"crm": "the backlog of crm has reached its bound"}))
     assert health["problems"] == ["no events are taken: the backlog of crm has reached its bound"]
+
+
+def test_a_stopped_script_and_a_sandbox_without_its_filter_are_said() -> None:
+    row = {"since": "2026-11-18T11:06:40.000Z", "reason": "killed", "next_probe_at": "2026-11-18T11:07:40.000Z"}
+    found = judge({"transformations": {"locked": False, "sandbox": "off", "stopped": {"mark": row}}})
+    assert found["ok"]
+    assert found["warnings"] == [
+        "transformation mark: stopped since 2026-11-18T11:06:40.000Z: killed; what uses it waits, "
+        "tried again at 2026-11-18T11:07:40.000Z (turnout resume transformation mark)",
+        "transformations run without a system-call filter (sandbox: off): for trusted authors only",
+    ]

@@ -22,6 +22,7 @@ from dataplane.config.reference import page
 from dataplane.config.schema import schema
 from dataplane.config.starter import starter_files
 from turnout.durations import duration, size, write_duration, write_size
+from turnout.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 
@@ -131,6 +132,15 @@ def test_no_endless_durations(value: object) -> None:
 def test_no_sizes(value: object) -> None:
     with pytest.raises(ValueError, match="must"):
         size(value)
+
+
+def test_the_sandbox_is_off_only_where_that_is_said() -> None:
+    assert parse("sources: {}\n", "c.yaml", {}).sandbox == "auto"
+    assert parse("sandbox: off\n", "c.yaml", {}).sandbox == "off"
+    assert parse('sandbox: "required"\n', "c.yaml", {}).sandbox == "required"
+    for wrong in ("false", "none", "on"):
+        with pytest.raises(ConfigError, match="sandbox"):
+            parse(f"sandbox: {wrong}\n", "c.yaml", {})
 
 
 def test_the_page_is_what_the_model_says() -> None:

@@ -22,6 +22,7 @@ from dataplane.log.base import REFUSED
 from dataplane.log.local import open_writer
 from dataplane.log.partitions import open_partitions
 from transformations.base import Failed, Item, Outputs, Ran, Reach, Script, Trial
+from turnout.errors import Stopped
 from turnout.protocol import Envelope
 
 Answer = Callable[[dict[str, Any]], tuple[int, dict[str, str]]]
@@ -90,6 +91,7 @@ class InProcess:
         self.functions = functions
         self.runs: list[tuple[str, int]] = []
         self.slow: dict[str, float] = {}
+        self.stopped: dict[str, Stopped] = {}
 
     async def start(self) -> None: ...
 
@@ -98,6 +100,8 @@ class InProcess:
     async def check(self, script: Script) -> None: ...
 
     async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
+        if (stopped := self.stopped.get(script.name)) is not None:
+            raise stopped
         self.runs.append((script.name, len(items)))
         await asyncio.sleep(self.slow.get(script.name, 0))
         found: list[Ran] = []
@@ -110,6 +114,9 @@ class InProcess:
             rows = [] if made is None else made if isinstance(made, list) else [made]
             found.append(Outputs(tuple(json.dumps(row).encode() for row in rows)))
         return found
+
+    def resume(self, name: str) -> bool:
+        return self.stopped.pop(name, None) is not None
 
     async def trial(self, script: Script, items: Sequence[Item], reach: Reach | None = None) -> Trial:
         return Trial(await self.run(script, items), [])

@@ -13,7 +13,7 @@ from dataplane.inspect.explain import explain
 from dataplane.pipeline.blocks import pack_header
 from tests.deliver.engine_kit import Plant, Server, config, event
 from turnout import codec
-from turnout.errors import Refused
+from turnout.errors import Refused, Stopped
 
 
 async def told(plant: Plant, wanted: str, source: str = "") -> dict[str, Any]:
@@ -70,6 +70,39 @@ async def test_a_dropped_event_names_the_script(plant: Plant, server: Any) -> No
     assert verdict(found) == ("filtered", "dropped by drop")
     steps = found["destinations"]["hook"]["reconstructed"]["steps"]
     assert [[output["outcome"] for output in step["outputs"]] for step in steps] == [["made", "made"], ["dropped"] * 2]
+
+
+async def test_the_sources_transformations_come_first(plant: Plant, server: Any) -> None:
+    plant.runner.functions["drop"] = lambda e: [{**e, "event": "Kept"}, {**e, "integrations": {"hook": False}}]
+    text = config(server.url, chain="[split]").replace("write_key: k", "write_key: k, transformation: drop")
+    await plant.start(text + "  aside: {type: webhook, settings: {webhook_url: https://a.example}, enabled: false}\n")
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: plant.engine.ledger.counts["hook", "delivered"] == 2)
+    found = await told(plant, "ada-1")
+    hook = found["destinations"]["hook"]
+    assert [(step["of"], step["script"], len(step["outputs"])) for step in hook["reconstructed"]["steps"]] == [
+        ("source", "drop", 2), ("destination", "split", 2),
+    ]  # fmt: skip
+    assert [part["verdict"] for part in hook["reconstructed"]["parts"]] == ["send", "send", "filtered"]
+    assert set(hook["attempts"][0]["scripts"]) == {"drop", "split"}
+    assert [step["of"] for step in found["destinations"]["aside"]["reconstructed"]["steps"]] == ["source"]
+    assert "the source's drop (" in "\n".join(text for text, _ in lines(found, full=False))
+    await plant.reload(config(server.url) + "discard: [aside]\n")  # by what was in force then
+    again = (await told(plant, "ada-1"))["destinations"]["hook"]["reconstructed"]
+    assert not again["running"]
+    assert [step["script"] for step in again["steps"]] == ["drop", "split"]
+
+
+async def test_an_event_that_waits_for_a_stopped_script_says_so(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url, chain="[split]"))
+    plant.runner.stopped["split"] = Stopped("split", "it kills", since=1_795_000_000.0, left=60.0, after=60.0)
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["state"] == "paused")
+    found = await told(plant, "ada-1")
+    assert verdict(found) == ("pending", (
+        "not read yet: it is next; the destination is paused: transformation split is stopped: it kills; "
+        "it is sent to again at 2026-11-18T11:07:40.000Z"
+    ))
 
 
 async def test_outputs_of_one_event_are_told_one_by_one(plant: Plant, server: Any) -> None:

@@ -16,7 +16,7 @@ from transformations.base import Failed, Item, Outputs, Script
 from transformations.sandbox import seccomp
 from transformations.sandbox.limits import available
 from transformations.sandbox.parent import Zygote
-from turnout.errors import Unavailable
+from turnout.errors import Stopped, Unavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 IDENTITY = "def transformEvent(event, metadata):\n    return event\n"
@@ -106,9 +106,13 @@ async def test_memory_hoarded_over_a_batch_is_not_blamed_on_the_last_event(run: 
     assert await run(source, *({"n": i} for i in range(8))) == [[{"n": i}] for i in range(8)]
 
 
-async def test_a_module_that_hangs_fails_the_batch_once(run: Run) -> None:
-    ran = await run("import re\nwhile True: pass\n", *({"n": i} for i in range(100)), timeout=0.2)
-    assert ran == [Failed("case.py:1: took longer than 0.2 s", "timeout")] * 100
+async def test_a_module_that_hangs_is_no_events_fault_and_stops_the_script(pool: Pool) -> None:
+    hangs = Script("hanging", "while True: pass\n", file="hanging.py", timeout=0.1)
+    with pytest.raises(Stopped, match="killed 5 times in a row, the last time for timeout"):
+        await pool.run(hangs, [item({"n": i}) for i in range(100)])
+    assert set((await pool.trial(hangs, [item({})] * 3)).results) == {
+        Failed("hanging.py:1: took longer than 0.1 s", "timeout")
+    }
 
 
 async def test_outputs_beyond_one_reply_come_in_several(run: Run) -> None:

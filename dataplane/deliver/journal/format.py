@@ -39,7 +39,10 @@ _serials = count(1)
 @dataclass(frozen=True, slots=True, eq=False)
 class Origin:
     """By what an event was handled: destination, config and scripts (name, version), whose hashes are
-    names in data/history. `serial` is its number within the segments of one process."""
+    names in data/history. `serial` is its number within the segments of one process.
+
+    A script of a source is called `<source>/<name>`.
+    """
 
     destination: str
     config: str
@@ -50,6 +53,15 @@ class Origin:
     def of(cls, destination: str, config: str, scripts: Sequence[tuple[str, str]]) -> Origin:
         """A new one."""
         return cls(destination, config, tuple(scripts), next(_serials))
+
+
+    def passed(self, source: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+        """The scripts that an event of a source passed: those of the source, and those of the destination."""
+        of = [(*name.rpartition("/")[::2], version) for name, version in self.scripts]
+        return (
+            tuple((name, version) for owner, name, version in of if owner == source and owner),
+            tuple((name, version) for owner, name, version in of if not owner),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,60 @@
+"""A courier as people are shown it: what it does, since when and why, and what waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from turnout.clock import from_millis, iso
+
+if TYPE_CHECKING:
+    from dataplane.deliver.courier import Courier
+
+__all__ = ["show"]
+
+
+def show(courier: Courier) -> dict[str, Any]:
+    """For `turnout status`; plain JSON."""
+    state, reason, since = _state(courier)
+    return {
+        "type": courier.plan.adapter.slug,
+        "state": state,
+        "reason": reason,
+        "since": since,
+        "queued": courier.lanes.count,
+        "in_flight": courier.lanes.flying,
+        "retrying": len(courier.chains) - courier.chains.waiting,
+        "waiting": courier.chains.waiting,
+        "next_retry_at": courier.chains.next_at(),
+        "next_probe_at": _next_probe(courier),
+        "oldest_queued_at": courier.lanes.oldest,
+    }
+
+
+def _state(courier: Courier) -> tuple[str, str, str | None]:
+    condition = courier.condition
+    if courier.held is not None:
+        return courier.held.state, courier.held.reason, courier.held.since
+    if courier.stopped is not None:
+        return "paused", str(courier.stopped), _moment(courier.stopped.since)
+    if (refused := condition.refusal.now) is not None:
+        return "paused", refused.reason, _moment(refused.since)
+    if condition.breaker.open and condition.down_since is not None:
+        why = f"its requests fail, the last with: {condition.failing}; probed with one event at a time"
+        return "down", why, _moment(condition.down_since)
+    if not courier.sending and courier.ledger.stuck:
+        return "stalled", "its state cannot be written", None
+    return "running", "", None
+
+
+def _next_probe(courier: Courier) -> str | None:
+    """When a script that is stopped, or a tool that refuses us, is tried with one event."""
+    if courier.held is not None:
+        return None
+    if courier.stopped is not None:
+        return _moment(courier.stopped.since + courier.stopped.after)
+    probe = courier.condition.refusal.next_probe()
+    return None if probe is None else _moment(probe)
+
+
+def _moment(seconds: float) -> str:
+    return iso(from_millis(int(seconds * 1000)))

@@ -1,0 +1,111 @@
+"""One call of the pool: what is left of it, and what each answer of a worker means."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from transformations import replies
+from transformations.base import Failed, Item, Ran, Reach, Script
+from transformations.sandbox import wire
+from transformations.sandbox.parent import Lost
+from transformations.standing import Standing
+
+__all__ = ["Job"]
+
+PATIENT = 5
+"""How many workers killed from outside a batch outlives as a whole; then its events are tried alone."""
+
+Kind = Literal["error", "timeout", "memory", "crash"]
+
+
+@dataclass(slots=True)
+class Job:
+    """Lists of indices still to be run together. `standing` is None for a look at a script: a trial, a probe.
+
+    `killed(job, kind, blame)` is told of every worker that was lost.
+    """
+
+    script: Script
+    key: tuple[Any, ...]
+    items: Sequence[Item]
+    results: list[Ran | None]
+    todo: deque[list[int]]
+    reach: Reach | None
+    killed: Callable[[Job, str, bool], None]
+    standing: Standing | None = None
+    flags: int = 0
+    outside: int = 0
+    logs: list[str] = field(default_factory=list)
+
+    def settle(self, chunk: list[int], answer: bytes) -> bool:
+        """Take an answer in; True when the worker is not to be used again. Raises `Garbled`."""
+        if answer[0] == wire.FAULT:
+            fault = replies.fault(answer)
+            where = f"{fault.file or self.script.file or self.script.name}:{fault.line or 1}"
+            if fault.kind != "error" and self.standing is not None:  # no event is to blame: until it is stopped
+                self.todo.appendleft(chunk)
+                self.killed(self, fault.kind, True)
+                return True
+            for i in chunk:
+                self.results[i] = Failed(f"{where}: {fault.message}", fault.kind)
+            if fault.kind != "error":
+                self.killed(self, fault.kind, True)
+            return fault.kind != "error"
+        reply = wire.read_reply(answer, len(chunk))
+        again: list[int] = []
+        hurt: Kind | None = None
+        blobs, at = reply.blobs, 0
+        if self.standing is not None and any(code >= 0 or code == wire.ERROR for code in reply.codes):
+            self.standing.breaker.finished()
+        if len(blobs) == len(chunk) and reply.codes.count(1) == len(chunk):
+            for i, ran in zip(chunk, replies.single(blobs, self.script), strict=True):
+                self.results[i] = ran
+            return self._logged(reply)
+        for place, (i, code) in enumerate(zip(chunk, reply.codes, strict=True)):
+            start, at = at, at + wire.held(code)
+            if code >= 0:
+                self.results[i] = replies.outputs(blobs[start:at], self.script)
+            elif code == wire.ERROR:
+                self.results[i] = Failed(replies.text(blobs[start]))
+            elif code == wire.NOT_RUN:
+                again.append(i)
+            else:
+                hurt = "timeout" if code == wire.TIMEOUT else "memory"
+                # The first of a list had all the time there is; others are tried alone once.
+                if place == 0 and (len(chunk) == 1 or reply.codes[1] == wire.NOT_RUN):
+                    name = self.script.file or self.script.name
+                    self.results[i] = Failed(f"{name}: {replies.text(blobs[start])}", hurt)
+                else:
+                    self.todo.append([i])
+        if len(again) == len(chunk):
+            raise wire.Garbled("the worker ran nothing")
+        if again:
+            self.todo.appendleft(again)
+        if hurt:
+            self.killed(self, hurt, True)
+        self._logged(reply)
+        return bool(hurt)
+
+    def _logged(self, reply: wire.Reply) -> bool:
+        if reply.logs:
+            self.logs.extend(replies.lines(reply.logs))
+        return False
+
+    def lost(self, chunk: list[int], error: Lost | wire.Garbled) -> None:
+        """A worker ended over a list: try its events alone, or blame the one that was."""
+        kind: Kind = "crash"
+        if isinstance(error, Lost):
+            kind = "timeout" if error.timeout else "memory" if error.memory else "crash"
+        patient = isinstance(error, Lost) and error.outside and self.outside < PATIENT
+        self.killed(self, kind, not patient)
+        if patient:
+            self.outside += 1
+            self.todo.appendleft(chunk)
+        elif len(chunk) == 1:
+            name = self.script.file or self.script.name
+            self.results[chunk[0]] = Failed(f"{name}: the script {error}", kind)
+        else:
+            self.todo.extendleft([i] for i in reversed(chunk))
