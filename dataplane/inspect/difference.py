@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 __all__ = ["apply", "difference"]
@@ -22,7 +22,7 @@ def difference(before: Any, after: Any) -> list[dict[str, Any]]:
 
 
 def _rows(before: Any, after: Any, path: tuple[str | int, ...]) -> Iterator[dict[str, Any]]:
-    if isinstance(before, dict) and isinstance(after, dict) and len(path) < DEPTH:
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and len(path) < DEPTH:
         for key in [*before, *(key for key in after if key not in before)]:
             if key not in after:
                 yield _row("remove", (*path, key), before[key], None)
@@ -30,7 +30,7 @@ def _rows(before: Any, after: Any, path: tuple[str | int, ...]) -> Iterator[dict
                 yield _row("add", (*path, key), None, after[key])
             else:
                 yield from _rows(before[key], after[key], (*path, key))
-    elif isinstance(before, list) and isinstance(after, list) and len(path) < DEPTH:
+    elif isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(path) < DEPTH:
         for index in range(min(len(before), len(after))):
             yield from _rows(before[index], after[index], (*path, index))
         for index in range(len(before), len(after)):

@@ -7,15 +7,16 @@ nothing of configurations, scripts or adapters.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Outcome", "Stood", "compare", "differences", "keys"]
+from dataplane.inspect.difference import difference
+
+__all__ = ["Outcome", "Stood", "compare", "keys"]
 
 MOST = 20
 """Differences shown of one event."""
-_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _change(before: Outcome, after: Outcome) -> tuple[str, str, list[str]] | Non
         if before.reason != after.reason:
             return "reason", f"{before.status}: {after.reason}", []
         return None
-    paths = [path for path, _, _ in differences(before.asked, after.asked)]
+    paths = [row["at"] for row in difference(before.asked, after.asked)]
     return ("request", "", paths) if paths or before.reason != after.reason else None
 
 
@@ -107,8 +108,8 @@ def _example(
 ) -> dict[str, Any]:
     made: dict[str, Any] = {**event, "before": before.reason or before.status, "after": after.reason or after.status}
     if paths:
-        values = {path: (one, other) for path, one, other in differences(before.shown, after.shown)}
-        made["diff"] = [_shown(path, values.get(path)) for path in paths[:MOST]]
+        rows = {row["at"]: row for row in difference(before.shown, after.shown)}
+        made["diff"] = [_shown(path, rows.get(path)) for path in paths[:MOST]]
         if len(paths) > MOST:
             made["more"] = len(paths) - MOST
     elif after.status == "sent" and before.status != "sent":
@@ -116,34 +117,14 @@ def _example(
     return made
 
 
-def _shown(path: str, values: tuple[Any, Any] | None) -> dict[str, Any]:
+def _shown(path: str, row: Mapping[str, Any] | None) -> dict[str, Any]:
     """One difference; where both sides look the same it is a secret that differs."""
-    if values is None:
+    if row is None:
         return {"path": path, "secret": True}
-    sides = zip(("before", "after"), values, strict=True)
-    return {"path": path, **{side: value for side, value in sides if value is not _ABSENT}}
-
-
-def differences(before: Any, after: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two JSON values differ: path (dots and indices), both values; a missing one is a marker."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for name in dict.fromkeys([*before, *after]):
-            where = f"{path}.{name}" if path else str(name)
-            yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), where)
-    elif isinstance(before, list | tuple) and isinstance(after, list | tuple):
-        for index in range(max(len(before), len(after))):
-            one = before[index] if index < len(before) else _ABSENT
-            other = after[index] if index < len(after) else _ABSENT
-            yield from differences(one, other, f"{path}[{index}]")
-    elif before is _ABSENT or after is _ABSENT or not _equal(before, after):
-        yield path, before, after
-
-
-def _equal(before: Any, after: Any) -> bool:
-    """Equal as JSON: 1 and true are not."""
-    return isinstance(before, bool) == isinstance(after, bool) and bool(before == after)
+    sides = (("before", "from"), ("after", "to"))
+    return {"path": path, **{side: row[name] for side, name in sides if name in row}}
 
 
 def keys(before: Any, after: Any) -> list[str]:
     """The dotted keys that differ between two configurations of a destination; never their values."""
-    return sorted({path for path, _, _ in differences(before, after)})
+    return sorted({row["at"] for row in difference(before, after)})
