@@ -27,6 +27,7 @@ from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
 from dataplane.deliver.tail import Watch
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
+from dataplane.pipeline.secret import identity_of
 from dataplane.pipeline.sequence import RefusedEvent
 from turnout import codec
 from turnout.clock import Clock
@@ -58,7 +59,8 @@ class Ledger:
         self.index = Index(data / "state" / "pipeline.db")
         self.letters = dead_segments(data)
         self.refusals = refused_segments(data)
-        self.journal = Journal(data / "journal", clock, bounds or JournalConfig())
+        sequence = identity_of(data / "sequence")
+        self.journal = Journal(data / "journal", clock, bounds or JournalConfig(), sequence)
         self.changes = Changes()
         self.dirty: set[str] = set()
         self.counts: Counter[tuple[str, str]] = Counter()

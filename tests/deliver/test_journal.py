@@ -275,3 +275,12 @@ async def test_history_holds_no_secret(plant: Plant, server: Server) -> None:
     assert b"hidden-value-2" not in kept
     for path in (plant.folder / "data" / "history").rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_numbers_of_another_sequence_are_not_taken_for_these(tmp_path: Path) -> None:
+    """Where numbers begin again, what happened to the events that had them is nobody's history."""
+    for sequence, kept in ((7, 1), (7, 2), (8, 1)):
+        made = Journal(tmp_path, SystemClock(), BOUNDS, sequence)
+        made.sent(HOOK, events(5), at=0.0, seconds=0.1, status=200)
+        made.close()
+        assert len(find(tmp_path, 5)) == kept

@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from itertools import count
 
 __all__ = [
-    "ATTEMPTS", "CHILDREN", "FILTERED", "HEADER", "ORIGINS", "RECORD", "VERSION", "Attempt", "Block",
-    "Filtering", "Origin", "attempts", "blocks", "filterings", "origins", "pack_block", "pack_filtering",
-    "pack_origins",
+    "ATTEMPTS", "CHILDREN", "FILTERED", "ORIGINS", "RECORD", "VERSION", "Attempt", "Block",
+    "Filtering", "Origin", "attempts", "blocks", "filterings", "foreign", "header", "origins",
+    "pack_block", "pack_filtering", "pack_origins",
 ]  # fmt: skip
 
 VERSION = 1
 _HEADER = struct.Struct("<6sHQ")
 _MAGIC = b"TOJRNL"
-HEADER = _HEADER.pack(_MAGIC, VERSION, 0)
 _BLOCK = struct.Struct("<4sIIIQQ")  # mark, kind, bytes, crc, lowest and highest event number
 _MARK = b"\xabJN1"
 ORIGINS, ATTEMPTS, FILTERED = 1, 2, 3
@@ -116,6 +115,19 @@ def pack_filtering(origin: Origin, child: int, at: int, reason: str, runs: array
     """One row of a block of filtered events; `runs` are pairs of first and behind-last number."""
     text = reason.encode("utf-8", "replace")[:1024]
     return _FILTERING.pack(origin.serial, child, len(text), len(runs) // 2, at) + runs.tobytes() + text
+
+
+def header(sequence: int) -> bytes:
+    """The first bytes of a segment, whose event numbers are those of this sequence (0: of any)."""
+    return _HEADER.pack(_MAGIC, VERSION, sequence)
+
+
+def foreign(data: bytes, sequence: int) -> bool:
+    """Whether a segment that begins with `data` speaks of the events of another sequence."""
+    if len(data) < _HEADER.size:
+        return False
+    magic, version, of = _HEADER.unpack_from(data)
+    return magic == _MAGIC and version == VERSION and of not in (0, sequence)
 
 
 def blocks(data: bytes) -> Iterator[Block]:

@@ -38,7 +38,8 @@ def _whole(count: int) -> tuple[int, ...]:
 class Journal:
     """`sent` and `filtered` take in, `flush` writes; all three belong to the event loop."""
 
-    def __init__(self, folder: Path, clock: Clock, bounds: JournalConfig) -> None:
+    def __init__(self, folder: Path, clock: Clock, bounds: JournalConfig, sequence: int = 0) -> None:
+        """`sequence` is whose event numbers these are; what was written for another one is deleted."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder = folder
         self.bounds = bounds
@@ -48,6 +49,8 @@ class Journal:
         self.pruned = False
         """Whether a segment was deleted since somebody set this back."""
         self._clock = clock
+        self._header = layout.header(sequence)
+        self._drop_foreign(sequence)
         self._number = max((int(path.stem) for path in folder.glob("*.journal")), default=0)
         self._file = -1
         self._size = 0
@@ -59,6 +62,16 @@ class Journal:
         self._filtered: dict[tuple[Origin, str, int], array[int]] = {}
         self._known: dict[Origin, list[int]] = {}  # the same of the whole segment
         self._told: set[Origin] = set()
+
+    def _drop_foreign(self, sequence: int) -> None:
+        """Its numbers mean other events now: nothing is better than what happened to those."""
+        for path in self.folder.glob("*.journal"):
+            with path.open("rb") as file:
+                foreign = layout.foreign(file.read(len(self._header)), sequence)
+            if foreign:
+                log.warning("journal.foreign", file=path.name)
+                path.unlink()
+                path.with_suffix(".index").unlink(missing_ok=True)
 
     # ---- what happens
 
@@ -211,8 +224,8 @@ class Journal:
         number = self._number + 1
         opened = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            size = os.write(opened, layout.HEADER)
-            if size != len(layout.HEADER):
+            size = os.write(opened, self._header)
+            if size != len(self._header):
                 raise _no_room()
         except OSError:
             os.close(opened)
