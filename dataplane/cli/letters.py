@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from dataplane.cli.client import Client, find_socket
-from dataplane.cli.output import counted, json_line, say, table, warn
+from dataplane.cli.output import counted, cut, json_line, say, table, warn
 from dataplane.cli.progress import Progress
 from turnout import clock, codec
 from turnout.durations import duration
@@ -87,7 +87,7 @@ def listing(
 
 
 def _short(value: Any) -> Any:
-    return value[: CUT - 1] + "…" if isinstance(value, str) and len(value) > CUT else value
+    return cut(value, CUT) if isinstance(value, str) else value
 
 
 def summary(client: Client, kind: str, wanted: dict[str, Any], *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from turnout import codec
 
-__all__ = ["clear", "counted", "json_line", "say", "styled", "table", "warn"]
+__all__ = ["clear", "counted", "cut", "json_line", "say", "styled", "table", "warn"]
 
 
 def json_line(value: Any) -> None:
@@ -36,6 +36,12 @@ def warn(text: str) -> None:
 def counted(number: int, word: str) -> str:
     """`1 event`, `1,204 events`."""
     return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def cut(text: str, most: int) -> str:
+    """The first `most` characters as they are shown, control characters made visible."""
+    shown = _harmless(text[: most + 1])
+    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -66,11 +66,15 @@ async def _named(engine: Engine, wanted: str, source: str) -> Found:
         if not flags:
             return Found(other, "search", duplicates=sorted(others))
         others.append(other)
+    meant = wanted if wanted.isascii() and wanted.isdigit() else ""
     raise Refused(
         "not_found",
         f"no event of {' or '.join(sources) or 'any source'} with this messageId is known (any more); "
-        "an event that was refused is found by its number: `turnout refused`, then `turnout explain '#NUMBER'`",
-    )
+        + (
+            f"the number of an event is written with #: `turnout explain '#{meant}'`" if meant
+            else "an event that was refused is found by its number: `turnout refused`, then `turnout explain '#NUMBER'`"
+        ),
+    )  # fmt: skip
 
 
 def _until_unique(engine: Engine, digests: Sequence[bytes]) -> list[tuple[int, int]]:

@@ -215,7 +215,7 @@ def test_the_commands_of_the_page_do_what_it_says(
     moody.status = 200
     ran = 0
     for line in commands(ROOT / "docs/dead-letters.md", "turnout"):
-        words = shlex.split(line.replace("crm", "hook").replace("hello", "marked"))[1:]
+        words = shlex.split(line.replace("crm", "hook").replace("analytics", "marked"))[1:]
         if words[0] in ("dead", "refused"):
             listed = machine(plane, words[0], "list")[words[0]]
             key = "id" if words[0] == "dead" else "number"

@@ -86,6 +86,7 @@ def test_what_is_unknown_is_an_error_in_a_sentence(data_plane: Callable[..., Pla
     code, out, err = cli(plane, "explain", "nope")
     assert (code, out) == (1, "")
     assert err.startswith("turnout: no event of website with this messageId is known")
+    assert cli(plane, "explain", "7")[2].endswith("written with #: `turnout explain '#7'`\n")
     assert cli(plane, "explain", "#1")[2] == "turnout: there is no event #1; nothing was sequenced yet\n"
     token = (plane.folder / "data/admin.token").read_text().strip()
     request = urllib.request.Request(f"{plane.admin}/api/v1/explain/nope", headers={"Authorization": f"Bearer {token}"})
