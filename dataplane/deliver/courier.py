@@ -75,6 +75,7 @@ class Courier:
         self.statuses: Counter[int] = Counter()
         self.seconds = 0.0
         self.closed = False
+        self.given_up = False  # removed: what still happens to its events counts nowhere
         self.reading = False
         self.moving = False  # its oldest events are being moved to the archive: start nothing
         self.rests_until = 0.0
@@ -118,6 +119,8 @@ class Courier:
 
     def offer(self, entry: Entry) -> None:
         """Queue an event at this destination, or settle it at once where it is decided."""
+        if self.given_up:
+            return
         if not self.lanes.count:
             self._filled = asyncio.get_running_loop().time()
         if self.lanes.offer(entry):
@@ -136,7 +139,8 @@ class Courier:
     def advance(self, position: int) -> None:
         """Everything before event `position` was offered."""
         self.lanes.position = position
-        self.ledger.dirty.add(self.plan.id)
+        if not self.given_up:
+            self.ledger.dirty.add(self.plan.id)
 
     def configure(self, plan: Plan) -> None:
         """Swap to a new plan between two requests."""
@@ -314,6 +318,8 @@ class Courier:
             self.condition.unsent()
             self.lanes.put_back(entries)
             raise
+        if self.given_up:
+            return
         shares: list[tuple[Entry, list[Sent]]] = []
         at = 0
         for entry in entries:

@@ -178,8 +178,8 @@ class Engine:
                 old = courier.plan
                 courier.configure(plan)
                 self.spawn(reload.retire(old, courier))
-        for courier in gone:
-            self.spawn(self._end(courier))
+        for courier in gone:  # their requests land, and count nowhere
+            self.spawn(courier.stop(asyncio.get_running_loop().time() + 30))
         self.ledger.journal.bounds = self._config.journal
         self.replays.configure()
         self.hold(self.pauses)
@@ -189,12 +189,6 @@ class Engine:
         self.pauses = pauses
         for courier in (*self.couriers.values(), *self.replays.couriers.values()):
             courier.hold(held(courier.plan, pauses))
-
-    async def _end(self, courier: Courier) -> None:
-        """Let a removed destination's requests land, and forget what they still wrote."""
-        await courier.stop(asyncio.get_running_loop().time() + 30)
-        if courier.plan.id not in self.couriers:
-            reload.forget(courier.plan.id, self.ledger)
 
     def abort(self) -> None:
         """Forget what was prepared."""

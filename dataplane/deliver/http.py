@@ -133,7 +133,13 @@ async def _answer(response: aiohttp.ClientResponse) -> Response:
         error = "the answer's body broke off"
         response.close()
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    return Response(response.status, dict(response.headers), body[:KEPT], error)
+    headers = {name: value if value.isascii() else _text(value) for name, value in response.headers.items()}
+    return Response(response.status, headers, body[:KEPT], error)
+
+
+def _text(value: str) -> str:
+    """A header's value as text that can be stored: aiohttp gives bytes that are no UTF-8 as half surrogates."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _failed(error: Exception, url: URL) -> Response:

@@ -15,6 +15,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dataplane.config.model import JournalConfig
 from dataplane.deliver.dead import KEPT, DeadLetter, RefusedLetter, dead_segments, pack, refused_segments
 from dataplane.deliver.evidence import Evidence
@@ -135,15 +137,7 @@ class Ledger:
         `replay` is the replay that gave it up, if it was one.
         """
         event, message_id = _names(raw)
-        letter = DeadLetter(
-            event=raw,
-            options=_packed(options) or b"",
-            message_id=message_id,
-            attempts=attempts,
-            request=self._evidence.request(one.request, secrets, len(raw)),
-            answer=self._evidence.answer(one.response, secrets),
-            parts=parts or len(entry.parts),
-        )
+        letter = DeadLetter(raw, _packed(options) or b"", message_id, attempts, parts=parts or len(entry.parts))
         reason = said(one.verdict.reason)
         name = classify(reason, one.verdict.status)
         self.failures[destination, name] += 1
@@ -152,7 +146,17 @@ class Ledger:
             destination, entry.source, entry.number, child, entry.key.to_bytes(8, "little"), now,
             one.verdict.status, reason, replay, name, event, message_id,
         )  # fmt: skip
-        self.changes.dead.append((row, pack(letter)))
+        self.changes.dead.append((row, self._with_evidence(letter, one, secrets)))
+
+    def _with_evidence(self, letter: DeadLetter, one: Sent, secrets: Collection[str]) -> bytes:
+        """The payload; without request and answer where those, which come from anywhere, cannot be stored."""
+        try:
+            request = self._evidence.request(one.request, secrets, len(letter.event))
+            answer = self._evidence.answer(one.response, secrets)
+            return pack(msgspec.structs.replace(letter, request=request, answer=answer))
+        except Exception as error:  # noqa: BLE001 -- the letter counts, and its lane waits for it
+            log.failure("letters.no_evidence", error)
+            return pack(letter)
 
     def refuse(self, events: Iterable[RefusedEvent]) -> None:
         """Keep refused events, which the log lets go of with everything else."""

@@ -70,6 +70,7 @@ def rename_and_remove(
         forget(ident, ledger)
         ledger.dirty.discard(ident)
         if (removed := couriers.pop(ident, None)) is not None:
+            removed.given_up = removed.closed = True
             gone.append(removed)
     return gone
 

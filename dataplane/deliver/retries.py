@@ -61,6 +61,8 @@ class Retries:
                 sent = await courier.exchange(plan, events, 1 + max(row.attempts for row, _ in batch))
             else:
                 courier.condition.unsent()
+            if courier.given_up:
+                return
             at = 0
             for row, entry in batch:
                 share = sum(1 for part in entry.parts if part[2] is None)
@@ -99,6 +101,8 @@ class Retries:
                 raw, options = found
                 return Entry(row.number, row.key, row.source, 0, [(raw, options, None)])
             reason = f"{LOST}the payload of the retry is gone"
+        if self._courier.given_up:
+            return None
         lost = Entry(row.number, row.key, row.source, 0, [(b"", {}, dead(reason))])
         self._settler.final(lost, max(row.child, 0), b"", {}, Sent(dead(reason)), attempts=row.attempts)
         self._settler.chains.remove(row)

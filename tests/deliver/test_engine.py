@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from engine_kit import Plant, Server, config, event, per_user
@@ -279,3 +280,43 @@ async def test_a_reload_of_one_destination_leaves_the_scripts_of_another_alone(p
     await plant.until(lambda: delivered["hook", "delivered"] == delivered["other", "delivered"] == 1_200)
     through = [row for row in server.taken if row.get("by") == "script"]
     assert {row["properties"]["n"] for row in through} == set(range(1_200)), "nothing passes untransformed"
+
+
+async def test_what_is_given_up_in_flight_counts_nowhere(plant: Plant, server: Server) -> None:
+    """A destination is discarded, and one of its name comes back, while its requests hang."""
+    extra = f'  other: {{type: webhook, settings: {{webhook_url: "{server.url}"}}, start: beginning}}\n'
+    server.gate.clear()
+    await plant.start(config(server.url, extra=extra))
+    await plant.send(event("ann", 1), event("bob", 2))
+    await plant.until(lambda: len(server.got) == 4)
+    await plant.reload(config(server.url) + "discard: [other]\n")
+    await plant.reload(config(server.url, extra=extra))
+    server.gate.set()
+    await plant.until(lambda: counts(plant)["pending"] == counts(plant, "other")["pending"] == 0)
+    await plant.until(lambda: len(server.taken) == 6)
+    balanced(plant, "other")
+
+
+async def test_an_answer_that_is_no_text_is_kept_with_its_letter(plant: Plant) -> None:
+    """Bytes beyond ASCII in a header of a rejection must not hold its lane for ever."""
+
+    async def reject(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
+                headers = b"Server: caf\xe9\r\nRetry-After: \xff\r\nContent-Length: 2\r\n"
+                writer.write(b"HTTP/1.1 422 no\r\n" + headers + b"\r\n\xff\xfe")
+        writer.close()
+
+    async with await asyncio.start_server(reject, "127.0.0.1", 0) as tool:
+        await plant.start(config(f"http://127.0.0.1:{tool.sockets[0].getsockname()[1]}/"))
+        await plant.send(event("ann", 1), event("ann", 2))
+        await plant.until(lambda: counts(plant)["dead"] == 2)
+        await plant.engine.retention.written()
+        letter = (await plant.engine.call("dead.list", {}))["dead"][0]
+        answer = (await plant.engine.call("dead.show", {"id": letter["id"]}))["answer"]
+        assert answer["headers"] == {"Server": "caf\ufffd", "Retry-After": "\ufffd"}
+        assert answer["body"] == "\ufffd\ufffd"
+        await plant.stop()
+        await plant.start(config(f"http://127.0.0.1:{tool.sockets[0].getsockname()[1]}/"))
+    balanced(plant)

@@ -179,3 +179,15 @@ async def test_what_dies_while_its_destination_is_renamed_has_its_new_name(tmp_p
     assert ledger.payload(row) == (b'{"n":2}', {})
     assert not ledger._fresh, "what is written needs no memory"
     ledger.close()
+
+
+async def test_a_letter_is_kept_without_what_cannot_be_stored_of_its_answer(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, SystemClock())
+    entry = Entry(1, 7, "web", 0, [(b'{"n":1}', {}, None)])
+    answer = Response(400, {"Server": "half a pair: \udce9"}, b"no")
+    ledger.bury("hook", entry, 0, b'{"n":1}', {}, one=Sent(dead("no", 400), None, answer), attempts=1)
+    assert await ledger.commit(lambda _: [], lambda: None)
+    (row,) = ledger.index.latest(DEAD, Filter(), None, 1)
+    letter = unpack_dead(ledger.letters.read(place(row)))
+    assert (letter.event, letter.answer) == (b'{"n":1}', None)
+    ledger.close()
