@@ -93,6 +93,9 @@ def _show_destination(name: str, one: dict[str, Any]) -> None:
     for side in ("before", "after"):
         if one[side] and (one["state"] in ("new", "removed") or one["changes"]):
             say(f"  {side}: " + ", ".join(f"{n:,} {status}" for status, n in one[side].items()))
+    if one["state"] == "removed":
+        say(f"  while it has a backlog, a reload wants `was: {name}` at the destination that takes it over, "
+            f"or `discard: [{name}]`")  # fmt: skip
     for change in one["changes"]:
         say(f"  {change['count']:,} {_kind(change['kind'])}")
         for reason, number in sorted(change["reasons"].items(), key=lambda item: -item[1])[:5]:

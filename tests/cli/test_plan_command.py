@@ -155,6 +155,8 @@ def test_new_and_removed_destinations_and_secrets(filled: Plane, sink: Sink) -> 
     (filled.folder / "new.yaml").write_text(gone)
     code, found = asked(filled)
     assert (found["destinations"]["other"]["state"], found["destinations"]["fourth"]["state"]) == ("removed", "new")
+    shown = run(filled.folder, "plan", "--config", "new.yaml")[1]
+    assert "or `discard: [other]`" in shown
 
 
 def test_a_broken_candidate_is_exit_1_with_its_place(filled: Plane, sink: Sink) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 
 import turnout
 from bench.plane import Plane
+from bench.plane import turnout as program
 from bench.sink import Sink
 from dataplane.cli.main import app
 from dataplane.config import parse
@@ -82,7 +84,8 @@ def test_every_python_block_is_python(document: Path) -> None:
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if d.parent in (ROOT, ROOT / "docs")], ids=name)
 def test_every_yaml_block_is_a_config_that_is_taken(document: Path) -> None:
     for text in blocks(document, "yaml"):
-        if yaml.safe_load(text).keys() & Config.model_fields.keys():  # others are fixtures of destinations
+        read = yaml.safe_load(text)
+        if isinstance(read, dict) and read.keys() & Config.model_fields.keys():  # others are fixtures
             parse(text, name(document), {})
 
 
@@ -108,6 +111,23 @@ def test_the_readmes_curl_line_sends_an_event(
     assert sink.wait(lambda s: bool(s.events))
     assert sink.events[0]["event"] == "Order Completed"
     assert sink.events[0]["properties"] == {"total": 42.5}
+
+
+def test_the_quickstarts_change_of_the_script_passes_its_fixtures(tmp_path: Path) -> None:
+    """What the page adds to the starter's script and fixtures, in the folder that `turnout init` makes."""
+    def ran(word: str) -> tuple[int, str]:
+        made = subprocess.run([program(), word], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        return made.returncode, made.stdout
+
+    assert ran("init")[0] == 0
+    (script,) = blocks(ROOT / "docs/quickstart.md", "python")
+    (case,) = (text for text in blocks(ROOT / "docs/quickstart.md", "yaml") if text.startswith("  - name:"))
+    (tmp_path / "examples/transformations/drop_internal.py").write_text(script)
+    fixtures = tmp_path / "examples/transformations/drop_internal.test.yaml"
+    before = fixtures.read_text()
+    fixtures.write_text(before + case)
+    code, said = ran("test")
+    assert (code, said.splitlines()[-1]) == (0, "3 of 3 cases passed")
 
 
 def test_the_changelog_speaks_of_this_version() -> None:
