@@ -34,6 +34,7 @@ from dataplane.deliver.exchange import Sent
 from dataplane.deliver.lanes import Entry
 from dataplane.log.base import LogReader
 from dataplane.log.memory import MemoryLog
+from dataplane.pipeline.scripts import Texts
 from destinations.webhook import Webhook
 from transformations.base import Item, Ran, Script
 from turnout import verdict
@@ -70,9 +71,9 @@ class Measured(Engine):
 
     failing = 0
 
-    async def prepare(self, config: Config) -> None:
+    async def prepare(self, config: Config, texts: Texts | None = None) -> None:
         """As ever, with other adapters."""
-        await super().prepare(config)
+        await super().prepare(config, texts)
         assert self._prepared is not None
         for ident, plan in self._prepared.items():
             adapter = Instant(plan.adapter.settings)

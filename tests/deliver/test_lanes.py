@@ -72,6 +72,7 @@ class LaneModel(RuleBasedStateMachine):
         for one in set(flying):
             assert sum(any(e.key % LANES == one for e in f) for f in self.flights) == 1
         cursors = self.lanes.cursors()
+        assert self.lanes.lowest() == min(cursors)
         for number, key in self.keys.items():
             assert (number < cursors[key % LANES]) == (number in self.done), number
 

@@ -32,6 +32,7 @@ from dataplane.config import parse
 from dataplane.deliver.engine import Engine
 from dataplane.log.memory import MemoryLog
 from dataplane.log.partitions import Partitions
+from dataplane.pipeline.scripts import Texts
 from turnout.protocol import Envelope
 from turnout.testing.fake_clock import FakeClock
 
@@ -66,9 +67,9 @@ class InWorld(Engine):
     sides: dict[str, Side]
     expected: dict[str, dict[str, list[tuple[int, int, int]]]]
 
-    async def prepare(self, config: Any) -> None:
+    async def prepare(self, config: Any, texts: Texts | None = None) -> None:
         """As ever; then every plan gets the world's sender and the adapter that reads items."""
-        await super().prepare(config)
+        await super().prepare(config, texts)
         assert self._prepared is not None
         self._prepared = {
             ident: replace(plan, adapter=Itemised(plan.adapter.settings),
