@@ -134,10 +134,14 @@ class _Pins:
     def _walk(self) -> Iterator[tuple[str, Path]]:
         for folder, inside, files in os.walk(self.data):
             inside.sort()
-            for file in sorted(files):
-                path = Path(folder, file)
+            for each in (*inside, *sorted(files)):
+                path = Path(folder, each)
                 name = str(PurePosixPath(path.relative_to(self.data)))
-                if not _left_out(name) and path.is_file() and not path.is_symlink():
+                if _left_out(name):
+                    continue
+                if path.is_symlink():
+                    raise Fixable(f"{path} is a link; the backup would lack what is there: mount it instead")
+                if path.is_file():
                     yield name, path
 
     def names(self, wanted: re.Pattern[str] | None = None) -> list[str]:

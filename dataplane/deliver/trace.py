@@ -62,7 +62,7 @@ def left_out(one: Filtering, source: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def stands(engine: Engine, courier: Courier, number: int, key: int | None) -> dict[str, Any]:
+async def stands(engine: Engine, courier: Courier, number: int, key: int | None) -> dict[str, Any]:
     """`{"state", "reason", "sends_at", "stands", "ahead", "waits": […]}` of the event with this order key's hash (None
     where nothing but its number is known any more: then it has its verdict).
 
@@ -81,10 +81,15 @@ def stands(engine: Engine, courier: Courier, number: int, key: int | None) -> di
         found["ahead"] = max(0, number - courier.lanes.position)
     elif found["stands"] == "queued" and key is not None:
         found["ahead"] = courier.lanes.ahead(number, key)
-    elif found["stands"] == "settled" and next(engine.archive.events(courier.plan.id, number, number), None):
-        found["stands"] = "archived"
     found["waits"] = [_waits(courier, row) for row in courier.chains.of(number)]
+    if found["stands"] == "settled" and await asyncio.to_thread(_archived, engine, courier.plan.id, number):
+        found["stands"] = "archived"
     return found
+
+
+def _archived(engine: Engine, destination: str, number: int) -> bool:
+    """Whether it left a full backlog; reads files."""
+    return next(engine.archive.events(destination, number, number), None) is not None
 
 
 def _sends_at(engine: Engine, courier: Courier) -> str | None:

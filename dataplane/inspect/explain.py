@@ -133,7 +133,7 @@ class _Destinations:
         engine, number = self._engine, self._found.number
         await engine.books.commit()  # what is dead since the last tenth of a second is looked up on disk
         traces = await tracing.trace(engine, number)
-        letters = tracing.dead_letters(engine, number)
+        letters = await asyncio.to_thread(tracing.dead_letters, engine, number)
         gone = sorted({*traces, *map(_owner, letters)} - {*engine.couriers})
         told: dict[str, Any] = {}
         for ident in [*engine.couriers, *gone]:
@@ -144,7 +144,7 @@ class _Destinations:
         return told
 
     async def _one(self, ident: str, happened: Sequence[Attempt | Filtering]) -> dict[str, Any]:
-        told = self._stands(ident)
+        told = await self._stands(ident)
         source = self._found.stored.envelope.source if self._found.stored is not None else ""
         told["attempts"] = [tracing.attempted(one, source) for one in happened if isinstance(one, Attempt)]
         told["filtered"] = [tracing.left_out(one, source) for one in happened if isinstance(one, Filtering)]
@@ -156,7 +156,7 @@ class _Destinations:
                 told["reconstructed"] = await self._walk(stored, rebuilt)
         return told
 
-    def _stands(self, ident: str) -> dict[str, Any]:
+    async def _stands(self, ident: str) -> dict[str, Any]:
         courier = self._engine.couriers.get(ident)
         if courier is None and (replay := self._engine.replays.named(ident)) is not None:
             return {"type": "replay", "state": replay.state, "reason": f"to {replay.definition.target}",
@@ -166,7 +166,8 @@ class _Destinations:
                     "sends_at": None, "ahead": 0, "waits": []}  # fmt: skip
         entry = self._found.entry
         key = entry[2] if entry else None
-        return {"type": courier.plan.adapter.slug, **tracing.stands(self._engine, courier, self._found.number, key)}
+        stands = await tracing.stands(self._engine, courier, self._found.number, key)
+        return {"type": courier.plan.adapter.slug, **stands}
 
     def _by(self, ident: str, source: str, happened: Sequence[Attempt | Filtering]) -> Rebuilt | None:
         """By what the event was handled last, or would be now."""

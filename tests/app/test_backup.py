@@ -169,6 +169,16 @@ def test_what_a_backup_refuses(used: Path, tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"data", "there.tar.gz"}
 
 
+@pytest.mark.parametrize("name", ["log", "state/pipeline.db"])
+def test_what_stands_elsewhere_is_refused_and_not_left_out(used: Path, tmp_path: Path, name: str) -> None:
+    """A folder that was moved to a larger disk and linked: its files would not be in the backup."""
+    (used / name).rename(tmp_path / "elsewhere")
+    (used / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Fixable, match="is a link"):
+        backup(used, tmp_path / "copy.tar.gz", settled=nothing, step=silent)
+    assert not (tmp_path / "copy.tar.gz").exists()
+
+
 def test_zstd_or_a_sentence(used: Path, tmp_path: Path) -> None:
     target = tmp_path / "a.tar.zst"
     if _zstd() is None:
