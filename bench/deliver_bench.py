@@ -34,9 +34,10 @@ from dataplane.deliver.exchange import Sent
 from dataplane.deliver.lanes import Entry
 from dataplane.log.base import LogReader
 from dataplane.log.memory import MemoryLog
+from dataplane.log.partitions import Partitions
 from dataplane.pipeline.scripts import Texts
 from destinations.webhook import Webhook
-from transformations.base import Item, Ran, Script
+from transformations.base import Item, Ran, Reach, Script, Trial
 from turnout import verdict
 from turnout.destination import Context
 from turnout.event import Event
@@ -97,6 +98,14 @@ class NoScripts:
         """Never called."""
         raise NotImplementedError
 
+    async def trial(self, script: Script, items: Sequence[Item], reach: Reach | None = None) -> Trial:
+        """Never called."""
+        raise NotImplementedError
+
+    def resume(self, name: str) -> bool:
+        """None was stopped."""
+        return False
+
 
 def rows() -> list[Row]:
     """Ratios are medians of interleaved slices."""
@@ -124,6 +133,12 @@ def rows() -> list[Row]:
     ]
 
 
+def _made(folder: Path, log: MemoryLog) -> Measured:
+    """An engine over a log in memory."""
+    partitions = Partitions({0: cast(LogReader, log)})
+    return Measured(data=folder / "data", partitions=partitions, runner=NoScripts(), clock=SystemClock())
+
+
 def _engine(destinations: int, failing: int) -> float:
     """CPU seconds per event, from the log's record to verdicts in the books."""
     with tempfile.TemporaryDirectory(prefix="turnout-bench-") as folder:
@@ -132,7 +147,7 @@ def _engine(destinations: int, failing: int) -> float:
 
 async def _through(folder: Path, destinations: int, failing: int) -> float:
     log = MemoryLog()
-    engine = Measured(data=folder / "data", reader=cast(LogReader, log), runner=NoScripts(), clock=SystemClock())
+    engine = _made(folder, log)
     engine.failing = failing
     await engine.start(_config(folder, destinations))
     records = [_record(n) for n in range(EVENTS // SIZE)]
@@ -153,8 +168,7 @@ def _state(destinations: int) -> float:
 
 
 async def _settling(folder: Path, destinations: int) -> float:
-    engine = Measured(data=folder / "data", reader=cast(LogReader, MemoryLog()), runner=NoScripts(),
-                      clock=SystemClock())
+    engine = _made(folder, MemoryLog())
     await engine.start(_config(folder, destinations))
     payload, sent = encode(batch(0, 1)["batch"][0]), [Sent(verdict.delivered(200))]
     couriers = list(engine.couriers.values())
