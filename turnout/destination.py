@@ -158,12 +158,12 @@ class Destination(Generic[S]):
         Called for a single one too wherever `delivery.batch` is above 1, so that a tool sees one
         shape.
         """
-        values: list[Any] = []
+        items: list[Json] = []
         for request in requests:
             if not isinstance(request.body, Json):
                 raise TypeError(f"{self.slug}: a group of other bodies than Json needs its own merge()")
-            values.append(request.body.value)
-        return replace(requests[0], body=JsonArray(values))
+            items.append(request.body)
+        return replace(requests[0], body=JsonArray.of(items))
 
     def judge(self, response: Response, at: Context) -> Verdict:
         """What an answer means for the events of its request; a tool's own rules go here."""
@@ -200,6 +200,8 @@ class Destination(Generic[S]):
         of its user's earlier events, and once an event of a user must be retried, the user's
         later ones in this exchange are not sent. After a pause or a 429 nothing more is sent.
         """
+        if len(events) == 1 and at.delivery.batch <= 1:  # the same as below, in a third of the time
+            return (yield from self._single(events[0], at))
         found: list[Verdict | None] = [None] * len(events)
         ordered = at.delivery.order == "user"
         waiting = deque(self._chunks(events, at, found))
@@ -234,6 +236,24 @@ class Destination(Generic[S]):
                     held.add(events[i].key)
                 stop = _stop(stop, answer)
         return [v or verdicts.filtered(f"{self.slug}: nothing to send") for v in found]
+
+    def _single(self, event: Event, at: Context) -> Exchange:
+        """One event that travels alone: its requests one after the other, up to the first that fails."""
+        made = self.verdict(event, at)
+        if isinstance(made, Verdict):
+            return [made]
+        if isinstance(made, Record):
+            raise TypeError(f"{self.slug} returns records: its client.py delivers them")
+        found: Verdict | None = None
+        for part in made:
+            request = _carrying(part, (0,))
+            response = yield request
+            assert response is not None
+            (answer,) = self.verdicts(request, response, at)
+            found = worst(found, answer)
+            if _spent(found):
+                break
+        return [found or verdicts.filtered(f"{self.slug}: nothing to send")]
 
     def _chunks(
         self, events: Sequence[Event], at: Context, found: list[Verdict | None]

@@ -17,13 +17,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """A JSON document as body."""
+    """A JSON document as body; its value does not change once it is encoded."""
 
     value: Any
+    _bytes: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     def encode(self) -> tuple[bytes, str]:
         """Bytes and Content-Type."""
-        return codec.dumps(self.value), "application/json"
+        if self._bytes is None:  # encoded once, for its size and for its request
+            object.__setattr__(self, "_bytes", codec.dumps(self.value))
+        assert self._bytes is not None
+        return self._bytes, "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,19 @@ class JsonArray:
     """A JSON array as body, one item per event or part."""
 
     values: Sequence[Any]
+    _items: Sequence[Json] = field(default=(), init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, items: Sequence[Json]) -> JsonArray:
+        """An array of documents, which are not encoded again."""
+        array = cls([item.value for item in items])
+        object.__setattr__(array, "_items", items)
+        return array
 
     def encode(self) -> tuple[bytes, str]:
         """Bytes and Content-Type."""
+        if self._items:
+            return b"[" + b",".join([item.encode()[0] for item in self._items]) + b"]", "application/json"
         return codec.dumps(list(self.values)), "application/json"
 
 

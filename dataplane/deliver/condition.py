@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 
 from dataplane.deliver.breaker import Breaker, Rejects
-from dataplane.deliver.exchange import Sent
+from dataplane.deliver.exchange import Sent, all_delivered
 from dataplane.deliver.pausing import Active, Kind, Refusal, Refused
 from dataplane.metrics.log import logger
 from turnout.clock import Clock
@@ -97,12 +97,12 @@ class Condition:
         """What the answers to a request that left at `left` say about the destination itself: down,
         throttling, or refusing us. True where it was down or refused us until now."""
         before = self.down
-        verdicts = [one.verdict for one in sent]
-        if not before and all(v.outcome is Outcome.DELIVERED for v in verdicts):  # as nearly always
+        if not before and all_delivered(sent):  # as nearly always
             self.breaker.succeeded()
             self._forbidden.clear()
-            self._rejects.delivered(len(verdicts))
+            self._rejects.delivered(len(sent))
             return False
+        verdicts = [one.verdict for one in sent]
         tried = [v for v in verdicts if v.reason != BEHIND and not v.reason.startswith(UNSENT)]
         now = self._clock.monotonic()
         if not tried:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -125,6 +125,18 @@ class Courier:
             self._filled = asyncio.get_running_loop().time()
         if self.lanes.offer(entry):
             self._settler.decided(entry)
+
+    def offer_all(self, entries: Sequence[Entry], upto: int) -> None:
+        """Queue or settle events, the last there are before number `upto`."""
+        if not self.given_up:
+            self._filled = self._filled if self.lanes.count else asyncio.get_running_loop().time()
+            for entry in self.lanes.offer_all(entries, upto):
+                self._settler.decided(entry)
+
+    def passed(self, numbers: Mapping[str, Sequence[int]]) -> None:
+        """Events, by reason, that are not for it and whose lanes are idle."""
+        if not self.given_up:
+            self._settler.passed(numbers)
 
     def decided(self, entry: Entry) -> None:
         """Settle an event that has all its verdicts and was never offered."""
@@ -252,7 +264,8 @@ class Courier:
             if limit > 1 and self.lanes.count < limit and now < linger:
                 later.append(linger)
                 return False, later
-            send, settled = self.lanes.take(limit, delivery.batch_bytes, self.chains.blocked)
+            blocked = self.chains.blocked if len(self.chains) else None
+            send, settled = self.lanes.take(limit, delivery.batch_bytes, blocked)
             self._filled = now
             for entry in settled:
                 self._settler.unsent(entry)
@@ -282,9 +295,7 @@ class Courier:
         left = self._clock.monotonic()
         at = Context(self._clock.now(), plan.delivery, plan.replay.salt if plan.replay else "")
         timeout = plan.delivery.timeout.total_seconds()
-        loop = asyncio.get_running_loop()
-
-        journal = self.ledger.journal
+        loop, journal = asyncio.get_running_loop(), self.ledger.journal
 
         async def send(request: Request, carried: Sequence[Event]) -> Response:
             started = loop.time()
@@ -309,18 +320,22 @@ class Courier:
 
     async def _deliver(self, entries: list[Entry]) -> None:
         plan = self.plan
-        events: list[Event] = []
-        for entry in entries:
-            events.extend(plan.events(entry))
         try:
-            sent = await self.exchange(plan, events)
+            sent = await self.exchange(plan, plan.outgoing(entries))
         except BaseException:
             self.condition.unsent()
             self.lanes.put_back(entries)
             raise
-        if self.given_up:
-            return
-        shares: list[tuple[Entry, list[Sent]]] = []
+        if not self.given_up:
+            if self._settler.delivered(entries, sent):  # as nearly always
+                self.lanes.settle(entries)
+            else:
+                self._sort_out(entries, sent)
+            self.ledger.dirty.add(self.plan.id)
+
+    def _sort_out(self, entries: list[Entry], sent: Sequence[Sent]) -> None:
+        """Settle events, each with its share of what was sent; what goes back goes back."""
+        shares: list[tuple[Entry, Sequence[Sent]]] = []
         at = 0
         for entry in entries:
             share = sum(1 for part in entry.parts if part[2] is None)
@@ -334,13 +349,8 @@ class Courier:
                 self._settler.settle(entry, rows)
             else:
                 back.append(entry)
-        if back:
-            kept = [entry for entry in entries if entry not in back]
-            self.lanes.put_back(back)
-            self.lanes.settle(kept)
-        else:
-            self.lanes.settle(entries)
-        self.ledger.dirty.add(self.plan.id)
+        self.lanes.put_back(back)
+        self.lanes.settle([entry for entry in entries if entry not in back] if back else entries)
 
     def _goes_back(self, rows: Sequence[Sent]) -> bool:
         """A destination that is down or refuses us keeps its events in the lanes, not as rows."""

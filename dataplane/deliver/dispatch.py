@@ -3,74 +3,24 @@ once per chain, route each copy again."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
-from typing import Any, Protocol
 
+from dataplane.deliver import untouched
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.failure import UNREADABLE
-from dataplane.deliver.lanes import Entry, Lanes, Part
+from dataplane.deliver.gates import Addressee, routed
+from dataplane.deliver.lanes import Entry, Part
 from dataplane.deliver.plan import Plan
 from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
-from dataplane.pipeline.route import SEND, Filtered, Route, Send, route
+from dataplane.pipeline.route import Filtered, Route, Send
 from dataplane.pipeline.sequence import Sequenced
 from dataplane.pipeline.upstream import Chains, Upstream, verdict_of
 from transformations.base import Runner
-from turnout import codec
 from turnout.errors import Refused
 from turnout.verdict import Outcome, dead, filtered
 
 __all__ = ["chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
-
-class Addressee(Protocol):
-    """What events can be made ready for: a courier, or (in `turnout plan`) something that sends nothing."""
-
-    plan: Plan
-    routes: dict[tuple[bytes, str, str], Route]
-    lanes: Lanes
-
-    @property
-    def watched(self) -> bool:
-        """Whether somebody sees its verdicts as they are reached."""
-        ...
-
-
-ROUTES = 4_096
-LONGEST = 1_024
-"""Bytes of an integrations object and a type whose decision is remembered."""
-
-
-def _decoded(integrations: bytes) -> Any:
-    try:
-        return codec.loads(integrations)
-    except Refused:
-        return None  # not an object: filtered with that reason
-
-
-_integrations = functools.lru_cache(maxsize=4_096)(_decoded)
-
-
-def routed(courier: Addressee, integrations: bytes, kind: str, source: str) -> Route:
-    """The decision for one event at one destination; decisions repeat, so they are remembered.
-
-    Not those of long texts: anyone may send them, ever different, and memory is bounded.
-    """
-    gate = courier.plan.gate
-    if gate is None:
-        return SEND
-    if len(integrations) + len(kind) > LONGEST:
-        decoded = _decoded(integrations) if integrations else None
-        return route(decoded, kind, source, gate, present=bool(integrations))
-    known = courier.routes
-    key = (integrations, kind, source)
-    found = known.get(key)
-    if found is None:
-        if len(known) >= ROUTES:
-            known.clear()
-        decoded = _integrations(integrations) if integrations else None
-        found = known[key] = route(decoded, kind, source, gate, present=bool(integrations))
-    return found
 
 
 def groups(couriers: Sequence[Courier]) -> list[list[Courier]]:
@@ -88,6 +38,9 @@ async def dispatch(
     runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier], plan: Plan, upstream: Upstream
 ) -> None:
     """Offer a batch to couriers that had the scripts of this plan when they were put together, in number order."""
+    if not plan.chain and not chains_of(plan, events):
+        untouched.hand_over(events, couriers)
+        return
     for courier, row in zip(couriers, await entries(runner, events, couriers, plan, upstream), strict=True):
         for entry in row:
             courier.offer(entry)

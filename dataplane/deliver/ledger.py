@@ -88,12 +88,12 @@ class Ledger:
         """Count verdicts of a destination."""
         self.counts[destination, what] += n
 
-    def reason(self, destination: str, text: str) -> None:
+    def reason(self, destination: str, text: str, n: int = 1) -> None:
         """Count why events of a destination were filtered; a script can make up reasons without end."""
         name = (destination, text)
         if name not in self.reasons and len(self.reasons) >= REASONS:
             name = (destination, "another reason")
-        self.reasons[name] += 1
+        self.reasons[name] += n
 
     def keep(self, row: ExceptionRow, raw: bytes | None, options: Mapping[str, Any]) -> None:
         """Store a new exception, and its payload."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,20 @@ class Plan:
         """Every script that its events may pass, each once."""
         found = {script.name: script for chain in (*self.upstream.values(), self.chain) for script in chain}
         return tuple(found.values())
+
+    def outgoing(self, entries: Sequence[Entry]) -> list[Event]:
+        """What is still to be sent of some entries. Events that destinations share are the same objects."""
+        if self.delivery.order != "user":
+            return [event for entry in entries for event in self.events(entry)]
+        trusted = self.trusted
+        found: list[Event] = []
+        for entry in entries:
+            event = entry.event
+            if event is not None and event.trusted is (entry.source in trusted):
+                found.append(event)
+            else:
+                found.extend(self.events(entry))
+        return found
 
     def events(self, entry: Entry) -> list[Event]:
         """An entry's outputs that are still to be sent."""

@@ -15,6 +15,7 @@ from dataplane.deliver import dispatch
 from dataplane.deliver.courier import Courier, Plan
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.recent import Recent
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
 from dataplane.pipeline.upstream import Upstream
@@ -50,6 +51,7 @@ class Readers:
         self._ledger = ledger
         self._spawn = spawn
         self._upstream = Upstream(runner)
+        self._recent = Recent(sequencer.load)
         self.draining = False
 
     def close(self) -> None:
@@ -80,6 +82,12 @@ class Readers:
                 for c in self._couriers.values()
                 if c.lanes.position == start and c.held is None and not (c.reading or c.moving or c.stale) and c.room
             ]
+            first = start
+            for at in range(0, len(events), BATCH):
+                batch = events[at : at + BATCH]
+                last = upto if at + BATCH >= len(events) else batch[-1].number + 1
+                self._recent.add(first, last, batch)
+                first = last
             await self._serve(events, members, upto)
             self.send()
             await asyncio.sleep(0)
@@ -152,7 +160,7 @@ class Readers:
             while courier.lanes.position < self._sequencer.next_number and courier.room:
                 if courier.closed or courier.moving or courier.held is not None or self._ledger.stuck:
                     return
-                events, upto = self._sequencer.load(courier.lanes.position, BATCH)
+                events, upto = self._recent.read(courier.lanes.position, BATCH)
                 if events:
                     await dispatch.dispatch(self._runner, events, [courier], courier.plan, self._upstream)
                 courier.go_on()

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 from dataplane.deliver.chains import Chains
-from dataplane.deliver.exchange import Sent
+from dataplane.deliver.exchange import Sent, all_delivered
 from dataplane.deliver.failure import EXPIRED
 from dataplane.deliver.journal import Origin
 from dataplane.deliver.lanes import Entry, Part
@@ -80,6 +80,24 @@ class Settler:
                 self.chains.add(row)
                 self.ledger.keep(row, raw, options)
                 self._waits(entry, child, raw, one.verdict)
+
+    def delivered(self, entries: Sequence[Entry], sent: Sequence[Sent]) -> bool:
+        """Settle many events at once, where each has one output and all were delivered; else False."""
+        if self.ledger.watch is not None or len(sent) != len(entries) or not all_delivered(sent):
+            return False
+        for entry in entries:
+            if len(entry.parts) != 1:
+                return False
+        self.ledger.counts[self.id, "delivered"] += len(entries)
+        return True
+
+    def passed(self, numbers: Mapping[str, Sequence[int]]) -> None:
+        """Events, by reason, that are not for this destination: they were never in its lanes."""
+        for reason, those in numbers.items():
+            self.ledger.reason(self.id, reason, len(those))
+            self.ledger.add(self.id, "filtered", len(those))
+            for number in those:
+                self.ledger.journal.filtered(self.origin, reason, number)
 
     def decided(self, entry: Entry) -> None:
         self.settle(entry, ())

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -65,14 +65,13 @@ class _Received:
 class Sequenced:
     """One unique event: where it stands, its head, and (made on first use) its enriched bytes."""
 
-    __slots__ = ("_enriched", "_message_id", "broken", "head", "key", "number", "raw", "received", "secret")
+    __slots__ = ("_enriched", "_message_id", "broken", "entry", "head", "key", "number", "raw", "received", "secret")
 
     def __init__(
         self, number: int, key: int, raw: bytes, received: _Received, secret: bytes
     ) -> None:
-        self.number = number
-        self.key = key
-        self.raw = raw
+        self.entry: Any = None  # what delivery makes of it for all destinations alike
+        self.number, self.key, self.raw = number, key, raw
         self.broken = ""
         try:
             self.head = heads.read(raw)

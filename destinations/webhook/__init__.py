@@ -28,6 +28,9 @@ class Webhook(Destination[WebhookSettings]):
         self._headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
         self._set = frozenset(name.lower() for name in self._headers)
         self._secret = frozenset(self._headers)
+        self._shown = frozenset(self._headers.items())
+        self._asks = settings.method in ("GET", "DELETE")
+        self._keyed = settings.idempotency_key and "idempotency-key" not in self._set
         self._url = settings.webhook_url.get_secret_value()
 
     def request(self, event: Event, at: Context) -> Request:
@@ -35,11 +38,12 @@ class Webhook(Destination[WebhookSettings]):
         message = _with_ip(event.message)
         headers: Mapping[str, str] = self._headers
         url = self._url
-        if self.settings.idempotency_key and "idempotency-key" not in self._set and event.message_id:
+        # What is merged into an array has the key of none: making it costs as much as the rest.
+        if self._keyed and (at.delivery.batch <= 1 or self._asks) and event.message_id:
             headers = {**headers, "Idempotency-Key": at.id(event)}
         if event.trusted:
             message, headers, url = _directed(message, headers, url)
-        if self.settings.method in ("GET", "DELETE"):
+        if self._asks:
             source = message.get("traits" if event.kind == "identify" else "properties")
             params = dict(_flat(source)) if isinstance(source, Mapping) else {}
             return Request(self.settings.method, url, headers=headers, params=params, secret=self._secret)
@@ -49,7 +53,9 @@ class Webhook(Destination[WebhookSettings]):
         """What goes to one address with one set of headers; an idempotency key names one event."""
         if not isinstance(request.body, Json):
             return None
-        return request.method, request.url, frozenset(_shared(request.headers, self._set).items())
+        headers = request.headers
+        shared = self._shown if headers is self._headers else frozenset(_shared(headers, self._set).items())
+        return request.method, request.url, shared
 
     def merge(self, requests: Sequence[Request]) -> Request:
         """A JSON array of the events; it has the key of none of them."""

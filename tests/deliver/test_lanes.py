@@ -38,13 +38,37 @@ class LaneModel(RuleBasedStateMachine):
         self.keys[self.next] = key
         self.next += 1
 
+    @rule(made=st.lists(st.tuples(st.integers(0, 700), st.booleans()), min_size=1, max_size=8))
+    def offer_all(self, made: list[tuple[int, bool]]) -> None:
+        first, batch = self.next, [entry(self.next + i, k, decided=d) for i, (k, d) in enumerate(made)]
+        assert self.lanes.fresh(first)
+        self.next += len(batch)
+        self.done.extend(e.number for e in self.lanes.offer_all(batch, self.next))
+        for one in batch:
+            assert not self.lanes.wanted(one.number, one.key)
+            self.keys[one.number] = one.key
+        assert not self.lanes.fresh(first)
+
+    @rule()
+    def rewind(self) -> None:
+        flying = {e.number for flight in self.flights for e in flight}
+        self.lanes.rewind()
+        assert not self.lanes.count
+        again = [n for n, k in self.keys.items() if n >= self.lanes.position and self.lanes.wanted(n, k)]
+        # What is wanted again is what has no verdict and is not on its way, each event once.
+        assert sorted([*again, *self.done, *flying]) == sorted(self.keys)
+        batch = [entry(n, self.keys[n]) for n in again]
+        if batch:
+            assert not self.lanes.offer_all(batch, self.next)
+        self.lanes.position = max(self.lanes.position, self.next)
+
     @rule()
     def advance(self) -> None:
         self.lanes.position = self.next
 
-    @rule(events=st.integers(1, 5))
-    def take(self, events: int) -> None:
-        send, settled = self.lanes.take(events, 1_000, lambda _: False)
+    @rule(events=st.integers(1, 5), size=st.sampled_from([25, 1_000]), some=st.booleans())
+    def take(self, events: int, size: int, some: bool) -> None:
+        send, settled = self.lanes.take(events, size, (lambda _: False) if some else None)
         assert len(send) <= events
         self.done.extend(e.number for e in settled)
         if send:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as report
-from bench import cpu, machine
+from bench import cpu, deliver_bench, machine
 from bench.load import Apart, Numbered, batch, drive, encode, number_of, post
 from bench.paired import Paired, interleaved, paired
 from bench.row import at_least, at_most, plain, skipped
@@ -144,3 +144,10 @@ def test_the_report_has_every_row_and_a_broken_module_does_not_take_the_others(
     assert "ValueError: no disk" in written["rows"][1]["note"]
     assert written["machine"].keys() == machine.describe().keys()
     assert "1 targets missed" not in capsys.readouterr().out
+
+
+def test_the_rows_of_delivery_run_with_the_engine_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parts are called as the engine calls them, so a change there must not leave it behind unseen."""
+    monkeypatch.setattr(deliver_bench, "EVENTS", 500)
+    found = deliver_bench.rows(rounds=1)
+    assert all(row.value is not None and row.value > 0 for row in found)
