@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import ssl
 from collections.abc import Mapping
 
@@ -164,12 +165,17 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the name does not resolve"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect: {error.os_error.strerror or type(error.os_error).__name__}"
+        return f"cannot connect: {_system(error.os_error)}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "closed the connection without an answer"
     if isinstance(error, aiohttp.ClientResponseError):
         return "the answer is not HTTP"
     return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _system(error: OSError) -> str:
+    """The system's own words; event loops wrap them into a sentence with the address."""
+    return os.strerror(error.errno) if error.errno else error.strerror or type(error).__name__
 
 
 def _plain(error: Exception) -> str:
