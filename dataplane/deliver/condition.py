@@ -18,6 +18,8 @@ __all__ = ["Condition"]
 log = logger()
 FORBIDDEN_USERS = 3
 LONGEST_WAIT = 3600.0
+FAULT = 5.0
+"""Seconds without a request after a fault of ours, which would send the same again and again."""
 
 
 class Condition:
@@ -77,6 +79,11 @@ class Condition:
         """What left asked nothing: another request may be the probe."""
         self.breaker.unsent()
         self.refusal.probing = False
+
+    def fault(self) -> None:
+        """Something of ours failed: what left may leave again, but not at once."""
+        self.unsent()
+        self._not_before = max(self._not_before, self._clock.monotonic() + FAULT)
 
     @property
     def down(self) -> bool:

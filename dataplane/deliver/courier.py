@@ -323,7 +323,7 @@ class Courier:
         try:
             sent = await self.exchange(plan, plan.outgoing(entries))
         except BaseException:
-            self.condition.unsent()
+            self.condition.fault()
             self.lanes.put_back(entries)
             raise
         if not self.given_up:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -56,8 +57,8 @@ async def run(
     """One `Sent` per event, in order. An adapter that raises kills only the event it raises on."""
     try:
         if client is not None:
-            return await _records(adapter, events, at, client)
-        return await _requests(adapter, events, at, send)
+            return _sound(adapter, await _records(adapter, events, at, client))
+        return _sound(adapter, await _requests(adapter, events, at, send))
     except Exception as error:  # noqa: BLE001 -- an adapter may be a third party's; the fault is kept and shown
         if len(events) > 1:
             alone = [await run(adapter, [event], at, send, client) for event in events]
@@ -66,6 +67,26 @@ async def run(
         reason = f"adapter error: {type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
         log.error("deliver.adapter_error", destination=adapter.slug, error=reason)
         return [Sent(dead(reason))]
+
+
+def _sound(adapter: Destination[Any], sent: list[Sent]) -> list[Sent]:
+    """What an adapter said, which may be anyone's: what is no verdict makes its event dead, and nothing else fail."""
+    for i, one in enumerate(sent):
+        verdict = one.verdict
+        if type(verdict) is Verdict and (verdict.outcome is Outcome.DELIVERED or _plain(verdict)):
+            continue
+        log.error("deliver.adapter_error", destination=adapter.slug, error="its verdict is none")
+        sent[i] = one._replace(verdict=dead(f"adapter error: {adapter.slug} gave a verdict that is none"))
+    return sent
+
+
+def _plain(verdict: Verdict) -> bool:
+    status, after = verdict.status, verdict.after
+    return (
+        isinstance(verdict.outcome, Outcome) and isinstance(verdict.reason, str)
+        and (status is None or (isinstance(status, int) and 0 <= status < 1_000))
+        and (after is None or (isinstance(after, int | float) and math.isfinite(after)))
+    )  # fmt: skip
 
 
 async def _requests(

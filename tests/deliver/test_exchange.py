@@ -1,0 +1,63 @@
+"""What an adapter says is anyone's: nothing of it hurts more than the event it is about."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from engine_kit import Plant, Server, config, event
+
+from dataplane.deliver.exchange import run
+from destinations.webhook import Webhook
+from turnout.destination import Context
+from turnout.event import Event
+from turnout.request import Request, Response
+from turnout.verdict import Outcome, Verdict, delivered, retry
+
+
+class Odd(Webhook):
+    """Says what it is told to say."""
+
+    says: Any
+
+    def verdicts(self, request: Request, response: Response, at: Context) -> Sequence[Any]:
+        return [delivered(200), self.says][: len(request.events)] if len(request.events) > 1 else [self.says]
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        None, "delivered", Verdict(Outcome.DEAD, None), Verdict(Outcome.RETRY, "no", 10**30),  # type: ignore[arg-type]
+        retry("later", after=float("nan")), retry("later", after=float("inf")), Verdict("dead", "no"),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+async def test_a_verdict_that_is_none_kills_only_its_event(says: Any) -> None:
+    adapter = Odd(Webhook.settings_type.model_validate({"webhook_url": "https://example.com/"}))
+    adapter.says = says
+    events = [Event(b'{"type":"track"}', key=n, number=n) for n in (1, 2)]
+
+    async def send(request: Request, carried: Sequence[Event]) -> Response:
+        return Response(200)
+
+    at = Context(datetime.now(UTC), Webhook.delivery)
+    found = await run(adapter, events, at, send, None)
+    assert {one.verdict.outcome for one in found} <= {Outcome.DELIVERED, Outcome.DEAD}
+    assert found[1].verdict.reason.startswith("adapter error: ")
+
+
+async def test_a_fault_of_ours_sends_nothing_again_and_again(
+    plant: Plant, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await plant.start(config(server.url))
+    condition = plant.engine.couriers["hook"].condition
+    with monkeypatch.context() as broken:
+        broken.setattr(condition, "judge", lambda *_: 1 / 0)
+        await plant.send(event("ann", 1))
+        await plant.until(lambda: len(server.got) == 1)
+        await asyncio.sleep(0.3)
+        assert len(server.got) == 1
+    plant.advance(6)
+    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["delivered"] == 1)
