@@ -70,6 +70,8 @@ class Replays:
         if target and target not in config.destinations:
             known = ", ".join(config.destinations) or "none"
             raise Fixable(f"no destination is called {target} (there are: {known})")
+        if definition.file and self._engine.data.resolve() in Path(definition.file).resolve().parents:
+            raise Fixable(f"{definition.file} lies in the data folder, where files come and go: name another place")
         for source in definition.sources:
             if source not in config.sources:
                 known = ", ".join(config.sources) or "none"

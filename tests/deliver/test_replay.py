@@ -347,3 +347,12 @@ async def test_many_names_are_kept_whole_and_shown_in_part(delivered: Plant) -> 
     assert "left_out" not in row
     with pytest.raises(Fixable, match="megabyte"):
         await replay(delivered, message_ids=["x" * 1_000 + str(n) for n in range(2_000)])
+
+
+async def test_no_file_is_written_among_our_own(delivered: Plant) -> None:
+    data = delivered.folder / "data"
+    (delivered.folder / "link").symlink_to(data / "dead")
+    for file in (data / "events.jsonl", data / "dead" / "00000099.dead", delivered.folder / "link" / "events.jsonl"):
+        with pytest.raises(Fixable, match="lies in the data folder"):
+            await replay(delivered, destination="", file=str(file))
+        assert not file.exists()
