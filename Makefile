@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 # The folder with comparison programs (floor.py, ceiling.py) that `make bench` runs beside ours, if given.
 YARDSTICK ?=
 
-.PHONY: vectors help run test check bench faults sdk setup lock dist clean
+.PHONY: attacks soak vectors help run test check bench faults sdk setup lock dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,14 @@ vectors: ## measure scripts against a peer's recorded answers: VECTORS=<folder>
 	@test -n "$(VECTORS)" || { echo "make vectors VECTORS=<folder with user_transformations.json>" >&2; exit 2; }
 	@tools/setup.sh dev $(VENV)
 	@$(VENV)/bin/python -m tools.vectors $(VECTORS)
+
+attacks: ## hostile scripts against the sandbox, with and without its filter; more of them: CORPUS=<folder>
+	@tools/setup.sh dev $(VENV)
+	@$(VENV)/bin/python -m tests.attacks.run --both tests/attacks $(CORPUS)
+
+soak: ## a million events with hostile scripts among them, through a real engine: EVENTS=<number>
+	@tools/setup.sh dev $(VENV)
+	@$(VENV)/bin/python -m bench.faults.soak $(EVENTS)
 
 bench: ## a table of figures, and bench/results/latest.json (minutes)
 	@tools/setup.sh dev $(VENV)

@@ -23,8 +23,8 @@ LAST = 300.0
 class Breaker:
     """Closed, until a script was killed too often; then open, but for one event at a time that probes it.
 
-    The waits between probes double up to five minutes. A breaker that opens again within a minute goes on
-    with the wait it had.
+    The waits between probes that fail double up to five minutes. One that opens again begins anew: a script that
+    some events kill is stopped for seconds, however many of them somebody sends.
     """
 
     since: float | None = None
@@ -34,8 +34,7 @@ class Breaker:
     reason: str = ""
     _row: int = 0
     _kills: deque[float] = field(default_factory=lambda: deque(maxlen=MANY))
-    _wait: float = FIRST / 2
-    _closed: float = -WINDOW
+    _wait: float = FIRST
 
     @property
     def open(self) -> bool:
@@ -61,7 +60,7 @@ class Breaker:
             return False
         how = f"{MANY} times within a minute" if many and self._row < ROW else f"{self._row} times in a row"
         self.reason = f"its worker was killed {how}, the last time for {kind}"
-        self._wait = min(LAST, 2 * self._wait) if now - self._closed <= WINDOW else FIRST
+        self._wait = FIRST
         self.since, self.until = now, now + self._wait
         self.probes = 0
         return True
@@ -81,7 +80,6 @@ class Breaker:
         self.probing = False
         if well:
             self.since = None
-            self._closed = now
             self._row = 0
             self._kills.clear()
         elif well is False:

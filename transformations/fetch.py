@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from transformations.base import Script
@@ -18,6 +19,14 @@ __all__ = ["Fetch", "Unasked", "allowed", "matches", "private", "read_address", 
 
 MAX_URL = 8_192
 MAX_BODY = 1 << 20
+MAX_HEADERS = 32 << 10
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OURS = frozenset((
+    "connection", "content-length", "expect", "host", "http2-settings", "keep-alive", "te", "trailer",
+    "transfer-encoding", "upgrade",
+))  # fmt: skip
+"""Headers that say where a request goes and where it ends: with `Host` a script would reach, behind the same
+front, a host that is not on its list; with a wrong length, the next request on the connection."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -59,12 +68,21 @@ def read_fetch(args: Sequence[Any]) -> Fetch:
 
 
 def _headers(given: Any) -> dict[str, str]:
+    """Headers without those that are not a script's to say, which are left out as browsers do."""
     if not isinstance(given, dict):
         return {}
     found = {str(name): str(value) for name, value in given.items() if value is not None}
     if any("\n" in part or "\r" in part or "\0" in part for pair in found.items() for part in pair):
         raise Unasked("fetch headers must not contain line breaks")
-    return found
+    if any(not _TOKEN.fullmatch(name) for name in found):
+        raise Unasked("fetch headers have a name that is none")
+    if sum(len(name) + len(value) for name, value in found.items()) > MAX_HEADERS:
+        raise Unasked(f"fetch headers are larger than {MAX_HEADERS:,} characters")
+    return {name: value for name, value in found.items() if not _ours(name.lower())}
+
+
+def _ours(name: str) -> bool:
+    return name in _OURS or name.startswith("proxy-")
 
 
 def _body(given: Any) -> bytes | None:
@@ -104,10 +122,11 @@ def read_address(args: Sequence[Any]) -> str:
     """`geolocation(ip)`; raises `Unasked`."""
     given = args[0] if args else None
     try:
-        return str(ipaddress.ip_address(given)) if isinstance(given, str) else _not_an_address()
+        address = ipaddress.ip_address(given) if isinstance(given, str) else _not_an_address()
     except ValueError:
         return _not_an_address()
+    return str(address).partition("%")[0]  # a scope (fe80::1%eth0) is of the machine that said it
 
 
-def _not_an_address() -> str:
+def _not_an_address() -> NoReturn:
     raise Unasked("invalid ip address")

@@ -50,7 +50,7 @@ class Job:
                 self.killed(self, fault.kind, True)
                 return True
             for i in chunk:
-                self.results[i] = Failed(f"{where}: {fault.message}", fault.kind)
+                self.results[i] = Failed(f"{where}: {replies.masked(fault.message, self.script)}", fault.kind)
             if fault.kind != "error":
                 self.killed(self, fault.kind, True)
             return fault.kind != "error"
@@ -69,7 +69,7 @@ class Job:
             if code >= 0:
                 self.results[i] = replies.outputs(blobs[start:at], self.script)
             elif code == wire.ERROR:
-                self.results[i] = Failed(replies.text(blobs[start]))
+                self.results[i] = Failed(replies.masked(replies.text(blobs[start]), self.script))
             elif code == wire.NOT_RUN:
                 again.append(i)
             else:

@@ -142,7 +142,7 @@ class Pool:
             raise ScriptError(f"the script {lost.reason} while it was loaded", file=file) from None
         if answer[0] == wire.FAULT:
             fault = replies.fault(answer)
-            raise ScriptError(fault.message, file=fault.file or file, line=fault.line or 1)
+            raise ScriptError(replies.masked(fault.message, script), file=fault.file or file, line=fault.line or 1)
 
     async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
         """Run over a batch: one result per item, in input order.
@@ -223,7 +223,7 @@ class Pool:
             patience += min(script.timeout, wire.LOADING)
             worker.key = job.key
         try:
-            answer = await worker.exchange(request, patience, Questions(script, job.reach, away))
+            answer = await worker.exchange(request, patience, Questions(script, job.reach, away, len(chunk)))
             retire = job.settle(chunk, answer)
         except (Lost, wire.Garbled) as error:
             worker.close()

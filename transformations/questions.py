@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -14,9 +15,12 @@ from transformations.sandbox import wire
 
 __all__ = ["Questions"]
 
+log = logging.getLogger(__name__)
 
 Away = Callable[[], AbstractAsyncContextManager[None]]
 """Leaves the seat of the run while it waits, and takes one again."""
+PER_EVENT = 20
+"""Questions for each event of a batch, where that is more than a run has anyway."""
 MOST_WAITING = 60.0
 """Seconds a run may wait in all; what it asks later is an error."""
 
@@ -34,24 +38,25 @@ _encode = msgspec.json.Encoder().encode
 class Questions:
     """Those of one run of a script; without `reach` every one is answered with an error."""
 
-    def __init__(self, script: Script, reach: Reach | None, away: Away = nullcontext) -> None:
+    def __init__(self, script: Script, reach: Reach | None, away: Away = nullcontext, events: int = 0) -> None:
         self._script = script
         self._reach = reach
         self._away = away
+        self._most = max(wire.MAX_ASKS, PER_EVENT * events)
         self.count = 0
         self.waited = 0.0
 
     async def __call__(self, payload: bytes) -> bytes:
         """Answer an ASK payload; raises `wire.Garbled` for what no honest worker sends."""
         if len(payload) > wire.MAX_ASK:
-            raise wire.Garbled("the worker asks too much at once")
+            raise wire.Garbled("asks too much at once")
         try:
             asked = _decode(memoryview(payload)[1:])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise wire.Garbled("the worker's question cannot be read") from None
+            raise wire.Garbled("asked what cannot be read") from None
         self.count += len(asked)
-        if self.count > wire.MAX_ASKS:
-            raise wire.Garbled(f"the worker asks more than {wire.MAX_ASKS} times in one run")
+        if self.count > self._most:
+            raise wire.Garbled(f"asks more than {self._most} times in one run")
         begun = time.monotonic()
         async with self._away():
             answers = await self._answers([Question(one.verb, tuple(one.args)) for one in asked])
@@ -66,4 +71,9 @@ class Questions:
             return [Answer(error=f"the run has waited {MOST_WAITING:g} s already") for _ in questions]
         if self._reach is None:
             return [Answer(error=f"{one.verb} is not available here") for one in questions]
-        return list(await self._reach(self._script, questions))
+        try:
+            return list(await self._reach(self._script, questions))
+        except Exception:
+            # Ours to mend; but an event that brings it about must not stop what its destination reads.
+            log.exception("what the transformation %s asked could not be answered", self._script.name)
+            return [Answer(error=f"{one.verb} failed") for one in questions]

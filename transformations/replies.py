@@ -12,8 +12,12 @@ import msgspec
 
 from transformations.base import Failed, Outputs, Ran, Script
 from transformations.sandbox import wire
+from turnout.preview import MASK
 
-__all__ = ["Fault", "fault", "lines", "outputs", "single", "text"]
+__all__ = ["Fault", "fault", "lines", "masked", "outputs", "single", "text"]
+
+SECRET = 4
+"""Characters of the shortest credential that is masked: shorter ones are part of ordinary words."""
 
 
 class Fault(msgspec.Struct):
@@ -79,6 +83,14 @@ def lines(data: bytes) -> list[str]:
 def text(blob: bytes) -> str:
     """A reason for people: no control characters, bounded."""
     return _printable(blob[: wire.MAX_REASON].decode("utf-8", "replace"))
+
+
+def masked(reason: str, script: Script) -> str:
+    """A reason without the script's credentials: it is stored, shown and logged."""
+    for secret in script.credentials.values():
+        if len(secret) >= SECRET:
+            reason = reason.replace(secret, MASK)
+    return reason
 
 
 def _printable(said: str) -> str:

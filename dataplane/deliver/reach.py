@@ -8,9 +8,11 @@ are bounded. Answers to GET may be kept for a while, by script.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -53,7 +55,7 @@ class Outside:
         self._places = open_places(database)
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._slots: dict[str, asyncio.Semaphore] = {}
-        self._cache: OrderedDict[tuple[Any, ...], tuple[float, Answer, int]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[float, Answer, int]] = OrderedDict()
         self._cached = 0
         self.counts: Counter[tuple[str, str]] = Counter()
         self.seconds: dict[str, float] = {}
@@ -89,7 +91,7 @@ class Outside:
 
     async def _fetched(self, script: Script, request: Fetch) -> Answer:
         allowed(request, script)
-        key = (script.name, script.version, request.url, tuple(sorted(request.headers.items())))
+        key = _key(script, request)
         keeps = script.reach.cache > 0 and request.method == "GET"
         if keeps and (kept := self._kept(key)) is not None:
             self.counts[script.name, "cached"] += 1
@@ -124,8 +126,11 @@ class Outside:
 
     async def _send(self, request: Fetch) -> tuple[Answer | Fetch, int]:
         """The answer, or the request that a redirect asks for."""
+        url = URL(request.url)
+        if not _same(url, request.host):
+            raise Unasked("fetch url is not valid")
         async with self._session().request(
-            request.method, URL(request.url), data=request.body, headers=request.headers, allow_redirects=False
+            request.method, url, data=request.body, headers=request.headers, allow_redirects=False
         ) as response:
             to = response.headers.get("Location")
             if response.status in _CHANGES and to:
@@ -139,7 +144,7 @@ class Outside:
             headers = {name.lower(): value for name, value in response.headers.items()}
             text = body.decode(_charset(response.charset), "replace")
             value = {"url": request.url, "status": response.status, "headers": headers, "body": text}
-            return Answer(value), len(body)
+            return Answer(value), len(body) + len(request.url) + sum(len(n) + len(v) for n, v in headers.items())
 
     def _session(self) -> aiohttp.ClientSession:
         found = self._sessions.get(self._private)
@@ -158,7 +163,7 @@ class Outside:
 
     # ---- the cache
 
-    def _kept(self, key: tuple[Any, ...]) -> Answer | None:
+    def _kept(self, key: bytes) -> Answer | None:
         found = self._cache.get(key)
         if found is None:
             return None
@@ -168,7 +173,7 @@ class Outside:
         self._cache.move_to_end(key)
         return found[1]
 
-    def _keep(self, key: tuple[Any, ...], answer: Answer, size: int, seconds: float) -> None:
+    def _keep(self, key: bytes, answer: Answer, size: int, seconds: float) -> None:
         if key in self._cache:
             self._drop(key)
         self._cache[key] = (time.monotonic() + seconds, answer, size)
@@ -176,7 +181,7 @@ class Outside:
         while len(self._cache) > KEPT or self._cached > KEPT_BYTES:
             self._drop(next(iter(self._cache)))
 
-    def _drop(self, key: tuple[Any, ...]) -> None:
+    def _drop(self, key: bytes) -> None:
         self._cached -= self._cache.pop(key)[2]
 
     def stats(self) -> list[tuple[str, list[str], float]]:
@@ -195,6 +200,19 @@ class Outside:
         if self._places is not None:
             self._places.close()
             self._places = None
+
+
+def _key(script: Script, request: Fetch) -> bytes:
+    """What an answer is kept by: the script, and all of the request."""
+    told = [script.name, script.version, request.url, sorted(request.headers.items())]
+    digest = blake2b(json.dumps(told).encode(), digest_size=32)
+    digest.update(request.body or b"")
+    return digest.digest()
+
+
+def _same(url: URL, host: str) -> bool:
+    """Whether the address as it is connected to names the host that was held to the list."""
+    return host in (url.raw_host, url.host)
 
 
 def _redirected(request: Fetch, status: int, to: str) -> Fetch:

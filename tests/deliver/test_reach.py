@@ -195,3 +195,36 @@ async def test_geolocation_reads_a_maxmind_file_and_follows_a_new_one(tmp_path: 
     (tmp_path / "broken.mmdb").write_text("no")
     with pytest.raises(Fixable, match=r"geolocation\.database: .*broken\.mmdb cannot be read"):
         Outside(database=tmp_path / "broken.mmdb")
+
+
+async def test_a_host_header_does_not_reach_another_host_behind_the_same_front(api: Any, outside: Outside) -> None:
+    await fetch(outside, script(), f"{api.url}/a", {"headers": {"Host": "internal.example", "X-Mark": "1"}})
+    headers = api.asked[0][2]
+    assert (headers["Host"], headers["X-Mark"]) == (f"127.0.0.1:{api.port}", "1")
+
+
+@pytest.mark.parametrize("url", ["http://127。0.0.1:{}/", "http://①②⑦.0.0.1:{}/", "http://127.0.0.1:{}\\@a.example/"])
+async def test_a_host_is_held_to_the_list_as_it_is_connected_to(api: Any, outside: Outside, url: str) -> None:
+    address = url.format(api.port)
+    one = script(hosts=("127.0.0.1", "127。0.0.1", "①②⑦.0.0.1", "a.example"))
+    assert (await fetch(outside, one, address)).error is not None
+    assert api.asked == []
+
+
+async def test_the_cache_counts_headers_and_tells_bodies_apart(api: Any, outside: Outside) -> None:
+    one = script(cache=60.0)
+    for n in range(3):
+        await fetch(outside, one, f"{api.url}/a?{'x' * 5000}", {"body": str(n % 2)})
+    assert len(api.asked) == 2
+    assert outside._cached > 10_000
+    assert all(len(key) == 32 for key in outside._cache)
+
+
+async def test_an_address_with_a_scope_is_looked_up_without_it(tmp_path: Path) -> None:
+    writer = MMDBWriter(6, "GeoLite2-City", ipv4_compatible=True)
+    writer.insert_network(IPSet(["2.0.0.0/8"]), {"country": {"iso_code": "NZ"}})
+    writer.to_db_file(str(tmp_path / "city.mmdb"))
+    made = Outside(database=tmp_path / "city.mmdb")
+    (answer,) = await made(script(), [Question("geolocation", ("fe80::1%eth0",))])
+    await made.close()
+    assert answer == Answer({"ip": "fe80::1"})

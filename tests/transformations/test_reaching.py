@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tests.transformations.conftest import item
 from transformations import Pool
-from transformations.base import Answer, Failed, Question, Script
+from transformations.base import Answer, Failed, Outputs, Question, Script
 from transformations.fetch import Unasked, private, read_address, read_fetch
 from transformations.recorded import Recorded
+from turnout.errors import ScriptError
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
@@ -116,3 +117,82 @@ async def test_python_asks_and_goes_on_with_its_own_time() -> None:
         "s.py:3: ValueError: geolocation: invalid ip address (status code: 400)",
         "s.py:3: TypeError: geolocation takes a single string argument",
     ]
+
+
+async def test_what_cannot_be_answered_is_an_error_of_the_script_and_no_fault_of_the_pool() -> None:
+    async def reach(_: Script, questions: Any) -> list[Answer]:
+        raise ZeroDivisionError
+
+    pool = Pool(reach=reach)
+    await pool.start()
+    source = "def transformEvent(event, metadata):\n    return geolocation('::1')\n"
+    try:
+        (ran,) = await pool.run(Script("s", source, file="s.py"), [item({})])
+    finally:
+        await pool.stop()
+    assert ran == Failed("s.py:2: RuntimeError: geolocation failed")
+
+
+async def test_what_a_batch_asks_is_asked_in_portions_however_much_it_is() -> None:
+    """200 events that fetch ten times with a large body each: more than 1,000 questions, and more than a frame."""
+    asked: list[int] = []
+
+    async def reach(_: Script, questions: Any) -> list[Answer]:
+        asked.append(len(questions))
+        return [Answer({"url": "", "status": 200, "headers": {}, "body": "1"})] * len(questions)
+
+    pool = Pool(reach=reach)
+    await pool.start()
+    source = """export async function transformEvent(event) {
+      const asking = () => fetch("https://a.example", {body: "x".repeat(4000)});
+      const all = await Promise.all(Array.from({length: 10}, asking));
+      return {n: all.length};
+    }"""
+    try:
+        ran = await pool.run(Script("s", source, file="s.js", language="javascript"), [item({})] * 200)
+        large = source.replace("4000", "1e6")
+        (refused,) = await pool.run(Script("l", large, file="s.js", language="javascript"), [item({})])
+        kills = [sample for sample in pool.stats() if sample[0] == "transform_kills"]
+    finally:
+        await pool.stop()
+    assert {one.events for one in ran if isinstance(one, Outputs)} == {(b'{"n":10}',)}
+    assert sum(asked) == 2000
+    assert refused == Outputs((b'{"n":10}',)), "a fetch that is too large fails like any other"
+    assert kills == []
+
+
+@pytest.mark.parametrize("headers", [
+    {"Host": "internal.example"}, {"content-length": "3"}, {"Transfer-Encoding": "chunked"}, {"Connection": "close"},
+    {"proxy-authorization": "x"}, {"HOST": "x", "Upgrade": "y"},
+])  # fmt: skip
+def test_headers_that_are_not_a_scripts_to_say_are_left_out(headers: dict[str, str]) -> None:
+    assert read_fetch(["https://a.example", {"headers": {**headers, "X-Mark": "1"}}]).headers == {"X-Mark": "1"}
+
+
+@pytest.mark.parametrize("headers", [{"X: y": "z"}, {"": "x"}, {"a b": "x"}, {"é": "x"}, {"X": "y" * 40_000}])
+def test_headers_that_are_none(headers: dict[str, str]) -> None:
+    with pytest.raises(Unasked, match="fetch headers"):
+        read_fetch(["https://a.example", {"headers": headers}])
+
+
+def test_the_scope_of_an_address_is_not_looked_up() -> None:
+    assert read_address(["fe80::1%eth0"]) == "fe80::1"
+
+
+async def test_credentials_are_not_told_in_reasons() -> None:
+    pool = Pool()
+    await pool.start()
+    python = "def transformEvent(event, metadata):\n    raise ValueError(getCredential('key'))\n"
+    loading = "throw new Error(getCredential('key')); export const transformEvent = e => e;"
+    try:
+        told = Script("p", python, file="p.py", credentials={"key": "s3cr3t-token", "short": "a"})
+        at_load = Script("j", loading, file="j.js", language="javascript", credentials={"key": "s3cr3t-token"})
+        results = [*await pool.run(told, [item({})]), *await pool.run(at_load, [item({})])]
+        with pytest.raises(ScriptError) as caught:
+            await pool.check(at_load)
+    finally:
+        await pool.stop()
+    assert [one.reason for one in results if isinstance(one, Failed)] == [
+        "p.py:2: ValueError: ***", "j.js:1: Error: ***",
+    ]  # fmt: skip
+    assert "s3cr3t" not in str(caught.value)

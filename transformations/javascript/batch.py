@@ -105,7 +105,8 @@ class Batch:
                 self._place(codes, blobs, int(item), late=late)
             else:
                 self._sort(codes, blobs, late=late)
-        except (ValueError, IndexError, TypeError) as error:  # a script that replaced what arrays are made of
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            # A script that replaced what arrays are made of, or how they are written.
             self.codes, self.blobs = [], []
             self._stop("error", f"its results cannot be read: {error}")
 

@@ -45,7 +45,7 @@ def preload() -> None:
 
 def rewrite(name: str, source: str) -> Module:
     """Rewrite one module; a syntax error is left in it for the engine to tell."""
-    raw = source.encode("utf-8", "replace")
+    raw = source.replace("\0", "\ufffd").encode("utf-8", "replace")  # the engine's text ends at a NUL
     return _Rewriter(name, raw).run(_parser().parse(raw).root_node)
 
 

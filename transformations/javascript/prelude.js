@@ -90,9 +90,10 @@
     return Object.hasOwn(credentials, key) ? credentials[key] : undefined;
   });
   const ask = (verb, values) => new RealPromise((resolve, reject) => {
-    const ticket = ++tickets;
+    const ticket = ++tickets, said = stringify({ id: ticket, verb, args: values });
+    if (said.length > 1000000) throw new RealError(`${verb} is asked with more than 1,000,000 characters`);
     waiting[ticket] = [resolve, reject];
-    asked[asked.length] = { id: ticket, verb, args: values };
+    asked[asked.length] = said;
   });
   hidden("fetch", (...values) => then(ask("fetch", values), (found) => {
     if (found.status === undefined) return "ERROR";
@@ -238,7 +239,17 @@
       return "";
     },
     pending: () => pending,
-    asked: () => { const found = stringify(asked); asked = []; return found; },
+    asked: () => { // as many as go in one message; the rest when these are answered
+      const now = [], later = [];
+      let room = 1000000;
+      for (let i = 0; i < asked.length; i++) {
+        room -= asked[i].length;
+        if (room >= 0 || i === 0) now[now.length] = asked[i];
+        else later[later.length] = asked[i];
+      }
+      asked = later;
+      return `[${join(now, ",")}]`;
+    },
     told: (given) => {
       const answers = parse(given);
       for (let i = 0; i < answers.length; i++) {

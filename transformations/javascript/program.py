@@ -49,10 +49,14 @@ class JavaScript:
         for library in self._libraries:
             for name in (library["name"], camel(library["name"])):
                 known.setdefault(name, library)
-        self.script = modules.rewrite("", self._source)
-        for name in self.script.imports:
-            if self._add(name, known, ()):
-                return
+        try:
+            self.script = modules.rewrite("", self._source)
+            for name in self.script.imports:
+                if self._add(name, known, ()):
+                    return
+        except RecursionError:
+            self.fault = Fault("error", "SyntaxError: the source is nested too deeply", self.file, 1)
+            return
         self._unit(self.script, self.file, self._source)
         try:
             Run(self, time.monotonic() + self.timeout)

@@ -11,6 +11,7 @@ import orjson
 from transformations import codec
 from transformations.program import Ask
 from transformations.python import deadline
+from transformations.sandbox import wire
 
 __all__ = ["Asking", "asking", "reaching"]
 
@@ -23,6 +24,8 @@ def asking(ask: Ask) -> Asking:
 
     def wait(verb: str, args: list[Any]) -> Any:
         question = codec.encode([{"id": 1, "verb": verb, "args": args}])
+        if len(question) > wire.MAX_ASK:
+            raise ValueError(f"{verb} is asked with more than {wire.MAX_ASK:,} bytes")
         with deadline.stopped():
             answer = ask(question)
         (found,) = orjson.loads(answer)
