@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import runpy
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import orjson
 import uvloop
+from _quickjs import Context
 
-from bench import cpu
+from bench import cpu, yardstick
 from bench.paired import paired
-from bench.row import Row, at_most, plain
+from bench.row import Row, at_most, plain, skipped
 from transformations import Pool
 from transformations.base import Item, Script
 
@@ -109,10 +111,10 @@ class _Bench:
         self.do(self.pool.stop())
         self.loop.close()
 
-    def sandboxed(self, script: Script) -> Callable[[], float]:
+    def sandboxed(self, script: Script, items: Sequence[Item] = ITEMS) -> Callable[[], float]:
         async def batches() -> None:
             for _ in range(ROUNDS):
-                await self.pool.run(script, ITEMS)
+                await self.pool.run(script, items)
 
         def one() -> float:
             before = cpu.cpu_seconds(os.getpid())
@@ -146,7 +148,7 @@ def rows() -> list[Row]:
     """All rows of this area; about 15 s."""
     bench = _Bench()
     try:
-        return [*_cost(bench), *_many(bench), _start(bench), _delay(bench)]
+        return [*_cost(bench), *_javascript(bench), *_many(bench), _start(bench), _delay(bench)]
     finally:
         bench.close()
 
@@ -162,19 +164,58 @@ def _cost(bench: _Bench) -> list[Row]:
     ]
 
 
+def _javascript(bench: _Bench) -> list[Row]:
+    """The whole way of a JavaScript script, parent and locked worker, over a prototype's bare context."""
+    title = "transform: typical JavaScript / a prototype's context"
+    where = yardstick.sandbox()
+    if where is None:
+        return [skipped(title, "YARDSTICK names no folder with sandbox/js_sample.py")]
+    sample, event = runpy.run_path(str(where / "js_sample.py")), runpy.run_path(str(where / "sample.py"))["EVENT"]
+    raw = orjson.dumps(event)
+    source = sample["TYPJS"].replace("function transformEvent", "export function transformEvent")
+    script = Script("js", source, language="javascript")
+    context = Context()
+    context.eval(sample["TYPJS"] + sample["WRAP"])
+    run, batch = context.get("__run"), (b"[" + b",".join([raw] * BATCH) + b"]").decode()
+
+    def prototype() -> float:
+        before = time.process_time()
+        for _ in range(ROUNDS):
+            run(batch)
+        return (time.process_time() - before) / (ROUNDS * BATCH) * 1e6
+
+    found = paired(bench.sandboxed(script, [Item(raw, ITEMS[0].metadata)] * BATCH), prototype, SLICES)
+    return [at_most(title, found.ratio, 1.3, note=f"{median(found.a):.1f} over {median(found.b):.1f} us; {found.note}")]
+
+
 def _many(bench: _Bench) -> list[Row]:
     scripts = [Script(f"s{number}", TYPICAL) for number in range(1000)]
     alone = bench.sandboxed(scripts[0])
     first = median([alone() for _ in range(3)])
-    for script in scripts[1:200]:
+    for script in scripts[1:100]:
         bench.do(bench.pool.run(script, ITEMS[:1]))
+    before = _memory(bench.pool.zygote_pid)
+    for script in scripts[100:]:
+        bench.do(bench.pool.run(script, ITEMS[:1]))
+    grown = _memory(bench.pool.zygote_pid) - before
     health = bench.pool.health()
     warm = bench.sandboxed(scripts[0])
     again = median([warm() for _ in range(3)])
     return [
-        at_most("transform: a warm script among 200 / alone", again / first, 1.2),
-        at_most("transform: idle workers after 200 scripts", float(health["idle"]), 16, ""),
+        at_most("transform: a warm script among 1,000 / alone", again / first, 1.2),
+        at_most("transform: idle workers after 1,000 scripts", float(health["idle"]), 16, ""),
+        at_most("transform: memory of pool and workers, 1,000 scripts over 100", grown, 10, "MiB"),
     ]
+
+
+def _memory(zygote: int) -> float:
+    """MiB of private memory of this process, the zygote and all workers."""
+    workers = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+    found = 0
+    for pid in ("self", str(zygote), *workers):
+        status = Path(f"/proc/{pid}/status").read_text().splitlines()
+        found += next((int(line.split()[1]) for line in status if line.startswith("RssAnon")), 0)
+    return found / 1024
 
 
 def _start(bench: _Bench) -> Row:

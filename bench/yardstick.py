@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["CEILING_KEY", "ceiling", "floor", "folder", "serve"]
+__all__ = ["CEILING_KEY", "ceiling", "floor", "folder", "sandbox", "serve"]
 
 CEILING_KEY = "writeKey123"
 """The only write key that ceiling.py knows."""
@@ -31,6 +31,13 @@ def folder() -> Path | None:
         if not (found / name).is_file():
             raise FileNotFoundError(f"YARDSTICK: there is no {name} in {found.name}")
     return found
+
+
+def sandbox() -> Path | None:
+    """Its folder `sandbox`, with a prototype's JavaScript: `js_sample.py` and `sample.py`; None where there is none."""
+    named = os.environ.get("YARDSTICK", "")
+    found = Path(named).resolve() / "sandbox"
+    return found if named and (found / "js_sample.py").is_file() and (found / "sample.py").is_file() else None
 
 
 @contextmanager

@@ -56,6 +56,7 @@ class Job:
             return fault.kind != "error"
         reply = wire.read_reply(answer, len(chunk))
         again: list[int] = []
+        alone: list[int] = []
         hurt: Kind | None = None
         blobs, at = reply.blobs, 0
         if self.standing is not None and any(code >= 0 or code == wire.ERROR for code in reply.codes):
@@ -79,11 +80,12 @@ class Job:
                     name = self.script.file or self.script.name
                     self.results[i] = Failed(f"{name}: {replies.text(blobs[start])}", hurt)
                 else:
-                    self.todo.append([i])
+                    alone.append(i)
         if len(again) == len(chunk):
             raise wire.Garbled("the worker ran nothing")
         if again:
             self.todo.appendleft(again)
+        self.todo.extendleft([i] for i in alone)  # before the others: what they finish tells it from a broken script
         if hurt:
             self.killed(self, hurt, True)
         self._logged(reply)
