@@ -95,7 +95,7 @@ class Batch:
             return
         item, _, listed = head.partition(" ")
         blobs = rest.encode("utf-8", "replace").split(b"\n") if rest else []
-        if "\\ud" in rest:
+        if "\\" in rest and "\\ud" in rest:  # one character is looked for a hundred times faster than three
             blobs = [_paired(blob) for blob in blobs]
         try:
             codes = [int(code) for code in listed.split(",")]
@@ -202,7 +202,7 @@ def _held(code: int) -> int:
 
 def _array(parts: Sequence[memoryview]) -> str:
     joined = b",".join(parts)
-    if b"\\ud" in joined or b"\\uD" in joined:
+    if b"\\" in joined and (b"\\ud" in joined or b"\\uD" in joined):
         joined = b",".join([_paired(bytes(part)) for part in parts])
     return (b"[" + joined + b"]").decode("utf-8", "replace")
 
