@@ -65,15 +65,15 @@ class Standing:
         """What is raised instead of running it."""
         breaker = self.breaker
         return Stopped(
-            self.name, breaker.reason, since=self.opened, left=breaker.left(time.monotonic()),
-            after=breaker.until - (breaker.since or 0.0),
+            f"transformation {self.name} is stopped: {breaker.reason}", script=self.name, since=self.opened,
+            left=breaker.left(time.monotonic()), after=breaker.until - (breaker.since or 0.0),
         )  # fmt: skip
 
     def shown(self) -> dict[str, Any]:
         """For the status: since when, why, and when it is tried again."""
         stopped = self.stopped()
         since, probe = (iso(from_millis(int(at * 1000))) for at in (stopped.since, stopped.since + stopped.after))
-        return {"since": since, "reason": stopped.reason, "next_probe_at": probe, "probes": self.breaker.probes}
+        return {"since": since, "reason": self.breaker.reason, "next_probe_at": probe, "probes": self.breaker.probes}
 
 
 def _digest(item: Item) -> bytes:

@@ -68,10 +68,11 @@ class Stopped(Transient):
     `since` in Unix seconds; it is tried with one event in `left` seconds, `after` seconds behind `since`.
     """
 
-    def __init__(self, script: str, reason: str, *, since: float, left: float, after: float) -> None:
-        super().__init__(f"transformation {script} is stopped: {reason}")
+    def __init__(
+        self, message: str, *, script: str = "", since: float = 0.0, left: float = 0.0, after: float = 0.0
+    ) -> None:
+        super().__init__(message)
         self.script = script
-        self.reason = reason
         self.since = since
         self.left = left
         self.after = after

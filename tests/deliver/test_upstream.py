@@ -26,6 +26,11 @@ def row(plant: Plant, ident: str = "hook") -> dict[str, Any]:
     return found
 
 
+def stopped(script: str, reason: str, *, left: float, after: float) -> Stopped:
+    said = f"transformation {script} is stopped: {reason}"
+    return Stopped(said, script=script, since=1_795_000_000.0, left=left, after=after)
+
+
 def settled(plant: Plant, n: int) -> bool:
     return all(
         row(plant, ident)["delivered"] + row(plant, ident)["filtered"] + row(plant, ident)["dead"]
@@ -157,7 +162,7 @@ async def test_while_a_script_is_stopped_its_events_are_pending_and_nothing_dies
     chain = "[]" if source == "drop" else "[drop]"
     plant.runner.functions["drop"] = lambda e: {**e, "event": "Through"}
     await plant.start(text(server.url, source=source, chain=chain, other="sources: [app]"))
-    plant.runner.stopped["drop"] = Stopped("drop", "killed", since=1_795_000_000.0, left=600.0, after=700.0)
+    plant.runner.stopped["drop"] = stopped("drop", "killed", left=600.0, after=700.0)
     await plant.send(*(event("ann", n) for n in range(50)))
     await plant.send(event("bob", 0), source="app")
     await plant.until(lambda: row(plant, "other")["delivered"] == 1)
@@ -174,7 +179,7 @@ async def test_while_a_script_is_stopped_its_events_are_pending_and_nothing_dies
 
 async def test_another_version_or_none_lets_a_stopped_destination_go_on(plant: Plant, server: Server) -> None:
     await plant.start(text(server.url, source="drop"))
-    plant.runner.stopped["drop"] = Stopped("drop", "killed", since=1_795_000_000.0, left=600.0, after=700.0)
+    plant.runner.stopped["drop"] = stopped("drop", "killed", left=600.0, after=700.0)
     await plant.send(event("ann", 0))
     await plant.until(lambda: row(plant)["state"] == row(plant, "other")["state"] == "paused")
     await plant.reload(text(server.url, source="split"))

@@ -22,6 +22,11 @@ async def told(plant: Plant, wanted: str, source: str = "") -> dict[str, Any]:
     return found
 
 
+def stopped(script: str, reason: str, *, left: float, after: float) -> Stopped:
+    said = f"transformation {script} is stopped: {reason}"
+    return Stopped(said, script=script, since=1_795_000_000.0, left=left, after=after)
+
+
 def verdict(found: dict[str, Any], name: str = "hook") -> tuple[str, str]:
     return found["destinations"][name]["verdict"], found["destinations"][name]["why"]
 
@@ -95,7 +100,7 @@ async def test_the_sources_transformations_come_first(plant: Plant, server: Any)
 
 async def test_an_event_that_waits_for_a_stopped_script_says_so(plant: Plant, server: Any) -> None:
     await plant.start(config(server.url, chain="[split]"))
-    plant.runner.stopped["split"] = Stopped("split", "it kills", since=1_795_000_000.0, left=60.0, after=60.0)
+    plant.runner.stopped["split"] = stopped("split", "it kills", left=60.0, after=60.0)
     await plant.send(event("ada", 1))
     await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["state"] == "paused")
     found = await told(plant, "ada-1")

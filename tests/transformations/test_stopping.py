@@ -114,7 +114,7 @@ async def test_a_script_that_is_broken_for_everything_kills_no_event(pool: Pool)
     with pytest.raises(Stopped):
         await pool.run(broken, items)
     assert time.monotonic() - begun < 0.1, "nothing runs while it is open"
-    assert pool.health()["stopped"]["broken"]["reason"] == caught.value.reason
+    assert pool.health()["stopped"]["broken"]["reason"] in str(caught.value)
     assert ("transform_stopped", ["broken"], 1) in pool.stats()
     ok = await pool.run(script("fine"), items)
     assert all(isinstance(ran, Outputs) for ran in ok), "other scripts go on"
