@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -185,3 +186,52 @@ async def test_another_version_or_none_lets_a_stopped_destination_go_on(plant: P
     await plant.reload(text(server.url, source="split"))
     await plant.until(lambda: row(plant)["delivered"] == row(plant, "other")["delivered"] == 2)
     assert plant.runner.stopped == {}, "the pool has forgotten it"
+
+
+async def test_a_letter_stays_where_it_is_while_its_script_is_stopped(plant: Plant, server: Server) -> None:
+    plant.runner.functions["drop"] = lambda e: e["nothing"]
+    await plant.start(text(server.url, source="drop", other="enabled: false"))
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: row(plant)["dead"] == 1)
+    await plant.engine.books.commit()
+    plant.runner.stopped["drop"] = stopped("drop", "killed", left=600.0, after=700.0)
+    with pytest.raises(Stopped, match="transformation drop is stopped"):
+        await plant.engine.call("dead.retry", {"all": True})
+    plant.runner.functions["drop"] = lambda e: e
+    await plant.engine.call("transformation.resume", {"transformation": "drop"})
+    assert (await plant.engine.call("dead.retry", {"all": True}))["retried"] == 1
+    await plant.until(lambda: row(plant)["delivered"] == 1)
+
+
+async def test_a_replay_waits_for_a_stopped_script_and_goes_on(plant: Plant, server: Server) -> None:
+    await plant.start(text(server.url, source="split"))
+    await plant.send(*(event("ann", n) for n in range(30)))
+    await plant.until(lambda: settled(plant, 30))
+    server.taken.clear()
+    plant.runner.stopped["split"] = stopped("split", "killed", left=600.0, after=700.0)
+    await plant.engine.call("replay.start", {"destination": "hook", "unordered": True, "rate": 1000})
+    await plant.until(lambda: plant.engine.replays.couriers["replay:1"].stopped is not None)
+    (shown,) = (await plant.engine.call("replay.list", {}))["replays"]
+    assert (shown["state"], shown["reason"]) == ("running", "paused: transformation split is stopped: killed")
+    assert server.taken == []
+    await plant.engine.call("transformation.resume", {"transformation": "split"})
+    await plant.until(lambda: len(server.taken) == 60)
+
+
+async def test_what_waits_behind_another_is_kept_while_its_script_is_stopped(plant: Plant, server: Server) -> None:
+    server.answer = lambda body: (503 if body["properties"]["n"] == 0 and len(server.got) < 3 else 200, {})
+    plant.runner.functions["drop"] = lambda e: e
+    await plant.start(text(server.url, source="[]", other="enabled: false", chain="[drop]"))
+
+    async def later(test: Callable[[], bool]) -> None:
+        await plant.until(lambda: (plant.advance(1.0), test())[1])
+
+    await plant.send(event("ann", 0), event("ann", 1), event("bob", 5))
+    await plant.until(lambda: row(plant)["waiting"] == 1)
+    plant.runner.stopped["drop"] = stopped("drop", "killed", left=5.0, after=5.0)
+    await later(lambda: row(plant)["delivered"] == 2 and row(plant)["state"] == "paused")
+    assert (row(plant)["waiting"], row(plant)["dead"]) == (1, 0)
+    await plant.engine.call("transformation.resume", {"transformation": "drop"})
+    await later(lambda: row(plant)["delivered"] == 3)
+    assert per_user(server.taken)["ann"] == [0, 1]
+    assert row(plant)["state"] == "running"
