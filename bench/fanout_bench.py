@@ -7,6 +7,7 @@ what is counted is the CPU of the sending process.
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import tempfile
@@ -15,33 +16,47 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
+import msgspec
 import uvloop
 
 from bench.cpu import own_cpu
+from bench.deliver_bench import NoScripts
 from bench.load import encode, event
 from bench.paired import Paired, interleaved
 from bench.row import Row, at_most, plain
+from dataplane.clock import SystemClock
+from dataplane.config import parse
+from dataplane.deliver import untouched
+from dataplane.deliver.engine import Engine
 from dataplane.deliver.http import Sender
+from dataplane.log.base import LogReader
+from dataplane.log.memory import MemoryLog
+from dataplane.log.partitions import Partitions
+from dataplane.pipeline.sequence import restored
 from destinations import registry
+from turnout import codec
 from turnout.destination import Context, Destination
 from turnout.event import Event
+from turnout.protocol import Envelope
 from turnout.request import Raw, Record, Request, Response
 
 POSTS = 400
 EVENTS = 1_000
 FLIGHTS = 8
+FANS, SIZE, FANNED = 3, 50, 4_000
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 HOOK = {"webhook_url": "http://127.0.0.1:9/"}
 
 
 def rows() -> list[Row]:
-    """Building (targets per event), sending (ratios to a bare aiohttp client), writing files."""
-    return [*_building(), *_sending(), _writing()]
+    """Building (targets per event), sending (ratios to a bare aiohttp client), fanning out, writing files."""
+    return [*_building(), *_sending(), _fanning(), _writing()]
 
 
 def _building() -> list[Row]:
@@ -93,15 +108,20 @@ def _sending() -> list[Row]:
     return [
         plain("fanout: a bare aiohttp POST", median(found["bare"]) * 1e6, "us", f"{FLIGHTS} in flight"),
         at_most("fanout: the sender over a bare aiohttp POST", sender.ratio, 1.3, note=sender.note),
-        plain("fanout: stored bytes to answer, webhook, over a bare POST", whole.ratio, "x", whole.note),
+        at_most("fanout: stored bytes to answer, webhook, batch 1, over a bare POST of the same bytes", whole.ratio,
+                1.3, note=whole.note),
     ]
 
 
 async def _slices(url: str) -> dict[str, list[float]]:
     """CPU seconds per request of each way, in interleaved slices of one event loop."""
-    body = encode(event(1))
+    stored = encode(event(1))
     hook = registry.build("webhook", {"webhook_url": url})
     at = Context(NOW, hook.delivery)
+    made = hook.verdict(Event(stored, key=1), at)
+    assert isinstance(made, list)
+    assert made[0].body is not None
+    body = made[0].body.encode()[0]
     request = Request("POST", url, Raw(body, "application/json"))
     sender = Sender(allow_private=True, connections=FLIGHTS)
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=FLIGHTS))
@@ -115,7 +135,7 @@ async def _slices(url: str) -> dict[str, list[float]]:
         assert (await sender.send(request, 10)).status == 200
 
     async def webhook() -> None:
-        steps = hook.exchange([Event(body, key=1)], at)
+        steps = hook.exchange([Event(stored, key=1)], at)
         asked = next(steps)
         assert isinstance(asked, Request)
         answer = await sender.send(asked, 10)
@@ -130,23 +150,83 @@ async def _slices(url: str) -> dict[str, list[float]]:
     loop = asyncio.get_running_loop()
     slices = {name: _slice(loop, way) for name, way in ways.items()}
     try:
-        return await asyncio.to_thread(interleaved, slices, 6)
+        return await asyncio.to_thread(interleaved, slices, 10)
     finally:
         await session.close()
         await sender.close()
 
 
-def _slice(loop: asyncio.AbstractEventLoop, way: Callable[[], Awaitable[None]]) -> Callable[[], float]:
+def _slice(
+    loop: asyncio.AbstractEventLoop, way: Callable[[], Awaitable[None]], posts: int = POSTS
+) -> Callable[[], float]:
     async def one(count: int) -> None:
         for _ in range(count):
             await way()
 
     async def measured() -> float:
         with own_cpu() as spent:
-            await asyncio.gather(*(one(POSTS // FLIGHTS) for _ in range(FLIGHTS)))
-        return spent.cpu / POSTS
+            await asyncio.gather(*(one(posts // FLIGHTS) for _ in range(FLIGHTS)))
+        return spent.cpu / (posts // FLIGHTS * FLIGHTS)
 
     return lambda: asyncio.run_coroutine_threadsafe(measured(), loop).result()
+
+
+def _fanning() -> Row:
+    """Events at the destinations' lanes to their verdicts in the books, beside a bare POST of the same arrays."""
+    with tempfile.TemporaryDirectory() as folder, _receiver(Path(folder) / "port") as url:
+        found = uvloop.run(_fans(Path(folder), url))
+    costs = [(fan - bare) / SIZE * 1e6 for fan, bare in zip(found["fan"], found["bare"], strict=True)]
+    note = f"{len(costs)} slices, {min(costs):.1f} to {max(costs):.1f}; a POST {median(found['bare']) * 1e6:.0f} us"
+    return at_most(f"fanout: per event, batches of {SIZE} to {FANS} destinations, beyond a bare POST", median(costs), 4,
+                   "us", note)
+
+
+async def _fans(folder: Path, url: str) -> dict[str, list[float]]:
+    """CPU seconds per request of the engine's couriers and of a bare client, in interleaved slices."""
+    hook = {"type": "webhook", "settings": {"webhook_url": url}, "delivery": {"batch": SIZE, "linger": "0s"}}
+    config = {"egress": {"allow_private": True}, "sources": {"web": {"write_key": "k"}},
+              "destinations": {f"d{n}": hook for n in range(FANS)}}
+    partitions = Partitions({0: cast(LogReader, MemoryLog())})
+    engine = Engine(data=folder / "data", partitions=partitions, runner=NoScripts(), clock=SystemClock())
+    await engine.start(parse(json.dumps(config), str(folder / "config.yaml"), {}))
+    couriers = list(engine.couriers.values())
+    envelope = msgspec.msgpack.encode(Envelope(
+        source="web", protocol="rudder", kind="", received_at=1, ip="203.0.113.9", refused={},
+    ))  # fmt: skip
+    bodies = _bodies(FANNED)
+    made = [codec.loads(restored(n, n * 7919, raw, envelope, b"k").enriched) for n, raw in enumerate(bodies[:SIZE])]
+    body, requests = codec.dumps(made), FANNED // SIZE * FANS
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=FLIGHTS))
+    loop, numbers = asyncio.get_running_loop(), count(1)
+
+    async def bare() -> None:
+        async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+            await response.read()
+            assert response.status == 200
+
+    async def fan() -> float:
+        events = [restored(n, n * 7919, raw, envelope, b"k") for raw, n in zip(bodies, numbers, strict=False)]
+        assert all(event.enriched for event in events)
+        before = sum(engine.ledger.counts[c.plan.id, "delivered"] for c in couriers)
+        with own_cpu() as spent:
+            for at in range(0, len(events), 500):
+                untouched.hand_over(events[at : at + 500], couriers)
+                for courier in couriers:
+                    courier.pump()
+            while any(c.busy for c in couriers):
+                await asyncio.sleep(0.001)
+        delivered = sum(engine.ledger.counts[c.plan.id, "delivered"] for c in couriers) - before
+        if delivered != FANNED * FANS:
+            raise RuntimeError(f"{delivered} delivered of {FANNED * FANS}")
+        return spent.cpu / requests
+
+    slices = {"bare": _slice(loop, bare, requests),
+              "fan": lambda: asyncio.run_coroutine_threadsafe(fan(), loop).result()}
+    try:
+        return await asyncio.to_thread(interleaved, slices, 8)
+    finally:
+        await session.close()
+        await engine.drain(5.0)
 
 
 def _writing() -> Row:

@@ -264,7 +264,7 @@ class Destination(Generic[S]):
         stuck: set[int] = set()
         for i, event in enumerate(events):
             key = event.key if at.delivery.order == "user" else 0
-            if key and key in stuck:
+            if stuck and key in stuck:
                 found[i] = verdicts.retry(BEHIND)
                 continue
             made = self.verdict(event, at)
@@ -278,11 +278,11 @@ class Destination(Generic[S]):
                 packing.chunks.extend(_Chunk([(i, request)], False) for request in made)
             else:
                 try:
-                    sizes = [_size(request) for request in made]
+                    parts = [(request, self.group(request), _size(request)) for request in made]
                 except Refused as error:
                     found[i] = verdicts.dead(error.message)
                     continue
-                packing.add(i, key, [(r, self.group(r), n) for r, n in zip(made, sizes, strict=True)])
+                packing.add(i, key, parts)
         return packing.chunks
 
 
@@ -309,17 +309,15 @@ class _Packing:
         floor = self._last.get(key, 0) if key else 0
         for request, group, size in parts:
             place = self._open.get(group, -1) if group is not None else -1
-            full = place >= 0 and (
-                len(self.chunks[place].parts) >= self.limit
-                or self.chunks[place].size + size + 1 > self.room
-            )
-            if place < floor or full:
-                place = len(self.chunks)
-                self.chunks.append(_Chunk([], group is not None))
+            chunk = self.chunks[place] if place >= 0 else None
+            full = chunk is not None and (len(chunk.parts) >= self.limit or chunk.size + size + 1 > self.room)
+            if chunk is None or place < floor or full:
+                place, chunk = len(self.chunks), _Chunk([], group is not None)
+                self.chunks.append(chunk)
                 if group is not None:
                     self._open[group] = place
-            self.chunks[place].parts.append((i, request))
-            self.chunks[place].size += size + 1
+            chunk.parts.append((i, request))
+            chunk.size += size + 1
             floor = place
         if key:
             self._last[key] = floor
@@ -374,9 +372,11 @@ def _where(error: Exception) -> str:
 
 def _size(request: Request) -> int:
     body = request.body
+    if type(body) is Json:  # nearly always
+        return len(body.encode()[0])
     if body is None:
         return 0
     if isinstance(body, Raw):
         return len(body.data)
-    assert isinstance(body, Json | JsonArray | Form | Xml)
+    assert isinstance(body, JsonArray | Json | Form | Xml)
     return len(body.encode()[0])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from turnout import codec, paths
 from turnout.errors import Refused
 
 __all__ = ["Event", "Kind"]
+
+T = TypeVar("T")
 
 
 class Kind(StrEnum):
@@ -35,7 +37,7 @@ class Event:
     not change `message`.
     """
 
-    __slots__ = ("_message", "_raw", "child", "key", "number", "options", "source", "trusted")
+    __slots__ = ("_kind", "_message", "_once", "_raw", "child", "key", "number", "options", "source", "trusted")
 
     def __init__(
         self,
@@ -53,6 +55,8 @@ class Event:
             raise TypeError("an Event needs raw or message")
         self._raw = raw
         self._message = message
+        self._kind: str | None = None
+        self._once: dict[Callable[[Event], Any], Any] | None = None
         self.key = key
         self.number = number
         self.child = child
@@ -81,8 +85,24 @@ class Event:
     @property
     def kind(self) -> str:
         """The event's `type`, lower-cased; "" where it has none."""
-        value = self.message.get("type")
-        return value.lower() if isinstance(value, str) else ""
+        if self._kind is None:
+            value = self.message.get("type")
+            self._kind = value.lower() if isinstance(value, str) else ""
+        return self._kind
+
+    def once(self, make: Callable[[Event], T]) -> T:
+        """What a function makes of this event, made once for all destinations that the event is for.
+
+        `make` is pure, looks at nothing but the event's message, and is the same object at every call: a
+        function of a module. What it raises is not remembered.
+        """
+        if self._once is None:
+            self._once = {}
+        elif make in self._once:
+            found: T = self._once[make]
+            return found
+        made = self._once[make] = make(self)
+        return made
 
     @property
     def message_id(self) -> str:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from bench.faults.account import Outcome
 from bench.faults.damage import DAMAGES, damaged
+from bench.faults.destinations import FAULTS, sick
 from bench.faults.full_disk import full_disk, mountable
 from bench.faults.kills import TARGETS, kill_under_load
 
@@ -35,6 +36,9 @@ def scenarios(kills: int, seed: int, say: Callable[[str], None]) -> dict[str, Sc
     }
     found["kill -9: all roles, at random"] = partial(kill_under_load, kills=kills, seed=seed, say=say)
     found["disk full"] = full_disk
+    for name in FAULTS:
+        found[f"destination: {name.replace('_', ' ')}"] = partial(sick, faults=(name,))
+    found["destinations: all of these at once"] = sick
     for name in DAMAGES:
         found[name] = partial(damaged, name=name, seed=seed)
     return found

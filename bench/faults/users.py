@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,6 +44,8 @@ class Users:
     ) -> None:
         self.acknowledged: dict[int, int] = dict.fromkeys(range(count), first)
         """Per user, how many events were answered with 200: numbers `first` to that, without gaps."""
+        self.began: dict[tuple[int, int], float] = {}
+        """When an event (user and its number) was first sent, by the monotonic clock."""
         self.answers: Counter[int] = Counter()
         """Answers by status; 0 where there was none."""
         self._where = where
@@ -88,6 +91,7 @@ class Users:
         while not self._stopping.is_set():
             first = self.acknowledged[user]
             events = [event(user, n) for n in range(first, first + size)]
+            self.began.update(((user, n), time.monotonic()) for n in range(first, first + size))
             while True:
                 status = 0
                 with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):

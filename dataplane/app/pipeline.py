@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from dataplane.app.role import Place
@@ -17,6 +18,10 @@ from transformations.pool import Pool
 from turnout.errors import Unavailable
 
 __all__ = ["Pipeline"]
+
+COLLECT = (10_000, 20, 50)
+"""Decoded events are thousands of objects that no cycle holds: looking through them as often as Python does
+(700, 10, 10) takes a third of the time of sending."""
 
 
 class Pipeline:
@@ -46,6 +51,7 @@ class Pipeline:
             log.close()
             raise
         self._log, self._pool, self._engine, self._outside = log, pool, engine, outside
+        gc.set_threshold(*COLLECT)
         return {}
 
     async def hold(self, orders: dict[str, Any]) -> None:

@@ -170,7 +170,16 @@ def _reason(error: Exception) -> str:
         return "closed the connection without an answer"
     if isinstance(error, aiohttp.ClientResponseError):
         return "the answer is not HTTP"
-    return getattr(error, "strerror", None) or type(error).__name__
+    return _system(error)
+
+
+def _system(error: Exception) -> str:
+    """The system's own words for an error's number: an error's text may hold the whole address (aiohttp's does
+    where a request's body cannot be written)."""
+    number = getattr(error, "errno", None)
+    if number:
+        return os.strerror(number)
+    return "the connection broke" if isinstance(error, OSError) else type(error).__name__
 
 
 def _system(error: OSError) -> str:

@@ -35,7 +35,8 @@ class Webhook(Destination[WebhookSettings]):
 
     def request(self, event: Event, at: Context) -> Request:
         """One request; the event is sent as it is, `context.ip` filled in where it is missing."""
-        message = _with_ip(event.message)
+        body = event.once(_body)
+        message = body.value
         headers: Mapping[str, str] = self._headers
         url = self._url
         # What is merged into an array has the key of none: making it costs as much as the rest.
@@ -43,11 +44,12 @@ class Webhook(Destination[WebhookSettings]):
             headers = {**headers, "Idempotency-Key": at.id(event)}
         if event.trusted:
             message, headers, url = _directed(message, headers, url)
+            body = Json(message)
         if self._asks:
             source = message.get("traits" if event.kind == "identify" else "properties")
             params = dict(_flat(source)) if isinstance(source, Mapping) else {}
             return Request(self.settings.method, url, headers=headers, params=params, secret=self._secret)
-        return Request(self.settings.method, url, Json(message), headers, secret=self._secret)
+        return Request(self.settings.method, url, body, headers, secret=self._secret)
 
     def group(self, request: Request) -> Hashable | None:
         """What goes to one address with one set of headers; an idempotency key names one event."""
@@ -67,6 +69,10 @@ def _shared(headers: Mapping[str, str], configured: frozenset[str]) -> Mapping[s
     if "idempotency-key" in configured:
         return headers
     return {name: value for name, value in headers.items() if name != "Idempotency-Key"}
+
+
+def _body(event: Event) -> Json:
+    return Json(_with_ip(event.message))
 
 
 def _with_ip(message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -78,3 +78,20 @@ def test_an_event_is_decoded_once_and_shows_no_payload() -> None:
     assert event.get("email") == event.first("nothing", "email") == "ines@example.com"
     with pytest.raises(TypeError):
         Event()
+
+
+def test_what_is_made_of_an_event_is_made_once_and_an_error_is_not_remembered() -> None:
+    calls: list[str] = []
+
+    def made(event: Event) -> dict[str, Any]:
+        calls.append(event.kind)
+        if len(calls) == 1:
+            raise Refused("bad", "not this time")
+        return {"kind": event.kind}
+
+    event = Event(b'{"type":"Track"}')
+    with pytest.raises(Refused):
+        event.once(made)
+    assert event.once(made) is event.once(made)
+    assert calls == ["track", "track"]
+    assert Event(b'{"type":"Page"}').once(made) == {"kind": "page"}

@@ -16,12 +16,13 @@ __all__ = ["Chaos", "Mode"]
 
 Mode = Literal[
     "ok", "hang", "reset", "close", "trickle", "garbage", "cut", "huge", "redirect", "throttle",
-    "throttle_silent", "error", "reset_after_read",
+    "throttle_silent", "error", "reset_after_read", "ok_reset", "ok_close",
 ]
 """ok: 200 · hang: reads, never answers · reset: RST on connect · reset_after_read: RST once the request is
 in · close: closes without an answer · trickle: a byte of the answer at a time · garbage: not HTTP ·
 cut: promises more body than it sends · huge: 5 MB of body · redirect: 302 to itself · throttle: 429 with
-Retry-After: 2 · throttle_silent: 429 without · error: 503."""
+Retry-After: 2 · throttle_silent: 429 without · error: 503 · ok_reset: 200, then RST · ok_close: 200 as if the
+connection was kept, then closed."""
 
 _HEAD = "HTTP/1.1 {status} Chaos\r\nContent-Length: {length}\r\n{more}\r\n"
 
@@ -69,6 +70,8 @@ class Chaos(Served):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client left: it may, this is a test of how it does
+        except asyncio.CancelledError:
+            pass  # `_leave` ends it; asyncio's own callback would report a cancelled one as a fault
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -110,7 +113,7 @@ class Chaos(Served):
             status = 429
         elif mode == "error":
             status = 503
-        else:
+        if status == 200:
             self.accepted.append(body)
         head = _HEAD.format(status=status, length=length, more=more).encode()
         if mode == "trickle":
@@ -121,7 +124,10 @@ class Chaos(Served):
         else:
             writer.write(head + sent)
             await writer.drain()
-        return mode != "cut"
+            if mode == "ok_reset":
+                await asyncio.sleep(0)  # the answer is out, in most cases
+                _reset(writer)
+        return mode not in ("cut", "ok_reset", "ok_close")
 
     def _choose(self) -> Mode:
         if not self._mix:
