@@ -15,9 +15,10 @@ from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
 from dataplane.pipeline.route import Filtered, Route, Send
 from dataplane.pipeline.sequence import Sequenced
-from dataplane.pipeline.upstream import Chains, Upstream, verdict_of
+from dataplane.pipeline.upstream import Chains, Sourced, Upstream, verdict_of
 from transformations.base import Runner
 from turnout.errors import Refused
+from turnout.event import Event
 from turnout.verdict import Outcome, dead, filtered
 
 __all__ = ["chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
@@ -69,10 +70,11 @@ async def entries(
         events = await (upstream or Upstream(runner)).outputs(wanted, chains)
     decisions = [_decide(courier, events) for courier in couriers]
     made = await _transformed(runner, events, plan, decisions)
+    common: list[Entry | None] = [None] * len(events)
     rows = [
         [
-            _entry(courier, event, decision, outputs)
-            for event, decision, outputs in zip(events, row, made, strict=True)
+            _alike(_entry(courier, event, decision, outputs), event, courier, common, i)
+            for i, (event, decision, outputs) in enumerate(zip(events, row, made, strict=True))
             if decision is not None
         ]
         for courier, row in zip(couriers, decisions, strict=True)
@@ -104,6 +106,24 @@ def _entry(
 ) -> Entry:
     parts = _parts(courier, event, decision, outputs)
     return Entry(event.number, event.key, event.source, event.received_at, parts)
+
+
+def _alike(
+    entry: Entry, event: Sequenced, courier: Addressee, common: list[Entry | None], i: int
+) -> Entry:
+    """The same entry for all destinations that get the same of event `i`, and that decode it once."""
+    raw, options, _ = entry.parts[0]
+    if not entry.plain or options:
+        return entry
+    known = common[i]
+    if known is not None and known.parts[0][0] is raw:
+        return known
+    common[i] = entry
+    if not isinstance(event, Sourced):  # those are kept elsewhere, and by their bytes
+        trusted = entry.source in courier.plan.trusted
+        entry.event = Event(raw, key=entry.key, number=entry.number, source=entry.source, trusted=trusted)
+        event.made.append(entry)
+    return entry
 
 
 def _joined(rows: Sequence[Entry]) -> list[Entry]:

@@ -182,11 +182,6 @@ def _system(error: Exception) -> str:
     return "the connection broke" if isinstance(error, OSError) else type(error).__name__
 
 
-def _system(error: OSError) -> str:
-    """The system's own words; event loops wrap them into a sentence with the address."""
-    return os.strerror(error.errno) if error.errno else error.strerror or type(error).__name__
-
-
 def _plain(error: Exception) -> str:
     """Our own sentence; of others' errors only the kind, since they quote what they refuse."""
     return error.message if isinstance(error, Refused) else type(error).__name__

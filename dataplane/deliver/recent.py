@@ -47,8 +47,9 @@ class Recent:
         """Whoever still has entries of it decodes them again: else a slow destination would hold the memory."""
         self._bytes -= batch.size
         for event in batch.events:
-            if event.entry is not None:
-                event.entry.event = None
+            for entry in (event.entry, *event.made):
+                if entry is not None:
+                    entry.event = None
 
     def read(self, number: int, most: int) -> tuple[Sequence[Sequenced], int]:
         """Events from `number` on and the number to go on with, as `Sequencer.load`."""

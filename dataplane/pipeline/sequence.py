@@ -65,12 +65,13 @@ class _Received:
 class Sequenced:
     """One unique event: where it stands, its head, and (made on first use) its enriched bytes."""
 
-    __slots__ = ("_enriched", "_message_id", "broken", "entry", "head", "key", "number", "raw", "received", "secret")
+    __slots__ = (
+        "_enriched", "_message_id", "broken", "entry", "head", "key", "made", "number", "raw", "received", "secret",
+    )  # fmt: skip
 
-    def __init__(
-        self, number: int, key: int, raw: bytes, received: _Received, secret: bytes
-    ) -> None:
-        self.entry: Any = None  # what delivery makes of it for all destinations alike
+    def __init__(self, number: int, key: int, raw: bytes, received: _Received, secret: bytes) -> None:
+        self.entry: Any = None  # what delivery makes of it for all destinations alike, as it is
+        self.made: list[Any] = []  # and of its transformations
         self.number, self.key, self.raw = number, key, raw
         self.broken = ""
         try:

@@ -20,6 +20,7 @@ from dataplane.deliver.recent import Recent
 from dataplane.pipeline.route import Gate, Route
 from dataplane.pipeline.sequence import Sequenced, restored
 from tests.deliver.engine_kit import InProcess
+from transformations.base import Script
 from turnout.protocol import Envelope
 
 GATE = Gate("hook", ("webhook",), frozenset({"track", "identify"}), options=frozenset({"list"}))
@@ -33,6 +34,7 @@ class _Plan:
     gate: Gate = GATE
     trusted: frozenset[str] = frozenset()
     chain: tuple[Any, ...] = ()
+    told: dict[str, str] = field(default_factory=dict)
     upstream: dict[str, Any] = field(default_factory=dict)
 
 
@@ -130,6 +132,25 @@ def test_destinations_share_the_event_and_its_decoding() -> None:
     assert first.event is not None
     assert first.event.message["properties"] == {"n": 1}
     assert (first.event.number, first.event.key, first.event.child) == (1, 7, 0)
+
+
+async def test_what_scripts_make_is_shared_too_by_destinations_that_get_the_same() -> None:
+    stands = [_Stand(Lanes(1)) for _ in range(3)]
+    stands[2].plan.gate = Gate("other", ("webhook",), frozenset({"track"}), options=frozenset({"list"}))
+    for stand in stands:
+        stand.plan.chain = (Script("same", "", "same.py"),)
+    read = [event(1, 7), event(2, 8, integrations={"other": {"list": "l1"}})]
+    runner = InProcess(same=lambda message: {**message, "event": "Made"})
+    rows = await dispatch.entries(runner, read, [cast(Courier, s) for s in stands], cast(Plan, stands[0].plan))
+    (one, two), (same, other), (third, own) = rows
+    assert one is same is third
+    assert one.event is not None
+    assert one.event.message["event"] == "Made"
+    assert two is other
+    assert (own.parts[0][1], own.event) == ({"list": "l1"}, None)
+    recent = Recent(lambda number, most: ([], number), most=0)
+    recent.add(1, 3, read)  # and forgotten at once
+    assert one.event is None
 
 
 def test_what_was_read_a_moment_ago_is_not_read_again_and_memory_is_bounded() -> None:
