@@ -45,7 +45,8 @@ NO_RING = {"UV_USE_IO_URING": "0"}
 """libuv's polling kernel thread would be counted as the server's CPU while it spins."""
 EVENTS = 6_000
 """Per slice of the whole way, in batches; single events are a quarter."""
-FEW, BACKLOG = 5_000, 100_000
+FEW, BACKLOG = 20_000, 100_000
+"""Both are more than what is kept in memory of what was read last."""
 PAUSED = b'{"kind": "destination", "name": "d"}'
 RATE = 60.0
 SECONDS = 8.0

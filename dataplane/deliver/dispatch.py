@@ -43,8 +43,7 @@ async def dispatch(
         untouched.hand_over(events, couriers)
         return
     for courier, row in zip(couriers, await entries(runner, events, couriers, plan, upstream), strict=True):
-        for entry in row:
-            courier.offer(entry)
+        courier.offer_all(row, events[-1].number + 1)
 
 
 def chains_of(plan: Plan, events: Sequence[Sequenced]) -> Chains:
