@@ -30,6 +30,7 @@ from bench.row import Row, at_least, at_most, plain
 from dataplane.clock import SystemClock
 from dataplane.config import parse
 from dataplane.config.model import Config
+from dataplane.deliver import untouched
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.lanes import Entry
@@ -37,6 +38,7 @@ from dataplane.log.base import LogReader
 from dataplane.log.memory import MemoryLog
 from dataplane.log.partitions import Partitions
 from dataplane.pipeline.scripts import Texts
+from dataplane.pipeline.sequence import restored
 from destinations.webhook import Webhook
 from transformations.base import Item, Ran, Reach, Script, Trial
 from turnout import verdict
@@ -49,6 +51,7 @@ __all__ = ["rows"]
 
 EVENTS = 10_000
 SIZE = 50
+MANY = 50
 COMMIT = 10
 """Batches between two commits: a tenth of a second at 5,000 events per second."""
 
@@ -114,6 +117,7 @@ def rows(rounds: int = 5) -> list[Row]:
     slices: dict[str, Callable[[], float]] = {**engine, "failing 3": partial(_engine, 3, 5)}
     slices |= {f"state {n}": partial(_state, n) for n in (3, 10)}
     slices |= {f"rows {n}": partial(_job_rows, n) for n in (3, 10)}
+    slices[f"filtered {MANY}"] = _filtered
     found = {name: tuple(values) for name, values in interleaved(slices, rounds).items()}
 
     def ratio(a: str, b: str) -> Paired:
@@ -130,6 +134,8 @@ def rows(rounds: int = 5) -> list[Row]:
     return [
         *made,
         at_most("deliver: cost per event at 10 destinations over 3", more.ratio, 1.6, note=more.note),
+        at_most(f"deliver: an event that {MANY} destinations filter, per destination",
+                median(found[f"filtered {MANY}"]) / MANY * 1e6, 1, "us"),
         at_most("deliver: 5 % of users failing over none", worse.ratio, 2.0, note=worse.note),
     ]
 
@@ -191,6 +197,28 @@ async def _settling(folder: Path, destinations: int) -> float:
                 journal.flush(now)
                 await engine.books.commit()
     await engine.drain(5.0)
+    return spent.cpu / EVENTS
+
+
+def _filtered() -> float:
+    """CPU seconds per event that is for none of many destinations."""
+    with tempfile.TemporaryDirectory(prefix="turnout-bench-") as folder:
+        return uvloop.run(_passing(Path(folder)))
+
+
+async def _passing(folder: Path) -> float:
+    engine = _measured(folder, MemoryLog())
+    await engine.start(_config(folder, MANY))
+    envelope = _record(0)[0]
+    bodies = [encode({**one, "integrations": {"All": False}}) for one in batch(0, SIZE)["batch"]]
+    events = [restored(n, n * 7919, bodies[n % SIZE], envelope, b"k") for n in range(1, EVENTS + 1)]
+    with own_cpu() as spent:
+        for at in range(0, EVENTS, SIZE):
+            untouched.hand_over(events[at : at + SIZE], list(engine.couriers.values()))
+    passed = engine.ledger.counts["d0", "filtered"]
+    await engine.drain(5.0)
+    if passed != EVENTS:
+        raise RuntimeError(f"{passed} of {EVENTS} were filtered")
     return spent.cpu / EVENTS
 
 
