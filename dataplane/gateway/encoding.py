@@ -44,11 +44,13 @@ def _whole(body: bytes) -> bytes | None:
     """A body of one member in one call, which is a third faster and has no bound; None where it is another."""
     if not body.startswith(MEMBER) or body.find(MEMBER, 1) >= 0:
         return None
+    size = int.from_bytes(body[-4:], "little")  # RFC 1952 ISIZE; a lie costs nothing but the fast way
     try:
-        plain: bytes = isal_zlib.decompress(body, GZIP)
+        # Room for all of it at once, which saves a quarter: never more than deflate could make of the body.
+        plain: bytes = isal_zlib.decompress(body, GZIP, max(1, min(size, len(body) * MOST)))
     except GZIP_ERROR:
         return None  # the slow way says what is wrong
-    return plain if int.from_bytes(body[-4:], "little") == len(plain) else None  # else something follows
+    return plain if size == len(plain) else None  # else something follows
 
 
 def _gunzip(body: bytes, limit: int, oversize: int) -> bytes:
