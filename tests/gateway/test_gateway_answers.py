@@ -234,6 +234,8 @@ GZIPPED = gzip.compress(json.dumps(TRACK).encode())
         (GZIPPED + bytes(8), "gzip", 200),
         (GZIPPED + b"junk", "gzip", 400),
         (GZIPPED[:-4], "gzip", 400),
+        (GZIPPED[:-4] + b"\xff\xff\xff\xff", "gzip", 400),  # a length that is a lie
+        (GZIPPED[:-4] + bytes(4), "gzip", 400),
         (GZIPPED[:-5] + b"12345", "gzip", 400),
         (b"", "gzip", 400),
         (b"{}", "gzip", 400),
