@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from destinations import registry
 from turnout.destination import Destination
+from turnout.settings import spellings
 
 __all__ = ["FOLDER", "main", "page", "stale"]
 
@@ -70,9 +70,7 @@ def _settings(kind: type[Destination[Any]]) -> str:
 
 
 def _spellings(name: str, info: FieldInfo) -> str:
-    choices = info.validation_alias
-    names = choices.choices if isinstance(choices, AliasChoices) else [choices or info.alias]
-    return ", ".join(f"`{n}`" for n in names if isinstance(n, str) and n != name)
+    return ", ".join(f"`{n}`" for n in spellings(name, info))
 
 
 def _default(info: FieldInfo) -> str:

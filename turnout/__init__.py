@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         Response,
         Xml,
     )
-    from turnout.settings import Duration, SecretUrl, Settings, Size
+    from turnout.settings import Duration, Names, Pairs, SecretUrl, Settings, Size
     from turnout.verdict import Outcome, Verdict, dead, delivered, filtered, pause, retry
 
 __all__ = [
@@ -39,7 +39,9 @@ __all__ = [
     "Json",
     "JsonArray",
     "Kind",
+    "Names",
     "Outcome",
+    "Pairs",
     "Raw",
     "Record",
     "Request",
@@ -62,7 +64,7 @@ _HOMES = {
     "destination": ("Client", "Context", "Delivery", "Destination", "judge"),
     "event": ("Event", "Kind"),
     "request": ("Checkpoint", "Form", "Json", "JsonArray", "Raw", "Record", "Request", "Response", "Xml"),
-    "settings": ("Duration", "SecretUrl", "Settings", "Size"),
+    "settings": ("Duration", "Names", "Pairs", "SecretUrl", "Settings", "Size"),
     "verdict": ("Outcome", "Verdict", "dead", "delivered", "filtered", "pause", "retry"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

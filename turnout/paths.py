@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-__all__ = ["MISSING", "first", "get"]
+__all__ = ["MISSING", "first", "get", "steps"]
 
 
 class _Missing:
@@ -27,14 +27,15 @@ _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 @lru_cache(maxsize=4096)
-def _steps(path: str) -> tuple[str | int, ...]:
+def steps(path: str) -> tuple[str | int, ...]:
+    """The path taken apart: names, and places in lists as integers."""
     return tuple(name if name else int(index) for name, index in _STEP.findall(path))
 
 
 def get(message: Any, path: str, default: Any = MISSING) -> Any:
     """Return the value at `path`, or `default` where any step is absent."""
     value = message
-    for step in _steps(path):
+    for step in steps(path):
         if isinstance(step, str):
             if not isinstance(value, Mapping) or step not in value:
                 return default

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, Secret, SecretStr
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    Secret,
+    SecretStr,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from turnout.durations import Duration, Size
 from turnout.preview import mask_url
 
-__all__ = ["Duration", "SecretUrl", "Settings", "Size"]
+__all__ = ["Duration", "Names", "Pairs", "SecretUrl", "Settings", "Size", "spellings"]
 
 
 class SecretUrl(Secret[str]):
@@ -61,13 +71,49 @@ class SecretUrl(Secret[str]):
         yield from (value for _, value in parse_qsl(split.query) if value)
 
 
+def spellings(name: str, info: FieldInfo) -> Sequence[str]:
+    """The other names a setting is read from."""
+    found = info.validation_alias
+    choices = found.choices if isinstance(found, AliasChoices) else [found or info.alias]
+    return [choice for choice in choices if isinstance(choice, str) and choice != name]
+
+
+def _names(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    found = [next(iter(one.values())) if isinstance(one, Mapping) and len(one) == 1 else one for one in value]
+    return [one for one in found if one != ""]
+
+
+def _pairs(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    found: dict[Any, Any] = {}
+    for one in value:
+        if not isinstance(one, Mapping) or "from" not in one or "to" not in one:
+            raise PydanticCustomError("pairs", "must be a mapping, or a list of {from: …, to: …}")
+        if one["from"] != "":
+            found[one["from"]] = one["to"]
+    return found
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+"""A list of names; RudderStack's list of objects with one value each (`{eventName: …}`) is read too."""
+Pairs = Annotated[dict[str, str], BeforeValidator(_pairs)]
+"""A mapping of names to names; RudderStack's list of `{from: …, to: …}` is read too."""
+
+
 class Settings(BaseModel):
     """Frozen, strict settings; every field has a description and an example.
 
     A field `webhook_url` is also read from RudderStack's `webhookUrl`; a peer's spelling that
     camelCase does not give is an `AliasChoices`. Secrets are `SecretStr`, addresses that may hold
-    a token `SecretUrl`.
+    a token `SecretUrl`. A setting that is null or an empty text counts as not given. `ignored` are
+    spellings of a peer that mean nothing to a server (switches of its browser SDK); they are taken
+    and left out.
     """
+
+    ignored: ClassVar[frozenset[str]] = frozenset()
 
     model_config = ConfigDict(
         frozen=True,
@@ -77,6 +123,18 @@ class Settings(BaseModel):
         loc_by_alias=False,
         hide_input_in_errors=True,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        must = {name for name, info in cls.model_fields.items() if info.is_required()}
+        must |= {spelling for name in must for spelling in spellings(name, cls.model_fields[name])}
+        return {
+            k: v for k, v in value.items()
+            if k not in cls.ignored and ((v is not None and v != "") or k in must)
+        }
 
     def secrets(self) -> frozenset[str]:
         """Every secret value in here, at any depth: what no preview, log or stored request shows."""
