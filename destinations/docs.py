@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 
 from destinations import registry
 from turnout.destination import Destination
+from turnout.rules import Rule
 from turnout.settings import spellings
 
 __all__ = ["FOLDER", "main", "page", "stale"]
@@ -32,7 +33,7 @@ def page(slug: str) -> str:
     folder = Path(sys.modules[kind.__module__].__file__ or "").parent
     readme = (folder / "README.md").read_text(encoding="utf-8").rstrip()
     parts = [HEAD + readme, "## Reference", _facts(kind), "### Settings", _settings(kind), "### Delivery",
-             _delivery(kind), "## Examples"]
+             _delivery(kind), *_answers(kind), "## Examples"]
     for path in sorted((folder / "fixtures").glob("*.yaml")):
         fixture = yaml.safe_load(path.read_text(encoding="utf-8"))
         parts.append(f"### {path.stem}\n\n{fixture.get('about', '')}".rstrip())
@@ -87,6 +88,32 @@ def _delivery(kind: type[Destination[Any]]) -> str:
     d = kind.delivery
     rows = [(f"`{name}`", _value(getattr(d, name))) for name in d.__dataclass_fields__]
     return "Each can be overridden under `delivery:`.\n\n" + _table(("field", "default"), rows)
+
+
+def _answers(kind: type[Destination[Any]]) -> list[str]:
+    if not kind.rules:
+        return []
+    rows = [
+        (_status(rule), _held(rule), rule.outcome + (f", after {rule.after:g} s" if rule.after is not None else ""),
+         rule.reason)
+        for rule in kind.rules
+    ]
+    told = "The first line that holds decides; every other answer means what it does everywhere " \
+           "([delivery](../delivery.md))."
+    return ["### Answers of the tool", told, _table(("status", "in the answer", "outcome", "meaning"), rows)]
+
+
+def _status(rule: Rule) -> str:
+    if isinstance(rule.status, str | int):
+        return str(rule.status)
+    return ", ".join(map(str, sorted(rule.status))) or "every error"
+
+
+def _held(rule: Rule) -> str:
+    values = " or ".join(f"`{json.dumps(value, ensure_ascii=False)}`" for value in rule.values)
+    found = f"`{rule.path}` {'is ' + values if values else 'is there'}" if rule.path else ""
+    text = f"the text `{rule.text}`" if rule.text else ""
+    return " and ".join(part for part in (found, text) if part)
 
 
 def _value(value: Any) -> str:

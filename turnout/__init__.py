@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Response,
         Xml,
     )
+    from turnout.rules import Rule, decide_item, per_item
     from turnout.settings import Duration, Names, Pairs, SecretUrl, Settings, Size
     from turnout.verdict import Outcome, Verdict, dead, delivered, filtered, pause, retry
 
@@ -46,16 +47,19 @@ __all__ = [
     "Record",
     "Request",
     "Response",
+    "Rule",
     "SecretUrl",
     "Settings",
     "Size",
     "Verdict",
     "Xml",
     "dead",
+    "decide_item",
     "delivered",
     "filtered",
     "judge",
     "pause",
+    "per_item",
     "retry",
 ]
 __version__ = "0.1.0"
@@ -64,6 +68,7 @@ _HOMES = {
     "destination": ("Client", "Context", "Delivery", "Destination", "judge"),
     "event": ("Event", "Kind"),
     "request": ("Checkpoint", "Form", "Json", "JsonArray", "Raw", "Record", "Request", "Response", "Xml"),
+    "rules": ("Rule", "decide_item", "per_item"),
     "settings": ("Duration", "Names", "Pairs", "SecretUrl", "Settings", "Size"),
     "verdict": ("Outcome", "Verdict", "dead", "delivered", "filtered", "pause", "retry"),
 }

@@ -15,6 +15,7 @@ from turnout.clock import retry_after
 from turnout.errors import Refused
 from turnout.event import Event, Kind
 from turnout.request import Checkpoint, Form, Json, JsonArray, Raw, Record, Request, Response, Xml
+from turnout.rules import Rule, decide
 from turnout.settings import Settings
 from turnout.verdict import Outcome, Verdict
 
@@ -122,7 +123,8 @@ class Destination(Generic[S]):
     object that reach it (a write key is public, so never a URL, header, credential or table).
     `records` says that the tool is not HTTP: `request` returns a `Record`, and a `client.py` beside
     the class writes them. `atomic` says that the tool takes a batch as a whole or not at all: a
-    batch it rejects is then halved until the event it objects to is alone.
+    batch it rejects is then halved until the event it objects to is alone. `rules` says what the
+    tool's answers mean where the house's status table does not (see `turnout.rules`).
     """
 
     slug: ClassVar[str]
@@ -133,6 +135,7 @@ class Destination(Generic[S]):
     settings_type: ClassVar[type[Settings]] = Settings
     records: ClassVar[bool] = False
     atomic: ClassVar[bool] = False
+    rules: ClassVar[tuple[Rule, ...]] = ()
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
@@ -166,11 +169,14 @@ class Destination(Generic[S]):
         return replace(requests[0], body=JsonArray.of(items))
 
     def judge(self, response: Response, at: Context) -> Verdict:
-        """What an answer means for the events of its request; a tool's own rules go here."""
-        return judge(response, at.now)
+        """What an answer means for the events of its request: `rules`, then the house's table."""
+        return (decide(self.rules, response, at.now) if self.rules else None) or judge(response, at.now)
 
     def verdicts(self, request: Request, response: Response, at: Context) -> Sequence[Verdict]:
-        """One verdict per item of `request.events`, in order; for tools that answer per item."""
+        """One verdict per item of `request.events`, in order; for tools that answer per item.
+
+        `turnout.per_item` reads the common shape, a list of rows that name their items.
+        """
         return [self.judge(response, at)] * len(request.events)
 
     def verdict(self, event: Event, at: Context) -> list[Request] | Record | Verdict:

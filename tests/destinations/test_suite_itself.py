@@ -123,6 +123,33 @@ BROKEN = {
 }
 
 
+RULES = """
+    rules: ClassVar = (
+        Rule("retry", "the tool is being moved", status=404, path="moving"),
+        Rule("delivered", "gone already", status=404),
+    )
+"""
+SHOWN = """
+  - {status: 404, body: {moving: true}, verdict: retry}
+  - {status: 404, verdict: delivered}
+"""
+
+
+def test_rules_are_shown_by_answers(tried) -> None:
+    assert tried(GOOD + RULES, FIXTURE + SHOWN.lstrip("\n")) == set()
+
+
+def test_a_rule_that_no_answer_shows_fails(tried) -> None:
+    assert tried(GOOD + RULES, FIXTURE) == {"test_each_rule_is_shown"}
+
+
+def test_a_rule_behind_one_that_always_wins_fails(tried) -> None:
+    lines = RULES.strip("\n").split("\n")
+    turned = "\n".join((lines[0], lines[2], lines[1], lines[3]))
+    shown = SHOWN.lstrip("\n").replace("verdict: retry", "verdict: delivered")
+    assert tried(GOOD + "\n" + turned + "\n", FIXTURE + shown) == {"test_each_rule_is_shown"}
+
+
 @pytest.mark.parametrize("test", sorted(BROKEN))
 def test_broken_delivery_fails(tried, test) -> None:
     assert tried(GOOD + BROKEN[test], only=test) == {test}
