@@ -33,10 +33,10 @@ sdk: ## unmodified SDKs, Python and Node, against a running data plane
 	@tools/setup.sh node
 	@TURNOUT_NODE_SDKS=1 $(VENV)/bin/python -m pytest tests/sdk $(PYTEST_ARGS)
 
-vectors: ## measure scripts against a peer's recorded answers: VECTORS=<folder>
+vectors: ## measure scripts and destinations against recorded answers of a peer: VECTORS=<folder> [ONLY=<slug>]
 	@test -n "$(VECTORS)" || { echo "make vectors VECTORS=<folder with user_transformations.json>" >&2; exit 2; }
 	@tools/setup.sh dev $(VENV)
-	@$(VENV)/bin/python -m tools.vectors $(VECTORS)
+	@$(VENV)/bin/python -m tools.vectors $(VECTORS) $(addprefix --only ,$(ONLY))
 
 attacks: ## hostile scripts against the sandbox, with and without its filter; more of them: CORPUS=<folder>
 	@tools/setup.sh dev $(VENV)

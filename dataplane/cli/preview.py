@@ -4,19 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 
 from dataplane.cli.output import json_line, say
 from dataplane.cli.sandbox import workers
 from dataplane.cli.source import read_events
 from dataplane.clock import SystemClock
 from dataplane.config import load
+from dataplane.inspect.cases import Case, answer
 from dataplane.inspect.preview import Previewer
+from turnout import codec
+from turnout.errors import Fixable, Refused
 
-__all__ = ["preview"]
+__all__ = ["cases", "preview"]
+
+
+def cases(lines: Iterable[str]) -> None:
+    """Answer one case a line, in order; raises `Fixable` with the number of a line that is none."""
+    clock = SystemClock()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            case = Case.model_validate(codec.loads(line.encode("utf-8", "replace")))
+        except Refused as error:
+            raise Fixable(f"line {number} is no case: {error.message}") from None
+        except ValidationError as error:
+            found = error.errors(include_input=False)[0]
+            where = ".".join(str(part) for part in found["loc"])
+            raise Fixable(f"line {number} is no case: {where}: {found['msg']}") from None
+        json_line(answer(case, clock))
 
 
 def preview(config: Path, destination: str, file: str, source: str, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -36,15 +37,27 @@ def check(
 
 
 def preview(
-    destination: Annotated[str, typer.Option("--destination", "-d", help="Id of a destination.")],
+    *,
+    destination: Annotated[str, typer.Option("--destination", "-d", help="Id of a destination.")] = "",
     file: Annotated[str, typer.Argument(help="An event, or one a line (NDJSON); - is standard input.")] = "-",
+    events: Annotated[str, typer.Option("--events", help="The same as the argument.")] = "",
     source: Annotated[str, typer.Option("--source", "-s", help="Source it is taken to come from.")] = "",
     config: ConfigFile = CONFIG,
+    jsonl: Annotated[
+        bool,
+        typer.Option("--jsonl", help="Read cases from standard input, one a line, each with its settings."),
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Show what a destination would be sent for an event, offline, without sending it."""
     from dataplane.cli import preview as command
 
+    if jsonl == bool(destination):
+        raise typer.BadParameter("give --destination, or --jsonl")
+    if jsonl:
+        command.cases(sys.stdin)
+        return
+    file = events or file
     command.preview(config, destination, file, source, as_json=json)
 
 

@@ -1,0 +1,296 @@
+"""An adapter on cases: events and settings in, requests and verdicts out, answered from what is recorded.
+
+A case is about the adapter alone, after routing and transformations; nothing is sent. Its own settings
+are in it, so nothing of it is masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from dataplane.pipeline.route import Filtered, Gate, route
+from destinations import registry
+from destinations.rudderstack import CONSTANTS, Chosen, slug_of
+from turnout import codec
+from turnout.clock import Clock, parse
+from turnout.destination import Context, Delivery, Destination
+from turnout.errors import Fixable
+from turnout.event import Event
+from turnout.preview import describe, describe_record
+from turnout.request import Checkpoint, Form, Json, JsonArray, Raw, Record, Request, Response, Xml
+from turnout.settings import Settings
+from turnout.verdict import Verdict, dead, delivered
+
+__all__ = ["Case", "answer"]
+
+AnyDestination = Destination[Any]
+
+
+class _One(BaseModel):
+    message: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+
+
+class _Target(BaseModel):
+    id: str = ""
+    workspace_id: str | None = None
+
+
+class Case(BaseModel):
+    """A line of `turnout preview --jsonl`.
+
+    `type` is a slug of ours or RudderStack's name, `settings` in either spelling. `network` are the
+    calls that are answered, `{"request": {method, url, params, headers, data}, "response": {status,
+    headers, data} | "error": text}`. A message may be a request that was made before (`{"method",
+    "endpoint", "headers", "params", "body": {"JSON": …}}`): then only its batching is shown. With
+    `request`, a whole one, only the answer to it is judged, for all events. `constants` are fields
+    of `delivery`, settings, or switches of the peer.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    type: str
+    settings: dict[str, Any] = {}
+    destination: _Target = _Target()
+    events: list[_One]
+    clock: str | None = None
+    network: list[dict[str, Any]] | None = None
+    constants: dict[str, Any] = {}
+    request: dict[str, Any] | None = None
+
+
+def answer(case: Case, clock: Clock) -> dict[str, Any]:
+    """`{"id", "requests", "records", "verdicts": [{event, outcome, status, reason}], "warnings", "error"?}`.
+
+    Raises `Fixable` for an unknown type or clock. Settings that are not valid make every event dead.
+    """
+    slug, implied = slug_of(case.type)
+    kind = registry.find(slug)
+    now = _now(case, clock)
+    chosen = _chosen(case.constants, slug, kind)
+    given = {**case.settings, **implied, **chosen.settings}
+    settings, warnings, wrong = _settings(kind.settings_type, given)
+    if settings is None:
+        verdicts: Sequence[Verdict] = [dead(wrong)] * len(case.events)
+        return _told(case, [], [], verdicts) | {"warnings": warnings}
+    if any(_made_before(one.message) for one in case.events):
+        kind = type(kind.__name__, (kind,), {"verdict": _given})
+    adapter = kind(settings)
+    at = Context(now, replace(kind.delivery, **chosen.delivery))
+    events = [_event(one, adapter) for one in case.events]
+    if adapter.records:
+        return _told(case, [], *_records(adapter, events, at)) | {"warnings": warnings}
+    network = _Network(case.network)
+    requests, verdicts = _exchanged(adapter, events, at, network, case)
+    said = _told(case, requests, [], verdicts) | {"warnings": warnings}
+    return said | {"error": network.missing} if network.missing else said
+
+
+def _told(
+    case: Case, requests: Iterable[Request], records: Iterable[Record], verdicts: Sequence[Verdict]
+) -> dict[str, Any]:
+    return {
+        "id": case.id,
+        "requests": [describe(request, masked=False) for request in requests],
+        "records": [describe_record(record) for record in records],
+        "verdicts": [
+            {"event": i, "outcome": str(v.outcome), "status": v.status, "reason": v.reason}
+            for i, v in enumerate(verdicts)
+        ],
+    }
+
+
+def _now(case: Case, clock: Clock) -> datetime:
+    if case.clock is None:
+        return clock.now()
+    found = parse(case.clock)
+    if found is None:
+        raise Fixable(f"case {case.id}: clock is no time: {case.clock[:40]}")
+    return found.astimezone(UTC)
+
+
+def _chosen(constants: Mapping[str, Any], slug: str, kind: type[AnyDestination]) -> Chosen:
+    known = CONSTANTS.get(slug, {})
+    settings: dict[str, Any] = {}
+    delivery: dict[str, Any] = {}
+    ways = {field.name for field in fields(Delivery)}
+    for name, value in constants.items():
+        if name in known:
+            one = known[name](value)
+            settings.update(one.settings)
+            delivery.update(one.delivery)
+        elif name in ways:
+            delivery[name] = value
+        elif name in kind.settings_type.model_fields:
+            settings[name] = value
+    return Chosen(settings, delivery)
+
+
+def _settings(kind: type[Settings], given: Mapping[str, Any]) -> tuple[Settings | None, list[str], str]:
+    """Settings, with a warning for each name they do not know; None and why where they are not valid."""
+    left = dict(given)
+    warnings: list[str] = []
+    while True:
+        try:
+            return kind.model_validate(left), warnings, ""
+        except ValidationError as error:
+            found = error.errors(include_input=False, include_url=False)
+            strange = [one["loc"] for one in found if one["type"] == "extra_forbidden"]
+            if not strange:
+                where, what = ".".join(str(part) for part in found[0]["loc"]), found[0]["msg"]
+                return None, warnings, f"settings: {where}: {what[0].lower()}{what[1:]}"
+            for place in strange:
+                warnings.append(f"unknown setting {'.'.join(str(part) for part in place)}")
+                left = _less(left, place)
+
+
+def _less(value: Any, place: Sequence[int | str]) -> Any:
+    """A copy without what stands at a place; other spellings of names on the way are looked for too."""
+    head, rest = place[0], place[1:]
+    if isinstance(value, list) and isinstance(head, int):
+        return [_less(item, rest) if i == head else item for i, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    name = head if head in value else _spelled(str(head), value)
+    if not rest:
+        return {key: item for key, item in value.items() if key != name}
+    return {key: _less(item, rest) if key == name else item for key, item in value.items()}
+
+
+def _spelled(name: str, value: Mapping[str, Any]) -> str:
+    plain = name.replace("_", "").lower()
+    return next((key for key in value if key.replace("_", "").lower() == plain), name)
+
+
+def _event(one: _One, adapter: AnyDestination) -> Event:
+    """As the engine would hand it in; of a trusted source, since whoever writes a case owns it."""
+    message = one.message
+    user = message.get("userId") or message.get("anonymousId") or one.metadata.get("userId") or ""
+    key = int.from_bytes(sha256(str(user).encode("utf-8", "replace")).digest()[:8]) if user else 0
+    gate = Gate("", tuple(name.lower() for name in adapter.names), frozenset(), options=adapter.options)
+    kind = str(message.get("type", "")).lower()
+    way = route(message.get("integrations"), kind, "", replace(gate, kinds=frozenset((kind,))))
+    options = {} if isinstance(way, Filtered) else way.options
+    source = str(one.metadata.get("sourceId") or "case")
+    return Event(codec.dumps(message), key=key, number=1, source=source, options=options, trusted=True)
+
+
+# ---- driving
+
+
+def _records(adapter: AnyDestination, events: Sequence[Event], at: Context) -> tuple[list[Record], list[Verdict]]:
+    records: list[Record] = []
+    verdicts: list[Verdict] = []
+    for event in events:
+        made = adapter.verdict(event, at)
+        if isinstance(made, Record):
+            records.append(made)
+            verdicts.append(delivered())
+        else:
+            assert isinstance(made, Verdict), "a tool that is not HTTP makes records"
+            verdicts.append(made)
+    return records, verdicts
+
+
+def _exchanged(
+    adapter: AnyDestination, events: Sequence[Event], at: Context, network: _Network, case: Case
+) -> tuple[list[Request], Sequence[Verdict]]:
+    if case.request is not None:
+        request = replace(_request(case.request), events=tuple(range(len(events))))
+        return [request], adapter.verdicts(request, network.answer(request), at)
+    sent: list[Request] = []
+    steps = adapter.exchange(events, at)
+    reply: Response | None = None
+    while True:
+        try:
+            asked = steps.send(reply)
+        except StopIteration as stop:
+            return sent, stop.value
+        if isinstance(asked, Checkpoint):
+            reply = None
+            continue
+        sent.append(asked)
+        reply = network.answer(asked)
+
+
+class _Network:
+    """Recorded calls. What is not among them is named in `missing`, and answered 200 so that the rest is seen."""
+
+    def __init__(self, recorded: Sequence[Mapping[str, Any]] | None) -> None:
+        self._calls = None if recorded is None else [(_asked(one["request"]), one) for one in recorded]
+        self.missing = ""
+
+    def answer(self, request: Request) -> Response:
+        """The answer that was recorded; the first whose body is the same, else the first of the address."""
+        if self._calls is None:
+            return Response(200)
+        address = _asked({"method": request.method, "url": request.url, "params": request.params})
+        found = [one for asked, one in self._calls if asked == address]
+        if not found:
+            self.missing = self.missing or f"not recorded: {request.method} {request.url}"
+            return Response(200)
+        body = describe(request, masked=False)["body"]
+        sent = next(iter(body.values()), None)
+        return _response(next((one for one in found if one["request"].get("data") == sent), found[0]))
+
+
+def _asked(request: Mapping[str, Any]) -> tuple[str, str, frozenset[tuple[str, str]]]:
+    url = urlsplit(str(request.get("url", "")))
+    params = {name: _shown(value) for name, value in (request.get("params") or {}).items()}
+    query = frozenset({**dict(parse_qsl(url.query, keep_blank_values=True)), **params}.items())
+    return str(request.get("method", "GET")).upper(), url._replace(query="").geturl().rstrip("/"), query
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else codec.dumps(value).decode()
+
+
+def _response(call: Mapping[str, Any]) -> Response:
+    answered = call.get("response")
+    if answered is None or "status" not in answered:
+        return Response(0, error=str(call.get("error") or (answered or {}).get("code") or "no answer")[:200])
+    data = answered.get("data", answered.get("body"))
+    body = data.encode("utf-8", "replace") if isinstance(data, str) else b"" if data is None else codec.dumps(data)
+    headers = {name: str(value) for name, value in (answered.get("headers") or {}).items()}
+    return Response(int(answered["status"]), headers, body)
+
+
+# ---- requests that were made before
+
+
+def _made_before(message: Mapping[str, Any]) -> bool:
+    return isinstance(message.get("endpoint"), str) and isinstance(message.get("body"), dict)
+
+
+def _given(self: AnyDestination, event: Event, at: Context) -> list[Request]:
+    return [_request(event.message)]
+
+
+def _request(message: Mapping[str, Any]) -> Request:
+    headers = {name: _shown(value) for name, value in (message.get("headers") or {}).items()}
+    params = {name: _shown(value) for name, value in (message.get("params") or {}).items()}
+    method = str(message.get("method") or "POST")
+    return Request(method, str(message.get("endpoint", "")), _body(message.get("body") or {}), headers, params)
+
+
+def _body(body: Mapping[str, Any]) -> Json | JsonArray | Form | Xml | Raw | None:
+    if body.get("JSON_ARRAY"):
+        batch = body["JSON_ARRAY"].get("batch", "[]")
+        return JsonArray(codec.loads(batch.encode()) if isinstance(batch, str) else batch)
+    if body.get("JSON"):
+        return Json(body["JSON"])
+    if body.get("FORM"):
+        return Form({name: _shown(value) for name, value in body["FORM"].items()})
+    if body.get("XML"):
+        return Xml(str(body["XML"].get("payload", "")))
+    if body.get("GZIP"):
+        return Raw(_shown(body["GZIP"].get("payload", "")).encode())
+    return None

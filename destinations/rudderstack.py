@@ -1,0 +1,64 @@
+"""RudderStack's names for our destinations: to read its configurations, and cases written in its terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from destinations import registry
+from turnout.errors import Fixable
+
+__all__ = ["CONSTANTS", "NAMES", "Chosen", "slug_of"]
+
+
+class Chosen(NamedTuple):
+    """What a peer's constant or definition means here: some settings, some fields of `Delivery`."""
+
+    settings: Mapping[str, Any] = {}
+    delivery: Mapping[str, Any] = {}
+
+
+NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "AM": ("amplitude", {}),
+    "BRAZE": ("braze", {}),
+    "CUSTOMERIO": ("customerio", {}),
+    "DISCORD": ("discord", {}),
+    "FACEBOOK_CONVERSIONS": ("facebook_conversions", {}),
+    "FACEBOOK_PIXEL": ("facebook_pixel", {}),
+    "GA4": ("ga4", {}),
+    "GOOGLE_ADWORDS_ENHANCED_CONVERSIONS": ("google_enhanced_conversions", {}),
+    "GOOGLE_ADWORDS_OFFLINE_CONVERSIONS": ("google_offline_conversions", {}),
+    "HS": ("hubspot", {}),
+    "HTTP": ("http", {}),
+    "INTERCOM": ("intercom", {}),
+    "KAFKA": ("kafka", {}),
+    "KLAVIYO": ("klaviyo", {}),
+    "MP": ("mixpanel", {}),
+    "POSTHOG": ("posthog", {}),
+    "REDIS": ("redis", {}),
+    "S3": ("s3", {}),
+    "SALESFORCE": ("salesforce", {}),
+    "SEGMENT": ("segment", {}),
+    "SLACK": ("slack", {}),
+    "WEBHOOK": ("webhook", {"idempotency_key": False}),
+}
+"""The peer's definition name, and ours with the settings that its name stands for."""
+
+CONSTANTS: Mapping[str, Mapping[str, Callable[[Any], Chosen]]] = {}
+"""By our slug and the peer's constant or switch: what a value of it chooses."""
+
+
+def slug_of(name: str) -> tuple[str, Mapping[str, Any]]:
+    """Our slug for a `type`, ours or the peer's in any case, and the settings that the name implies.
+
+    Raises `Fixable` for an unknown one, with a did-you-mean.
+    """
+    if name in registry.slugs():
+        return name, {}
+    found = NAMES.get(name.upper())
+    if found is not None and found[0] in registry.slugs():
+        return found
+    if name.lower() in registry.slugs():
+        return name.lower(), {}
+    registry.find(name)  # raises, and says what there is
+    raise Fixable(f"{name}: unknown destination type")

@@ -1,0 +1,108 @@
+"""Cases of `turnout preview --jsonl`: an adapter alone, answered from what is recorded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from dataplane.cli.main import app
+from dataplane.inspect.cases import Case, answer
+from turnout.errors import Fixable
+from turnout.testing import FakeClock
+
+HOOK = "https://hooks.example.org/in"
+RENT = {"type": "track", "event": "Boat Rented", "userId": "u-7", "messageId": "m-7"}
+
+
+def told(**given: Any) -> dict[str, Any]:
+    case = {"id": "c", "type": "webhook", "settings": {"webhook_url": HOOK}, "events": [{"message": RENT}], **given}
+    return answer(Case.model_validate(case), FakeClock())
+
+
+def test_a_case_shows_requests_and_verdicts() -> None:
+    found = told()
+    assert found["requests"][0]["url"] == HOOK
+    assert found["requests"][0]["body"] == {"json": RENT}
+    assert found["requests"][0]["events"] == [0]
+    assert found["verdicts"] == [{"event": 0, "outcome": "delivered", "status": 200, "reason": ""}]
+    assert found["warnings"] == []
+    assert "error" not in found
+
+
+def test_the_peers_name_and_spelling_are_read() -> None:
+    found = told(type="WEBHOOK", settings={"webhookUrl": HOOK, "useNativeSDK": False})
+    assert found["requests"][0]["url"] == HOOK
+    assert found["warnings"] == ["unknown setting useNativeSDK"]
+
+
+def test_settings_that_are_not_valid_make_every_event_dead() -> None:
+    found = told(settings={"method": "PATCH"}, events=[{"message": RENT}, {"message": RENT}])
+    assert [one["outcome"] for one in found["verdicts"]] == ["dead", "dead"]
+    assert "webhook_url" in found["verdicts"][0]["reason"]
+    assert found["requests"] == []
+
+
+def test_answers_come_from_the_recorded_calls() -> None:
+    call = {"request": {"method": "POST", "url": HOOK}, "response": {"status": 503, "headers": {"Retry-After": "9"}}}
+    found = told(network=[call])
+    assert found["verdicts"][0]["outcome"] == "retry"
+    assert found["verdicts"][0]["status"] == 503
+
+
+def test_the_call_with_the_same_body_answers() -> None:
+    def call(data: Any, status: int) -> dict[str, Any]:
+        return {"request": {"method": "POST", "url": HOOK, "data": data}, "response": {"status": status}}
+
+    assert told(network=[call({"a": 1}, 400), call(RENT, 200)])["verdicts"][0]["outcome"] == "delivered"
+
+
+def test_a_call_without_an_answer_is_no_answer() -> None:
+    call = {"request": {"method": "POST", "url": HOOK}, "error": "ECONNRESET"}
+    assert told(network=[call])["verdicts"][0]["outcome"] == "retry"
+
+
+def test_a_call_that_is_not_recorded_is_named() -> None:
+    assert told(network=[])["error"] == f"not recorded: POST {HOOK}"
+
+
+def test_batches_are_shown_and_constants_override_delivery() -> None:
+    found = told(events=[{"message": RENT}] * 3, constants={"batch": 2, "NO_SUCH_SWITCH": 1})
+    assert [one["events"] for one in found["requests"]] == [[0, 1], [2]]
+    assert len(found["requests"][0]["body"]["json_array"]) == 2
+
+
+def test_a_request_made_before_is_batched_or_judged() -> None:
+    made = {"method": "PUT", "endpoint": HOOK, "headers": {"X-A": "b"}, "body": {"JSON": {"n": 1}}}
+    batched = told(events=[{"message": made}, {"message": made}], constants={"batch": 5})
+    assert batched["requests"][0]["body"] == {"json_array": [{"n": 1}, {"n": 1}]}
+    judged = told(
+        request=made, events=[{"metadata": {"jobId": 1}}, {"metadata": {"jobId": 2}}],
+        network=[{"request": {"method": "PUT", "url": HOOK}, "response": {"status": 404}}],
+    )
+    assert [one["outcome"] for one in judged["verdicts"]] == ["dead", "dead"]
+
+
+def test_records_of_a_tool_that_is_not_http() -> None:
+    found = told(type="file", settings={"path": "events"}, clock="2026-11-24T00:00:00Z")
+    assert found["records"] == [{"target": "2026-11-24", "key": None, "body": RENT}]
+
+
+def test_a_clock_that_is_no_time() -> None:
+    with pytest.raises(Fixable, match="clock is no time"):
+        told(clock="yesterday")
+
+
+def test_an_unknown_type_has_a_did_you_mean() -> None:
+    with pytest.raises(Fixable, match="webhook"):
+        told(type="webhok")
+
+
+def test_the_command_answers_line_by_line_and_names_the_line_that_is_none() -> None:
+    line = json.dumps({"id": "1", "type": "webhook", "settings": {"webhook_url": HOOK}, "events": []})
+    done = CliRunner().invoke(app, ["preview", "--jsonl"], input=f"{line}\n\n{line}\n")
+    assert [json.loads(row)["id"] for row in done.stdout.splitlines()] == ["1", "1"]
+    assert CliRunner().invoke(app, ["preview", "--jsonl"], input='{"id": 1}\n').exit_code != 0
+    assert CliRunner().invoke(app, ["preview"]).exit_code == 2

@@ -1,0 +1,281 @@
+"""Destinations against recorded answers of a peer, through `turnout preview --jsonl`.
+
+Compared by meaning: headers without case, queries without order whether in the address or beside it,
+JSON inside forms as JSON, 1.0 as 1. A peer's texts of errors are not compared, only what kind they are.
+Tokens that only the network can give are not compared either; of cases that look something up, what is
+written in the end is.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from destinations import registry
+from destinations.rudderstack import NAMES
+from tools.meaning import difference, request_of
+
+__all__ = ["Vector", "compare", "lines_of", "measure"]
+
+ROOT = Path(__file__).parent.parent
+LEAST = 0.97
+"""Share of the cases that is to be as expected, deviating ones left out."""
+MOST = 0.1
+"""Share of a tool's cases that may deviate; two always may."""
+KINDS = ("processor", "router", "delivery")
+CLOCK = "2026-08-06T10:00:00Z"
+"""When cases without a clock were recorded."""
+
+
+class Vector(NamedTuple):
+    """One recorded case; `pure` where nothing had to be asked of the network."""
+
+    slug: str
+    kind: str
+    case: Mapping[str, Any]
+
+    @property
+    def pure(self) -> bool:
+        """Whether the peer made its answer without looking anything up."""
+        return not self.case.get("needs_network")
+
+
+# ---- cases as lines
+
+
+def lines_of(vector: Vector, kind: str) -> list[dict[str, Any]]:
+    """The lines for `turnout preview --jsonl`, one for each destination that a case has."""
+    case = vector.case
+    if vector.kind == "processor":
+        inputs = [{**case, "jobs": 0}]
+    elif vector.kind == "router":
+        inputs = list(case["inputs"])
+    else:
+        inputs = [{"metadata": one} for one in _several(case.get("metadata"))]
+    groups: dict[str, list[int]] = {}
+    for place, one in enumerate(inputs):
+        whole = one.get("destination") or case.get("destination") or {"Config": case.get("destinationConfig") or {}}
+        groups.setdefault(json.dumps(whole, sort_keys=True), []).append(place)
+    return [
+        _line(vector, kind, json.loads(whole), [inputs[i] for i in places], places)
+        for whole, places in groups.items()
+    ]
+
+
+def _line(
+    vector: Vector, kind: str, whole: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]], places: Sequence[int]
+) -> dict[str, Any]:
+    case = vector.case
+    line: dict[str, Any] = {
+        "id": json.dumps([case["id"], places]),
+        "type": kind,
+        "settings": whole.get("Config") or {},
+        "destination": {"id": str(whole.get("ID") or ""), "workspace_id": whole.get("WorkspaceID")},
+        "events": [
+            {"message": one.get("message") or {}, "metadata": one.get("metadata") or {}} for one in inputs
+        ],
+        "clock": case.get("clock_iso") or _iso(case.get("clock")) or CLOCK,
+        "constants": {**(case.get("env") or {}), **(case.get("peer_constant_override") or {})},
+    }
+    if case.get("network"):
+        line["network"] = case["network"]
+    if vector.kind == "delivery":
+        line["request"] = case["request"]
+    return line
+
+
+def _several(value: Any) -> list[Any]:
+    if isinstance(value, list):
+        return value or [{}]
+    return [value or {}]
+
+
+def _iso(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+# ---- comparing
+
+
+def compare(vector: Vector, found: Sequence[tuple[Sequence[int], Mapping[str, Any]]]) -> str:
+    """"" where the answers to a case's lines are as expected, else the first difference."""
+    made: list[tuple[frozenset[int], Any]] = []
+    verdicts: dict[int, Mapping[str, Any]] = {}
+    recorded = {_address(call["request"]) for call in vector.case.get("network") or []}
+    for places, answer in found:
+        asked = [
+            (frozenset(places[i] for i in one["events"]), request_of(one)) for one in answer["requests"]
+        ]
+        made += [one for one in asked if (one[1]["method"], one[1]["url"]) not in recorded]
+        made += [(frozenset(places), {"record": one}) for one in answer["records"]]
+        verdicts.update({places[one["event"]]: one for one in answer["verdicts"]})
+    if vector.kind == "delivery":
+        return _judged(vector.case, verdicts)
+    if vector.kind == "processor":
+        return _made(vector.case["expect"], [one for _, one in made], verdicts)
+    return _batched(vector.case, made, verdicts)
+
+
+def _made(expect: Mapping[str, Any], made: Sequence[Any], verdicts: Mapping[int, Mapping[str, Any]]) -> str:
+    if "error" in expect:
+        return _failed(int(expect.get("statusCode") or 400), verdicts[0])
+    parts = expect.get("mixed") or [expect]
+    wanted = [request_of(one) for part in parts for one in part.get("output") or []]
+    if len(wanted) != len(made):
+        return f"{len(wanted)} requests expected, {len(made)} found ({verdicts[0]['outcome']}: {verdicts[0]['reason']})"
+    for one, mine in zip(wanted, made, strict=True):
+        if found := difference(one, mine):
+            return found
+    return ""
+
+
+def _batched(
+    case: Mapping[str, Any], made: Sequence[tuple[frozenset[int], Any]], verdicts: Mapping[int, Mapping[str, Any]]
+) -> str:
+    jobs = [one.get("metadata", {}).get("jobId", i) for i, one in enumerate(case["inputs"])]
+    mine = [({jobs[i] for i in events}, one) for events, one in made]
+    wanted: list[tuple[set[Any], Any]] = []
+    for batch in case["expect"]["batches"]:
+        if "error" in batch or not 200 <= int(batch.get("statusCode") or 200) < 300:
+            for place, job in enumerate(jobs):
+                if job in batch["jobs"] and (said := _failed(int(batch["statusCode"]), verdicts[place])):
+                    return f"job {job}: {said}"
+            continue
+        wanted += [(set(batch["jobs"]), request_of(one)) for one in batch.get("requests") or []]
+    if len(wanted) != len(mine):
+        others = [f"{v['outcome']} {v['reason']}" for v in verdicts.values() if v["outcome"] != "delivered"]
+        return f"{len(wanted)} requests expected, {len(mine)} found {others[:2]}"
+    for among, one in wanted:
+        fitting = [i for i, (events, request) in enumerate(mine) if events <= among and not difference(one, request)]
+        if not fitting:
+            near = next((request for events, request in mine if events <= among), None)
+            return difference(one, near) if near else f"no request for jobs {sorted(map(str, among))}"
+        mine.pop(fitting[0])
+    return ""
+
+
+def _judged(case: Mapping[str, Any], verdicts: Mapping[int, Mapping[str, Any]]) -> str:
+    expect = case["expect"]
+    statuses = [job["statusCode"] for job in expect.get("jobs") or []]
+    if len(statuses) != len(verdicts):
+        statuses = [expect.get("status", expect.get("httpStatus"))] * len(verdicts)
+    for place, status in enumerate(statuses):
+        verdict = verdicts[place]
+        if 200 <= int(status) < 300:
+            if verdict["outcome"] not in ("delivered", "filtered"):
+                return f"event {place}: {status} expected, {verdict['outcome']} found: {verdict['reason']}"
+        elif said := _failed(int(status), verdict):
+            return f"event {place}: {said}"
+    return ""
+
+
+def _failed(status: int, verdict: Mapping[str, Any]) -> str:
+    """The peer's status as one of our outcomes: a refused event, a later attempt, a refused destination."""
+    outcomes = {"dead", "filtered"}
+    if status in (401, 403):
+        outcomes |= {"pause", "retry"}
+    elif status in (408, 429) or status >= 500:
+        outcomes = {"retry", "pause"}
+    elif status == 298:
+        outcomes = {"filtered"}
+    outcome, reason = verdict["outcome"], verdict["reason"]
+    return "" if outcome in outcomes else f"{status} expected, {outcome} found: {reason}"
+
+
+def _address(request: Mapping[str, Any]) -> tuple[str, str]:
+    plain = request_of({"method": request.get("method", "GET"), "url": request.get("url", "")})
+    return plain["method"], plain["url"]
+
+
+# ---- running
+
+
+def measure(folder: Path, slugs: Sequence[str] = (), *, case: str = "", verbose: bool = False) -> int:
+    """Print a table and the first differences; 1 where a tool has fewer than 97 % or too many deviations."""
+    vectors = [one for one in _read(folder, slugs) if not case or one.case["id"] == case]
+    kinds = {slug: name for name, (slug, _) in NAMES.items()}
+    names = {id(one.case): one.case.get("_type", kinds.get(one.slug, one.slug)) for one in vectors}
+    lines = [line for one in vectors for line in lines_of(one, names[id(one.case)])]
+    ran = subprocess.run(
+        [sys.executable, "-m", "dataplane.cli.main", "preview", "--jsonl"],
+        input="\n".join(json.dumps(line) for line in lines), capture_output=True, text=True, check=False, cwd=ROOT,
+    )
+    if ran.returncode:
+        print(ran.stderr.strip())
+        return 1
+    answers: dict[str, list[tuple[Sequence[int], Mapping[str, Any]]]] = {}
+    for text in ran.stdout.splitlines():
+        answer = json.loads(text)
+        ident, places = json.loads(answer["id"])
+        answers.setdefault(ident, []).append((places, answer))
+    if case:
+        print(json.dumps({"case": [one.case for one in vectors], "answers": answers.get(case)}, indent=1))
+    rows: dict[str, dict[str, Counter[str]]] = {}
+    differences: list[str] = []
+    for one in vectors:
+        group = rows.setdefault(one.slug, {}).setdefault(one.kind if one.pure else f"{one.kind} asking", Counter())
+        group["total"] += 1
+        if _deviates(one):
+            group["deviating"] += 1
+        elif said := compare(one, answers[one.case["id"]]):
+            differences.append(f"{one.case['id']}: {said}")
+        else:
+            group["passed"] += 1
+    return _report(rows, differences, verbose=verbose or bool(case))
+
+
+def _read(folder: Path, slugs: Sequence[str]) -> Iterator[Vector]:
+    known = registry.slugs()
+    for path in sorted((folder / "destinations").glob("*.json")):
+        name = path.stem.upper()
+        slug = NAMES[name][0] if name in NAMES else ""
+        if slug not in known or (slugs and slug not in slugs):
+            continue
+        whole = json.loads(path.read_text())
+        for kind in KINDS:
+            for case in whole.get(kind) or []:
+                if case.get("verified") is not False:
+                    yield Vector(slug, kind, {**case, "_type": name})
+
+
+_DEVIATIONS: dict[str, list[str]] = {}
+
+
+def _deviates(vector: Vector) -> bool:
+    if vector.slug not in _DEVIATIONS:
+        path = ROOT / "destinations" / vector.slug / "deviations.yaml"
+        rows = yaml.safe_load(path.read_text()) if path.exists() else []
+        _DEVIATIONS[vector.slug] = [row["case"] for row in rows or []]
+    return any(fnmatch.fnmatch(vector.case["id"], one) for one in _DEVIATIONS[vector.slug])
+
+
+def _cell(group: Counter[str]) -> str:
+    return f"{group['passed']} / {group['deviating']} / {group['total']}" if group else ""
+
+
+def _report(rows: Mapping[str, Mapping[str, Counter[str]]], differences: Sequence[str], *, verbose: bool) -> int:
+    columns = [kind + more for kind in KINDS for more in ("", " asking")]
+    print(f"{'passed / deviating / total':28}" + "".join(f"{name:>18}" for name in columns) + f"{'pure':>8}")
+    short = []
+    for slug, groups in sorted(rows.items()):
+        cells = [groups.get(name, Counter()) for name in columns]
+        shown = "".join(f"{_cell(cell):>18}" for cell in cells)
+        pure = sum((cells[i] for i in (0, 2, 4)), Counter())
+        share = pure["passed"] / max(1, pure["total"] - pure["deviating"])
+        every = sum(cells, Counter())
+        if share < LEAST or every["deviating"] > max(2, every["total"] * MOST):
+            short.append(slug)
+        print(f"{slug:28}{shown}{share:8.1%}")
+    for line in differences if verbose else differences[:20]:
+        print(f"  {line[:600]}")
+    if short:
+        print(f"below {LEAST:.0%}, or with too many deviations: {', '.join(short)}")
+    return 1 if short else 0

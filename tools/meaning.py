@@ -1,0 +1,118 @@
+"""Requests in a form in which those that mean the same are equal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+__all__ = ["ANY", "canonical", "difference", "request_of"]
+
+ANY = "<<any>>"
+"""What a recorded answer has where anything fits."""
+_IMPLIED = frozenset({"content-type", "accept", "user-agent", "content-length", "connection"})
+"""Headers that whoever sends adds, or that say nothing that the body does not."""
+_FORMS = {"JSON": "json", "JSON_ARRAY": "json_array", "FORM": "form", "XML": "xml", "GZIP": "raw"}
+
+
+def request_of(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A request as `turnout preview` shows it, or as a peer does, or a record, in one form."""
+    if "record" in told:
+        return {"record": canonical(told["record"])}
+    url = urlsplit(str(told.get("url", told.get("endpoint", ""))))
+    params = dict(parse_qsl(url.query, keep_blank_values=True))
+    params |= {name: _text(value) for name, value in (told.get("params") or {}).items()}
+    headers = {k.lower(): _text(v) for k, v in (told.get("headers") or {}).items() if k.lower() not in _IMPLIED}
+    return {
+        "method": str(told.get("method", "POST")).upper(),
+        "url": url._replace(query="", fragment="").geturl().rstrip("/"),
+        "params": {name: _form(value) for name, value in params.items()},
+        "headers": headers,
+        "body": _body(told.get("body") or {}),
+    }
+
+
+def _body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """One JSON form for objects and arrays; an empty part is none."""
+    found = {}
+    for name, value in body.items():
+        if value not in ({}, [], None, ""):
+            form = _FORMS.get(name, name)
+            found["json" if form == "json_array" else form] = canonical(_part(form, value))
+    return found
+
+
+def _part(form: str, value: Any) -> Any:
+    if form == "json_array":
+        batch = value.get("batch", value) if isinstance(value, Mapping) else value
+        return json.loads(batch) if isinstance(batch, str) else batch
+    if form == "form":
+        return {key: _form(item) for key, item in value.items()}
+    if form in ("xml", "raw"):
+        return _form(value.get("payload", value) if isinstance(value, Mapping) else value)
+    return value
+
+
+def _form(value: Any) -> Any:
+    """JSON inside a form's field as what it is."""
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        try:
+            return canonical(json.loads(value))
+        except ValueError:
+            return value
+    if isinstance(value, list):
+        return [_form(item) for item in value]
+    return value if isinstance(value, dict) else _text(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(canonical(value))
+
+
+def canonical(value: Any) -> Any:
+    """Numbers as JavaScript has them: 1.0 is 1."""
+    if isinstance(value, dict):
+        return {key: canonical(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    return value
+
+
+def difference(wanted: Any, found: Any, place: str = "") -> str:
+    """The first place where two values differ, as a sentence; "" where they do not."""
+    if wanted == ANY:
+        return ""
+    if isinstance(wanted, str) and ANY in wanted and isinstance(found, str):
+        first, *_, last = wanted.split(ANY)
+        if found.startswith(first) and found.endswith(last):
+            return ""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        for key in wanted.keys() | found.keys():
+            where = f"{place}.{key}" if place else str(key)
+            if key not in found:
+                return f"{where}: {_cut(wanted[key])} expected, nothing found"
+            if key not in wanted:
+                return f"{where}: nothing expected, {_cut(found[key])} found"
+            if said := difference(wanted[key], found[key], where):
+                return said
+        return ""
+    if isinstance(wanted, list) and isinstance(found, list):
+        if len(wanted) != len(found):
+            return f"{place}: {len(wanted)} items expected, {len(found)} found"
+        for i, (one, other) in enumerate(zip(wanted, found, strict=True)):
+            if said := difference(one, other, f"{place}[{i}]"):
+                return said
+        return ""
+    if isinstance(wanted, bool) is not isinstance(found, bool) or wanted != found:
+        return f"{place}: {_cut(wanted)} expected, {_cut(found)} found"
+    return ""
+
+
+def _cut(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 160 else text[:160] + "…"
