@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from turnout.auth import Auth, Basic, Bearer, Header, OAuth2, Query, SigV4
     from turnout.destination import Client, Context, Delivery, Destination, judge
     from turnout.event import Event, Kind
     from turnout.request import (
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from turnout.verdict import Outcome, Verdict, dead, delivered, filtered, pause, retry
 
 __all__ = [
+    "Auth",
+    "Basic",
+    "Bearer",
     "Checkpoint",
     "Client",
     "Context",
@@ -37,12 +41,15 @@ __all__ = [
     "Duration",
     "Event",
     "Form",
+    "Header",
     "Json",
     "JsonArray",
     "Kind",
     "Names",
+    "OAuth2",
     "Outcome",
     "Pairs",
+    "Query",
     "Raw",
     "Record",
     "Request",
@@ -50,6 +57,7 @@ __all__ = [
     "Rule",
     "SecretUrl",
     "Settings",
+    "SigV4",
     "Size",
     "Verdict",
     "Xml",
@@ -65,6 +73,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "auth": ("Auth", "Basic", "Bearer", "Header", "OAuth2", "Query", "SigV4"),
     "destination": ("Client", "Context", "Delivery", "Destination", "judge"),
     "event": ("Event", "Kind"),
     "request": ("Checkpoint", "Form", "Json", "JsonArray", "Raw", "Record", "Request", "Response", "Xml"),

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from turnout import verdict as verdicts
+from turnout.auth import Auth
 from turnout.clock import retry_after
 from turnout.errors import Refused
 from turnout.event import Event, Kind
@@ -125,6 +126,9 @@ class Destination(Generic[S]):
     the class writes them. `atomic` says that the tool takes a batch as a whole or not at all: a
     batch it rejects is then halved until the event it objects to is alone. `rules` says what the
     tool's answers mean where the house's status table does not (see `turnout.rules`).
+
+    `auth` is set in `__init__` where the tool wants credentials; requests stay without it, and whoever
+    sends them adds it.
     """
 
     slug: ClassVar[str]
@@ -136,6 +140,7 @@ class Destination(Generic[S]):
     records: ClassVar[bool] = False
     atomic: ClassVar[bool] = False
     rules: ClassVar[tuple[Rule, ...]] = ()
+    auth: Auth | None = None
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
