@@ -19,6 +19,7 @@ from dataplane.pipeline.route import Filtered, Gate, route
 from destinations import registry
 from destinations.rudderstack import CONSTANTS, Chosen, slug_of
 from turnout import codec
+from turnout.auth import shown
 from turnout.clock import Clock, parse
 from turnout.destination import Context, Delivery, Destination
 from turnout.errors import Fixable
@@ -26,6 +27,7 @@ from turnout.event import Event
 from turnout.preview import describe, describe_record
 from turnout.request import Checkpoint, Form, Json, JsonArray, Raw, Record, Request, Response, Xml
 from turnout.settings import Settings
+from turnout.values import snake
 from turnout.verdict import Verdict, dead, delivered
 
 __all__ = ["Case", "answer"]
@@ -50,8 +52,9 @@ class Case(BaseModel):
     calls that are answered, `{"request": {method, url, params, headers, data}, "response": {status,
     headers, data} | "error": text}`. A message may be a request that was made before (`{"method",
     "endpoint", "headers", "params", "body": {"JSON": …}}`): then only its batching is shown. With
-    `request`, a whole one, only the answer to it is judged, for all events. `constants` are fields
-    of `delivery`, settings, or switches of the peer.
+    `request`, a whole one, only the answer to it is judged, for all events. Of credentials, an access
+    token that would have to be asked for is shown as `***`; `metadata.secret` gives settings of an account.
+    `constants` are fields of `delivery`, settings, or switches of the peer.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -76,7 +79,7 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
     kind = registry.find(slug)
     now = _now(case, clock)
     chosen = _chosen(case.constants, slug, kind)
-    given = {**case.settings, **implied, **chosen.settings}
+    given = {**_account(case, kind.settings_type), **case.settings, **implied, **chosen.settings}
     settings, warnings, wrong = _settings(kind.settings_type, given)
     if settings is None:
         verdicts: Sequence[Verdict] = [dead(wrong)] * len(case.events)
@@ -90,7 +93,7 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
         return _told(case, [], *_records(adapter, events, at)) | {"warnings": warnings}
     network = _Network(case.network)
     requests, verdicts = _exchanged(adapter, events, at, network, case)
-    said = _told(case, requests, [], verdicts) | {"warnings": warnings}
+    said = _told(case, [shown(adapter.auth, one) for one in requests], [], verdicts) | {"warnings": warnings}
     return said | {"error": network.missing} if network.missing else said
 
 
@@ -132,6 +135,13 @@ def _chosen(constants: Mapping[str, Any], slug: str, kind: type[AnyDestination])
         elif name in kind.settings_type.model_fields:
             settings[name] = value
     return Chosen(settings, delivery)
+
+
+def _account(case: Case, kind: type[Settings]) -> dict[str, Any]:
+    """What a peer keeps of an account beside the settings (`metadata.secret`), where we have a setting for it."""
+    secrets = (one.metadata.get("secret") for one in case.events)
+    found: dict[str, Any] = next((one for one in secrets if isinstance(one, dict)), {})
+    return {snake(name): value for name, value in found.items() if snake(name) in kind.model_fields}
 
 
 def _settings(kind: type[Settings], given: Mapping[str, Any]) -> tuple[Settings | None, list[str], str]:

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from turnout.testing.fixture import Answer, Fixture, load
     from turnout.testing.recorder import Received, Recorder
     from turnout.testing.suite import DestinationContract
+    from turnout.testing.tool import Tool
 
 __all__ = [
-    "Answer", "Chaos", "DestinationContract", "FakeClock", "Fixture", "Received", "Recorder", "drive", "load",
+    "Answer", "Chaos", "DestinationContract", "FakeClock", "Fixture", "Received", "Recorder", "Tool", "drive", "load",
 ]
 
 _HOME = {
     "Answer": "fixture", "Chaos": "chaos", "DestinationContract": "suite", "FakeClock": "fake_clock",
     "Fixture": "fixture", "Received": "recorder", "Recorder": "recorder", "drive": "driving",
-    "load": "fixture",
+    "Tool": "tool", "load": "fixture",
 }
 
 

@@ -1,0 +1,76 @@
+"""A stand-in for a tool that nobody can run: a real HTTP server that refuses what the tool refuses."""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from turnout import codec
+from turnout.auth import Basic, Bearer, Header, Query, apply
+from turnout.destination import Context, Destination
+from turnout.event import Event
+from turnout.request import Request, Response
+from turnout.testing.driving import drive
+from turnout.testing.recorder import Received, Recorder, Reply
+from turnout.verdict import Verdict
+
+__all__ = ["Tool"]
+
+
+class Tool(Recorder):
+    """Subclasses say in `answered` what the tool says, strictly: credentials, required fields, limits.
+
+        class Crm(Tool):
+            def answered(self, asked):
+                if asked.headers.get("authorization") != "Bearer k-1":
+                    return 401, {"error": "invalid key"}
+                return 202, {"id": asked.json()["id"]}
+
+        with Crm() as crm:
+            verdicts = crm.deliver(adapter, events, at)
+
+    Requests go over a real connection to this server whatever host they name; that is in
+    `Received.headers["host"]`. What was queued by `answer` comes first.
+    """
+
+    def __init__(self, **chosen: Any) -> None:
+        super().__init__(**chosen)
+        self._always = self._strict
+
+    def answered(self, asked: Received) -> tuple[int, Any] | tuple[int, Any, Mapping[str, str]]:
+        """Status, body (bytes, text, or a value for JSON) and headers for a request."""
+        raise NotImplementedError(f"{type(self).__name__} needs answered()")
+
+    def deliver(self, adapter: Destination[Any], events: Sequence[Event], at: Context) -> Sequence[Verdict]:
+        """The verdicts of an adapter whose requests this server answers; static credentials are added."""
+
+        def sent(request: Request) -> Response:
+            auth = adapter.auth
+            return self.send(apply(auth, request) if isinstance(auth, Basic | Bearer | Header | Query) else request)
+
+        return drive(adapter, events, at, sent)[0]
+
+    def send(self, request: Request) -> Response:
+        """What this server answers to a request, over HTTP."""
+        url = urlsplit(request.url)
+        query = "&".join(part for part in (url.query, urlencode(request.params)) if part)
+        body, kind = request.body.encode() if request.body is not None else (None, "")
+        headers = {"Host": url.netloc, **({"Content-Type": kind} if kind else {}), **request.headers}
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
+        try:
+            connection.request(request.method, (url.path or "/") + (f"?{query}" if query else ""), body, headers)
+            answer = connection.getresponse()
+            return Response(answer.status, dict(answer.getheaders()), answer.read())
+        finally:
+            connection.close()
+
+    def _strict(self, asked: Received) -> Reply:
+        status, said, *more = self.answered(asked)
+        headers: Mapping[str, str] = more[0] if more else {}
+        if isinstance(said, str):
+            said = said.encode()
+        if not isinstance(said, bytes):
+            said, headers = codec.dumps(said), {"Content-Type": "application/json", **headers}
+        return Reply(status, headers, said)
