@@ -6,6 +6,7 @@ A `queue.SimpleQueue` takes a lock for every item on both sides; here the thread
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -24,9 +25,16 @@ class Handoff(Generic[T]):
         self._asleep = False
         self._bell: SimpleQueue[None] = SimpleQueue()
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     def put(self, item: T) -> None:
         """Queue one item, from any thread."""
-        self._items.append(item)
+        self.extend((item,))
+
+    def extend(self, items: Iterable[T]) -> None:
+        """Queue several, which the taker finds together; from any thread."""
+        self._items.extend(items)
         if self._asleep:
             self._asleep = False
             self._bell.put(None)
@@ -35,8 +43,8 @@ class Handoff(Generic[T]):
         """Have the taker come back at once, also with nothing."""
         self._bell.put(None)
 
-    def take(self, timeout: float) -> list[T]:
-        """All that is queued, in order; waits up to `timeout` seconds, and may come back with nothing earlier."""
+    def wait(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for something; may come back with nothing earlier."""
         items = self._items
         if not items:
             self._asleep = True  # before the second look: whoever puts after it rings
@@ -46,5 +54,10 @@ class Handoff(Generic[T]):
                 except Empty:
                     pass
             self._asleep = False
-        pop = items.popleft
-        return [pop() for _ in range(len(items))]
+
+    def take(self, timeout: float = 0) -> list[T]:
+        """All that is queued, in order, after waiting for something up to `timeout` seconds."""
+        if timeout:
+            self.wait(timeout)
+        pop = self._items.popleft
+        return [pop() for _ in range(len(self._items))]

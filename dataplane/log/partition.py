@@ -174,6 +174,13 @@ class Partition:
             self._prepare()
         return stop
 
+    def fits(self, size: int, most: int) -> bool:
+        """Whether `size` bytes are one quick commit: at most `most`, and without a new segment."""
+        used = self._inventory.active.size
+        if self._spare.size and used + size > self._filled:
+            return False
+        return size <= most and used + size <= min(self._segment_bytes, self._prepare_at) and not self.closed
+
     def _publish(self) -> None:
         head = self._head
         head.position = self.end

@@ -1,8 +1,10 @@
-"""The writer: one thread per partition, and group commit.
+"""The writer of a partition: group commit, in the event loop while the disk is quick, else in a thread.
 
-Everything that is appended while a sync is in flight goes out with the next one. The event loop only
-queues; the thread stamps, checks, writes, syncs, publishes, and answers all waiting tasks of a group
-through one call into the loop.
+What is appended in one turn of the loop is one group. On a disk whose syncs take a fraction of a
+millisecond the loop itself stamps, writes, syncs, publishes and answers: to hand a group to a thread and
+back takes longer than its sync (decision 14). On a slower disk the loop only queues, and
+everything that is appended while a sync is in flight goes out with the next one. The thread also does what
+takes long: a new segment, large groups, retention.
 """
 
 from __future__ import annotations
@@ -26,22 +28,33 @@ __all__ = ["LocalWriter"]
 
 HEARTBEAT = 0.1
 """Seconds between heartbeats of an idle log."""
+QUICK = 0.0006
+"""Seconds a sync takes at most, on average, for the loop to wait for it: about two hand-overs to the thread."""
+WEIGHT = 8
+"""Syncs that the average is about; one of 5 ms is enough to send the next group to the thread."""
+INLINE = 1 << 20
+"""Bytes of a group that the loop writes itself at most."""
 Item = tuple[asyncio.Future[int], Parts, int]
 
 
 class LocalWriter:
     """The `LogWriter` of a folder, locked by `lock`, a file descriptor that it takes over.
 
-    Everything but `health` belongs to one event loop: that of the first append.
+    Everything but `health` belongs to one event loop: that of the first append. `inline=False` keeps every
+    commit in the thread.
     """
 
-    def __init__(self, folder: Path, limits: Limits, sync: Sync, lock: int) -> None:
+    def __init__(self, folder: Path, limits: Limits, sync: Sync, lock: int, *, inline: bool = True) -> None:
         """Recover the folder and start the thread; raises `FormatError` or OSError."""
         self._partition = Partition(folder, limits, sync)
         self._lock = lock
+        self._inline = inline
         self._most = limits.queue_bytes
         self._queue: Handoff[Item] = Handoff()
-        self._put = self._queue.put
+        self._turn: list[Item] = []
+        self._mine = threading.Lock()
+        """Held by whoever uses the partition: the thread, or the loop for the length of one commit."""
+        self._sync_time = 1.0  # unknown: the thread does the first ones
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queued = 0
         self._closing = False
@@ -60,9 +73,35 @@ class LocalWriter:
         if queued > self._limit:
             raise self._refusal(size)
         self._queued = queued
-        future: asyncio.Future[int] = (self._loop or self._bind()).create_future()
-        self._put((future, (envelope, marks, body), size))
+        loop = self._loop or self._bind()
+        future: asyncio.Future[int] = loop.create_future()
+        if not self._turn:
+            loop.call_soon(self._end_turn)
+        self._turn.append((future, (envelope, marks, body), size))
         return future
+
+    def _end_turn(self) -> None:
+        """What came in this turn of the loop goes to the disk, or to the thread."""
+        items, self._turn = self._turn, []
+        if not items:
+            return
+        if self._sync_time < QUICK and self._inline and self._mine.acquire(blocking=False):
+            try:
+                if not len(self._queue) and self._partition.fits(sum(size for _, _, size in items), INLINE):
+                    self._here(items)
+                    return
+            finally:
+                self._mine.release()
+        self._queue.extend(items)
+
+    def _here(self, items: list[Item]) -> None:
+        try:
+            self._commit(items, self._call)
+        except Exception as error:  # noqa: BLE001 - as in the thread
+            self._partition.close_for_good(str(error) or repr(error))
+        self._bound_queue()
+        if self._partition.closed:
+            self._failed(items, LogClosed(self._partition.closed))
 
     def _bind(self) -> asyncio.AbstractEventLoop:
         self._loop = asyncio.get_running_loop()
@@ -97,7 +136,9 @@ class LocalWriter:
     async def close(self) -> None:
         """Store what is queued, stop, and leave the folder to another writer. Twice is harmless."""
         if not self._closing:
-            self._closing, self._limit = True, -1
+            self._limit = -1
+            self._end_turn()
+            self._closing = True  # nothing is queued from here on
             self._queue.ring()
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
@@ -108,19 +149,21 @@ class LocalWriter:
         going = True
         while going:
             going = not self._closing  # nothing is queued after it was set: this round takes the last
-            items = self._queue.take(HEARTBEAT if going else 0)
-            try:
-                if items:
-                    self._commit(items)
-                else:
-                    self._partition.beat()
-                if (now := time.monotonic()) >= due:
-                    due = self._partition.check(now)
-            except Exception as error:  # noqa: BLE001 - whatever it was, no client may be left waiting
-                self._partition.close_for_good(str(error) or repr(error))
-            self._bound_queue()
-            if items and self._partition.closed:
-                self._answer(self._failed, items, LogClosed(self._partition.closed))
+            self._queue.wait(HEARTBEAT if going else 0)
+            with self._mine:  # before the queue is emptied: the loop sees that something is on its way
+                items = self._queue.take()
+                try:
+                    if items:
+                        self._commit(items, self._answer)
+                    else:
+                        self._partition.beat()
+                    if (now := time.monotonic()) >= due:
+                        due = self._partition.check(now)
+                except Exception as error:  # noqa: BLE001 - whatever it was, no client may be left waiting
+                    self._partition.close_for_good(str(error) or repr(error))
+                self._bound_queue()
+                if items and self._partition.closed:
+                    self._answer(self._failed, items, LogClosed(self._partition.closed))
         self._partition.close()
         os.close(self._lock)
 
@@ -128,21 +171,26 @@ class LocalWriter:
         open_still = not (self._partition.closed or self._closing)
         self._limit = min(self._most, self._partition.room) if open_still else -1
 
-    def _commit(self, items: list[Item]) -> None:
+    def _commit(self, items: list[Item], answer: Callable[..., None]) -> None:
         partition = self._partition
         first = 0
         while first < len(items) and not partition.closed:
-            position = partition.end
+            position, before = partition.end, partition.sync_seconds
             try:
                 stop = partition.store(items, first)
             except NoRoom as error:
                 partition.refused(str(error))
-                self._answer(self._failed, items[first:], LogFull(str(error)))
+                answer(self._failed, items[first:], LogFull(str(error)))
                 return
+            self._sync_time += (partition.sync_seconds - before - self._sync_time) / WEIGHT
             self._bound_queue()  # before the answer, which makes clients send more
-            self._answer(self._stored, items[first:stop], position)
+            answer(self._stored, items[first:stop] if first or stop < len(items) else items, position)
             partition.wake()
             first = stop
+
+    @staticmethod
+    def _call(answer: Callable[..., None], items: list[Item], told: object) -> None:
+        answer(items, told)
 
     def _answer(self, answer: Callable[..., None], items: list[Item], told: object) -> None:
         assert self._loop is not None  # bound by the append that queued these
