@@ -52,7 +52,7 @@ class Vector(NamedTuple):
 
 
 def lines_of(vector: Vector, kind: str) -> list[dict[str, Any]]:
-    """The lines for `turnout preview --jsonl`, one for each destination that a case has."""
+    """The lines for `turnout preview --jsonl`, one for each destination and connection that a case has."""
     case = vector.case
     if vector.kind == "processor":
         inputs = [{**case, "jobs": 0}]
@@ -63,6 +63,8 @@ def lines_of(vector: Vector, kind: str) -> list[dict[str, Any]]:
     groups: dict[str, list[int]] = {}
     for place, one in enumerate(inputs):
         whole = one.get("destination") or case.get("destination") or {"Config": case.get("destinationConfig") or {}}
+        connected = _connected(one.get("connection") or case.get("connection"))
+        whole = {**whole, "Config": {**connected, **(whole.get("Config") or {})}}
         groups.setdefault(json.dumps(whole, sort_keys=True), []).append(place)
     return [
         _line(vector, kind, json.loads(whole), [inputs[i] for i in places], places)
@@ -90,6 +92,11 @@ def _line(
     if vector.kind == "delivery":
         line["request"] = case["request"]
     return line
+
+
+def _connected(connection: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a peer sets where a source meets a destination (an audience, a mode of syncing): settings, here."""
+    return ((connection or {}).get("config") or {}).get("destination") or {}
 
 
 def _several(value: Any) -> list[Any]:
@@ -132,9 +139,20 @@ def _made(expect: Mapping[str, Any], made: Sequence[Any], verdicts: Mapping[int,
     if len(wanted) != len(made):
         return f"{len(wanted)} requests expected, {len(made)} found ({verdicts[0]['outcome']}: {verdicts[0]['reason']})"
     for one, mine in zip(wanted, made, strict=True):
-        if found := difference(one, mine):
+        if (found := difference(one, mine)) and difference(one, _unbatched(mine)):
             return found
     return ""
+
+
+def _unbatched(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request with the only item of its batch as body: a peer's processor answers before it makes batches.
+
+    What is sent is compared in router cases, where the batch is there.
+    """
+    body = request.get("body", {}).get("json")
+    items = next(iter(body.values())) if isinstance(body, dict) and len(body) == 1 else body
+    alone = isinstance(items, list) and len(items) == 1 and isinstance(items[0], dict)
+    return {**request, "body": {"json": items[0]}} if alone else request
 
 
 def _batched(

@@ -120,7 +120,8 @@ class Destination(Generic[S]):
     """One tool. Subclasses are pure: no socket, sleep, clock or randomness.
 
     `slug` is `type:` in config.yaml and the folder's name; `names` the spellings accepted in the
-    integrations object; `kinds` the event types it takes; `options` the keys of the integrations
+    integrations object; `kinds` the event types it takes; `delivery` how to send (where the settings
+    decide it, an adapter sets its own in `__init__`); `options` the keys of the integrations
     object that reach it (a write key is public, so never a URL, header, credential or table).
     `records` says that the tool is not HTTP: `request` returns a `Record`, and a `client.py` beside
     the class writes them. `atomic` says that the tool takes a batch as a whole or not at all: a

@@ -87,7 +87,7 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
     if any(_made_before(one.message) for one in case.events):
         kind = type(kind.__name__, (kind,), {"verdict": _given})
     adapter = kind(settings)
-    at = Context(now, replace(kind.delivery, **chosen.delivery))
+    at = Context(now, replace(adapter.delivery, **chosen.delivery))
     events = [_event(one, adapter) for one in case.events]
     if adapter.records:
         return _told(case, [], *_records(adapter, events, at)) | {"warnings": warnings}

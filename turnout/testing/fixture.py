@@ -86,7 +86,8 @@ class Fixture:
 
     def made(self, kind: type[Destination[Any]]) -> dict[str, Any]:
         """What the adapter makes of it; nothing is masked, since this is compared."""
-        result = self.build(kind).verdict(self.input(), Context(START, kind.delivery))
+        adapter = self.build(kind)
+        result = adapter.verdict(self.input(), Context(START, adapter.delivery))
         found: dict[str, Any] = {"sends": [], "writes": [], "verdict": "", "reason": ""}
         if isinstance(result, Record):
             found["writes"] = [describe_record(result)]

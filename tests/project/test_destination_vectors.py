@@ -1,0 +1,50 @@
+"""How recorded cases become lines for `turnout preview --jsonl`, and what of the answers is compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tools.destination_vectors import Vector, compare, lines_of
+
+
+def router(*connections: dict[str, Any]) -> Vector:
+    inputs = [
+        {"message": {"type": "record", "n": n}, "connection": {"config": {"destination": one}}}
+        for n, one in enumerate(connections)
+    ]
+    return Vector("boats", "router", {"id": "r-1", "inputs": inputs, "destination": {"Config": {"key": "k"}}})
+
+
+def processed(body: dict[str, Any], sent: dict[str, Any]) -> str:
+    wanted = {"method": "POST", "endpoint": "https://api.example.com/batch", "body": {"JSON": body}}
+    vector = Vector("boats", "processor", {"id": "p-1", "expect": {"output": [wanted]}})
+    request = {"method": "POST", "url": "https://api.example.com/batch", "body": {"json": sent}, "events": [0]}
+    answer = {"requests": [request], "records": [], "verdicts": [{"event": 0, "outcome": "delivered", "reason": ""}]}
+    return compare(vector, [([0], answer)])
+
+
+def test_what_is_set_at_a_connection_is_a_setting() -> None:
+    (line,) = lines_of(router({"audienceId": "a"}, {"audienceId": "a"}), "BOATS")
+    assert line["settings"] == {"audienceId": "a", "key": "k"}
+    assert len(line["events"]) == 2
+
+
+def test_other_connections_are_other_lines() -> None:
+    one, other = lines_of(router({"audienceId": "a"}, {"audienceId": "b"}), "BOATS")
+    assert [line["settings"]["audienceId"] for line in (one, other)] == ["a", "b"]
+
+
+def test_a_destinations_own_settings_win() -> None:
+    (line,) = lines_of(router({"key": "other"}), "BOATS")
+    assert line["settings"]["key"] == "k"
+
+
+def test_a_processor_shows_an_item_before_it_is_in_a_batch() -> None:
+    assert processed({"boat": 1}, {"batch": [{"boat": 1}]}) == ""
+    assert processed({"boat": 1}, {"boat": 1}) == ""
+
+
+def test_a_batch_of_other_or_more_items_is_a_difference() -> None:
+    assert "boat" in processed({"boat": 1}, {"batch": [{"boat": 2}]})
+    assert processed({"boat": 1}, {"batch": [{"boat": 1}, {"boat": 1}]})
+    assert processed({"boat": 1}, {"key": "k", "batch": [{"boat": 1}]})
