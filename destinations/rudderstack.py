@@ -42,7 +42,7 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "SLACK": ("slack", {}),
     "WEBHOOK": ("webhook", {"idempotency_key": False}),
 }
-"""The peer's definition name, and ours with the settings that its name stands for."""
+"""The peer's definition name, and ours with the settings that its name stands for where they are not given."""
 
 CONSTANTS: Mapping[str, Mapping[str, Callable[[Any], Chosen]]] = {}
 """By our slug and the peer's constant or switch: what a value of it chooses."""

@@ -21,7 +21,7 @@ import yaml
 
 from destinations import registry
 from destinations.rudderstack import NAMES
-from tools.meaning import difference, request_of
+from tools.meaning import difference, joined, request_of
 
 __all__ = ["Vector", "compare", "lines_of", "measure"]
 
@@ -135,7 +135,8 @@ def _made(expect: Mapping[str, Any], made: Sequence[Any], verdicts: Mapping[int,
     if "error" in expect:
         return _failed(int(expect.get("statusCode") or 400), verdicts[0])
     parts = expect.get("mixed") or [expect]
-    wanted = [request_of(one) for part in parts for one in part.get("output") or []]
+    wanted = joined(request_of(one) for part in parts for one in part.get("output") or [])
+    made = joined(made)
     if len(wanted) != len(made):
         return f"{len(wanted)} requests expected, {len(made)} found ({verdicts[0]['outcome']}: {verdicts[0]['reason']})"
     for one, mine in zip(wanted, made, strict=True):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["ANY", "UNKNOWN", "canonical", "difference", "request_of"]
+__all__ = ["ANY", "UNKNOWN", "canonical", "difference", "joined", "request_of"]
 
 ANY = "<<any>>"
 """What a recorded answer has where anything fits."""
 UNKNOWN = "***"
 """Ends a header with a token that only the network can give."""
-_IMPLIED = frozenset({"content-type", "accept", "user-agent", "content-length", "connection"})
-"""Headers that whoever sends adds, or that say nothing that the body does not."""
+_IMPLIED = frozenset({"content-type", "content-encoding", "accept", "user-agent", "content-length", "connection"})
+"""Headers that whoever sends adds, or that say nothing that the body does not; a packed body is compared unpacked."""
 _FORMS = {"JSON": "json", "JSON_ARRAY": "json_array", "FORM": "form", "XML": "xml", "GZIP": "raw"}
 
 
@@ -41,7 +41,9 @@ def _body(body: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in body.items():
         if value not in ({}, [], None, ""):
             form = _FORMS.get(name, name)
-            found["json" if form == "json_array" else form] = canonical(_part(form, value))
+            part = canonical(_part(form, value))
+            packed = name == "GZIP" and isinstance(part, dict | list)
+            found["json" if packed or form == "json_array" else form] = part
     return found
 
 
@@ -66,6 +68,22 @@ def _form(value: Any) -> Any:
     if isinstance(value, list):
         return [_form(item) for item in value]
     return value if isinstance(value, dict) else _text(value)
+
+
+def joined(requests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Arrays that go to one address one after the other as one array: how many requests they are is batching."""
+    made: list[dict[str, Any]] = []
+    for one in requests:
+        last = made[-1] if made else None
+        if last and _arrays(last, one) and {**last, "body": 0} == {**one, "body": 0}:
+            made[-1] = {**last, "body": {"json": [*last["body"]["json"], *one["body"]["json"]]}}
+        else:
+            made.append(one)
+    return made
+
+
+def _arrays(*requests: Mapping[str, Any]) -> bool:
+    return all("body" in one and isinstance(one["body"].get("json"), list) for one in requests)
 
 
 def _text(value: Any) -> str:

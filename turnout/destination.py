@@ -161,6 +161,10 @@ class Destination(Generic[S]):
             tuple(sorted(params.items())) if params else (),
         )
 
+    def limit(self, request: Request, at: Context) -> int:
+        """How many requests of this one's group travel together; `delivery.batch` where it is less."""
+        return at.delivery.batch
+
     def merge(self, requests: Sequence[Request]) -> Request:
         """One request for those of one group: a JSON array of their bodies.
 
@@ -290,7 +294,7 @@ class Destination(Generic[S]):
                 packing.chunks.extend(_Chunk([(i, request)], False) for request in made)
             else:
                 try:
-                    parts = [(request, self.group(request), _size(request)) for request in made]
+                    parts = [(r, self.group(r), _size(r), self.limit(r, at)) for r in made]
                 except Refused as error:
                     found[i] = verdicts.dead(error.message)
                     continue
@@ -316,13 +320,14 @@ class _Packing:
         self._open: dict[Hashable, int] = {}
         self._last: dict[int, int] = {}
 
-    def add(self, i: int, key: int, parts: Sequence[tuple[Request, Hashable | None, int]]) -> None:
+    def add(self, i: int, key: int, parts: Sequence[tuple[Request, Hashable | None, int, int]]) -> None:
         """Place the parts of event `i`, in order; `key` 0 follows no one."""
         floor = self._last.get(key, 0) if key else 0
-        for request, group, size in parts:
+        for request, group, size, limit in parts:
             place = self._open.get(group, -1) if group is not None else -1
             chunk = self.chunks[place] if place >= 0 else None
-            full = chunk is not None and (len(chunk.parts) >= self.limit or chunk.size + size + 1 > self.room)
+            most = min(limit, self.limit)
+            full = chunk is not None and (len(chunk.parts) >= most or chunk.size + size + 1 > self.room)
             if chunk is None or place < floor or full:
                 place, chunk = len(self.chunks), _Chunk([], group is not None)
                 self.chunks.append(chunk)

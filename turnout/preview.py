@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus, urlencode, urlsplit, urlunsplit
 
 from turnout import codec
 from turnout.errors import Refused
-from turnout.request import Form, Json, JsonArray, Record, Request, Xml
+from turnout.request import Form, Json, JsonArray, Raw, Record, Request, Xml, asks_gzip
 
 __all__ = ["MASK", "curl", "describe", "describe_record", "mask", "mask_url"]
 
@@ -146,6 +146,8 @@ def curl(request: Request, secrets: Collection[str] = ()) -> str:
         url += ("&" if "?" in url else "?") + urlencode(shown["params"], safe="*", errors="replace")
     words = ["curl", "-X", request.method, url]
     headers = {name.lower(): (name, value) for name, value in shown["headers"].items()}
+    if not isinstance(request.body, Raw) and asks_gzip(request.headers):
+        del headers["content-encoding"]  # the line has the body as text
     if request.body is not None:
         kind, value = next(iter(shown["body"].items()))
         default = "application/json" if kind.startswith("json") else ""

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from isal import igzip
+
 from turnout import codec
 from turnout.errors import Refused
 
 __all__ = [
-    "Body", "Checkpoint", "Form", "Json", "JsonArray", "Raw", "Record", "Request", "Response", "Xml",
+    "Body", "Checkpoint", "Form", "Json", "JsonArray", "Raw", "Record", "Request", "Response", "Xml", "asks_gzip",
+    "packed",
 ]
 
 
@@ -43,6 +46,11 @@ class JsonArray:
         array = cls([item.value for item in items])
         object.__setattr__(array, "_items", items)
         return array
+
+    @property
+    def items(self) -> Sequence[Json]:
+        """A document for each value; those of `of` are the same, encoded at most once."""
+        return self._items or [Json(value) for value in self.values]
 
     def encode(self) -> tuple[bytes, str]:
         """Bytes and Content-Type."""
@@ -93,6 +101,9 @@ Body = Json | JsonArray | Form | Xml | Raw
 class Request:
     """One HTTP request. Header names are compared without case.
 
+    A header `Content-Encoding: gzip` beside a body that is not `Raw` has it packed when it is sent; here, and
+    to people, it stays what it says.
+
     `secret` names headers and params whose values are never shown or stored (case does not
     matter); values of the settings' secrets are masked wherever they stand, without being named.
     `events` are the indices, in the exchange's input, of the events it carries, one per item of a
@@ -106,6 +117,25 @@ class Request:
     params: Mapping[str, str] = field(default_factory=dict)
     secret: frozenset[str] = frozenset()
     events: tuple[int, ...] = ()
+
+
+def packed(request: Request) -> tuple[bytes, str]:
+    """The bytes of a request's body as they are sent, and their Content-Type; b"" where it has none.
+
+    Packed with gzip where its `Content-Encoding` asks for that; a `Raw` body is packed already.
+    """
+    if request.body is None:
+        return b"", ""
+    data, kind = request.body.encode()
+    if not isinstance(request.body, Raw) and asks_gzip(request.headers):
+        # Level 1 packs events to a sixth in a quarter of the time of the next; no time inside: equal bytes.
+        data = igzip.compress(data, 1, mtime=0)
+    return data, kind
+
+
+def asks_gzip(headers: Mapping[str, str]) -> bool:
+    """Whether the headers say that the body is to be packed."""
+    return any(name.lower() == "content-encoding" and text == "gzip" for name, text in headers.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dataplane.deliver.failure import BLOCKED, UNSENT_BODY
 from dataplane.deliver.guard import Blocked, GuardedResolver, guarded_socket
 from turnout import Request, Response, __version__
 from turnout.errors import Refused
+from turnout.request import packed
 
 __all__ = ["KEPT", "Sender"]
 
@@ -111,7 +112,7 @@ def _url(request: Request) -> URL:
 def _body(request: Request) -> tuple[bytes | io.BytesIO | None, Mapping[str, str]]:
     if request.body is None:
         return None, request.headers
-    data, kind = request.body.encode()
+    data, kind = packed(request)
     headers = request.headers
     if not any(name.lower() == "content-type" for name in headers):
         headers = {**headers, "Content-Type": kind}

@@ -26,7 +26,7 @@ from turnout.errors import Fixable
 from turnout.event import Event
 from turnout.preview import describe, describe_record
 from turnout.request import Checkpoint, Form, Json, JsonArray, Raw, Record, Request, Response, Xml
-from turnout.settings import Settings
+from turnout.settings import Settings, spellings
 from turnout.values import snake
 from turnout.verdict import Verdict, dead, delivered
 
@@ -79,7 +79,8 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
     kind = registry.find(slug)
     now = _now(case, clock)
     chosen = _chosen(case.constants, slug, kind)
-    given = {**_account(case, kind.settings_type), **case.settings, **implied, **chosen.settings}
+    meant = _meant(implied, case.settings, kind.settings_type)
+    given = {**_account(case, kind.settings_type), **case.settings, **meant, **chosen.settings}
     settings, warnings, wrong = _settings(kind.settings_type, given)
     if settings is None:
         verdicts: Sequence[Verdict] = [dead(wrong)] * len(case.events)
@@ -135,6 +136,15 @@ def _chosen(constants: Mapping[str, Any], slug: str, kind: type[AnyDestination])
         elif name in kind.settings_type.model_fields:
             settings[name] = value
     return Chosen(settings, delivery)
+
+
+def _meant(implied: Mapping[str, Any], given: Mapping[str, Any], kind: type[Settings]) -> dict[str, Any]:
+    """Of the settings that a name stands for, those that are not given, in whichever spelling."""
+    fields_ = kind.model_fields
+    return {
+        name: value for name, value in implied.items()
+        if not any(one in given for one in (name, *spellings(name, fields_[name])))
+    }
 
 
 def _account(case: Case, kind: type[Settings]) -> dict[str, Any]:

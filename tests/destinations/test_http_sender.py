@@ -16,6 +16,7 @@ from dataplane.deliver.guard import blocked
 from dataplane.deliver.http import KEPT, Sender, _failed
 from turnout import Form, Json, JsonArray, Raw, Request, Xml
 from turnout.destination import judge
+from turnout.request import packed
 from turnout.testing import Recorder
 from turnout.testing.fake_clock import START
 
@@ -49,6 +50,20 @@ async def test_every_body_arrives_as_it_was_made(sender, recorder, body, kind, d
     assert (came.headers["content-type"], came.body) == (kind, data)
     assert came.headers["x-one"] == "1"
     assert came.headers["user-agent"].startswith("Turnout/")
+
+
+@pytest.mark.parametrize("headers", [{"content-encoding": "gzip"}, {}])
+async def test_a_body_is_packed_where_the_request_says_so(sender, recorder, headers) -> None:
+    rows = [{"n": "x" * 9_000}]
+    request = Request("POST", recorder.url, JsonArray(rows), headers)
+    data, kind = packed(request)
+    assert (data[:2] == b"\x1f\x8b", kind) == (bool(headers), "application/json")
+    assert packed(request)[0] == data
+    assert packed(Request("POST", recorder.url, Raw(data), headers))[0] == data
+    assert (await sender.send(request, 5)).status == 200
+    (came,) = recorder.received
+    assert came.json() == rows  # the server unpacks
+    assert int(came.headers["content-length"]) == len(data)
 
 
 async def test_a_content_type_of_the_adapter_wins_and_no_body_has_none(sender, recorder) -> None:

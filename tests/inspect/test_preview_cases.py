@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from dataplane.cli.main import app
 from dataplane.inspect.cases import Case, answer
+from destinations import rudderstack
 from turnout.errors import Fixable
 from turnout.testing import FakeClock
 
@@ -36,6 +37,14 @@ def test_the_peers_name_and_spelling_are_read() -> None:
     found = told(type="WEBHOOK", settings={"webhookUrl": HOOK, "useNativeSDK": False})
     assert found["requests"][0]["url"] == HOOK
     assert found["warnings"] == ["unknown setting useNativeSDK"]
+
+
+def test_what_a_name_stands_for_holds_where_it_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rudderstack.NAMES, "HOOK", ("webhook", {"method": "PUT"}))
+    assert told(type="HOOK")["requests"][0]["method"] == "PUT"
+    for spelling in ("method", "webhookMethod"):
+        found = told(type="HOOK", settings={"webhook_url": HOOK, spelling: "PATCH"})
+        assert (found["requests"][0]["method"], found["warnings"]) == ("PATCH", [])
 
 
 def test_settings_that_are_not_valid_make_every_event_dead() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tools.meaning import difference, request_of
+from typing import Any
+
+from tools.meaning import difference, joined, request_of
 
 
 def test_spellings_of_one_request() -> None:
@@ -28,3 +30,23 @@ def test_the_first_difference_is_named() -> None:
     assert difference({"a": [1, {"b": True}]}, {"a": [1, {"b": 1}]}) == "a[1].b: true expected, 1 found"
     assert difference({"a": 1}, {"a": 1, "c": 2}) == "c: nothing expected, 2 found"
     assert difference({"a": "<<any>>"}, {"a": 5}) == ""
+
+
+def test_a_packed_body_means_what_is_in_it() -> None:
+    theirs = {"endpoint": "https://t.example.org", "body": {"GZIP": {"payload": '[{"a": 1}]'}}}
+    ours = {
+        "url": "https://t.example.org", "headers": {"Content-Encoding": "gzip"}, "body": {"json_array": [{"a": 1}]},
+    }
+    assert difference(request_of(theirs), request_of(ours)) == ""
+    text = {"endpoint": "https://t.example.org", "body": {"GZIP": {"payload": "a,b"}}}
+    assert difference(request_of(text), request_of({**ours, "body": {"raw": "a,b"}})) == ""
+
+
+def test_arrays_to_one_address_in_a_row_are_one() -> None:
+    def array(url: str, *items: int) -> dict[str, Any]:
+        return request_of({"url": url, "body": {"json_array": list(items)}})
+
+    a, b = "https://t.example.org/a", "https://t.example.org/b"
+    assert joined([array(a, 1), array(a, 2), array(b, 3), array(a, 4)]) == [array(a, 1, 2), array(b, 3), array(a, 4)]
+    single = request_of({"url": a, "body": {"json": {"n": 1}}})
+    assert joined([single, single, {"record": 1}]) == [single, single, {"record": 1}]

@@ -136,6 +136,20 @@ def check_order(events, found, sent) -> None:
                 assert n <= last or not later
 
 
+@STEADY
+@given(st.lists(st.sampled_from(["few", "many"]), max_size=30), st.integers(2, 9))
+def test_an_address_that_takes_fewer_gets_fewer(urls, batch) -> None:
+    limit = {"few": 3, "many": 99}
+    adapter = type("Adapter", (Plain,), {"limit": lambda self, r, at: limit[r.url.rpartition("/")[2]]})(Settings())
+    events = [event(i, urls=[url]) for i, url in enumerate(urls)]
+    found, sent = drive(adapter, events, at(batch=batch), lambda _: Response(200))
+    assert [one.outcome for one in found] == ["delivered"] * len(urls)
+    for url, most in limit.items():
+        sizes = [len(r.events) for r in sent if r.url.endswith(url)]
+        assert all(size == min(most, batch) for size in sizes[:-1])
+        assert all(0 < size <= min(most, batch) for size in sizes[-1:])
+
+
 def test_parts_of_one_event_leave_in_order_and_the_worst_decides() -> None:
     answers = iter([200, 400])
     events = [event(0, 1, urls=["a", "b", "c"])]

@@ -136,6 +136,12 @@ def test_a_curl_line_can_be_pasted() -> None:
     ]
 
 
+def test_a_curl_line_of_a_packed_request_has_its_text() -> None:
+    request = Request("POST", "https://h/", JsonArray.of([Json({"a": 1})]), {"Content-Encoding": "gzip"})
+    assert describe(request)["body"] == {"json_array": [{"a": 1}]}
+    assert shlex.split(curl(request))[4:] == ["--data-raw", '[{"a":1}]', "-H", "Content-Type: application/json"]
+
+
 def test_records_are_described() -> None:
     assert describe_record(Record("t", b"k", b'{"a":"the-secret"}'), {"the-secret"}) == {
         "target": "t", "key": "k", "body": {"a": MASK}

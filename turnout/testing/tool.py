@@ -11,7 +11,7 @@ from turnout import codec
 from turnout.auth import Basic, Bearer, Header, Query, apply
 from turnout.destination import Context, Destination
 from turnout.event import Event
-from turnout.request import Request, Response
+from turnout.request import Request, Response, packed
 from turnout.testing.driving import drive
 from turnout.testing.recorder import Received, Recorder, Reply
 from turnout.verdict import Verdict
@@ -56,11 +56,12 @@ class Tool(Recorder):
         """What this server answers to a request, over HTTP."""
         url = urlsplit(request.url)
         query = "&".join(part for part in (url.query, urlencode(request.params)) if part)
-        body, kind = request.body.encode() if request.body is not None else (None, "")
+        body, kind = packed(request)
+        target = (url.path or "/") + (f"?{query}" if query else "")
         headers = {"Host": url.netloc, **({"Content-Type": kind} if kind else {}), **request.headers}
         connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
         try:
-            connection.request(request.method, (url.path or "/") + (f"?{query}" if query else ""), body, headers)
+            connection.request(request.method, target, body or None, headers)
             answer = connection.getresponse()
             return Response(answer.status, dict(answer.getheaders()), answer.read())
         finally:
