@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import destinations
+from turnout.auth import ready
 from turnout.destination import Client, Destination
 from turnout.errors import Fixable
 from turnout.settings import Settings
@@ -56,9 +57,14 @@ def find(slug: str) -> type[AnyDestination]:
 
 
 def build(slug: str, settings: Mapping[str, Any]) -> AnyDestination:
-    """A destination with these settings; raises `Fixable`, or pydantic's ValidationError."""
+    """A destination with these settings; raises `Fixable`, or pydantic's ValidationError.
+
+    `Fixable` also where its credentials cannot be used: a private key that cannot be read, a missing extra.
+    """
     kind = find(slug)
-    return kind(kind.settings_type.model_validate(dict(settings)))
+    made = kind(kind.settings_type.model_validate(dict(settings)))
+    ready(made.auth)
+    return made
 
 
 def client(slug: str, settings: Settings, *, base: Path) -> Client | None:

@@ -181,10 +181,10 @@ def shown(auth: Auth | None, request: Request) -> Request:
 
 
 def secrets(auth: Auth) -> frozenset[str]:
-    """Every value that nobody may see, as it stands in the settings and as it is sent."""
+    """Values that nobody may see, as they stand in the settings and as they are sent."""
     found: set[str]
     if isinstance(auth, Basic):
-        found = {auth.user, auth.password, _pair(auth.user, auth.password)}
+        found = {auth.password or auth.user, _pair(auth.user, auth.password)}
     elif isinstance(auth, Bearer):
         found = {auth.token}
     elif isinstance(auth, Header):
@@ -195,7 +195,7 @@ def secrets(auth: Auth) -> frozenset[str]:
         found = {auth.access_key, auth.secret_key, auth.session_token}
     else:
         found = {
-            auth.client_secret, auth.refresh_token, auth.private_key, *auth.extra.values(),
+            auth.client_secret, auth.refresh_token, auth.private_key,
             _credentials(auth) if auth.client_secret else "",
         }
     return frozenset(found - {""})

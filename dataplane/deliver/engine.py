@@ -16,6 +16,7 @@ from dataplane.config.model import Config
 from dataplane.config.pauses import Pauses
 from dataplane.deliver import desk, plans, recover, reload, verbs
 from dataplane.deliver.archive import Archive
+from dataplane.deliver.auth import Accounts
 from dataplane.deliver.backlog import Backlogs
 from dataplane.deliver.books import Books
 from dataplane.deliver.courier import Courier
@@ -65,6 +66,7 @@ class Engine:
         self._coming: Config | None = None
         self._left_off: int | None = None
         self._proof = Proof()
+        self.accounts = Accounts(clock)
         self.couriers: dict[str, Courier] = {}
         self.pauses = Pauses()
 
@@ -143,7 +145,9 @@ class Engine:
     async def prepare(self, config: Config, texts: Texts | None = None) -> None:
         """Make everything of a new config ready; raises `Fixable`, and changes nothing that runs."""
         reload.check_removed(config, self.couriers, self.ledger, self.sequencer.next_number)
-        self._prepared = await plans.build(config, self._runner, read_scripts(config, texts), self._prove)
+        self._prepared = await plans.build(
+            config, self._runner, read_scripts(config, texts), self._prove, accounts=self.accounts
+        )
         self._coming = config
 
     async def _prove(self, config: Config, scripts: Mapping[str, Script]) -> None:

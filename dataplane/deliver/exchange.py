@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from dataplane.metrics.log import logger
-from turnout.destination import Client, Context, Destination
+from turnout.destination import BEHIND, Client, Context, Destination
 from turnout.event import Event
 from turnout.request import Checkpoint, JsonArray, Record, Request, Response
 from turnout.verdict import Outcome, Verdict, dead, retry
 
-__all__ = ["Client", "Sender", "Sent", "all_delivered", "run"]
+__all__ = ["Client", "Sender", "Sent", "Unauthorized", "all_delivered", "run"]
 
 log = logger()
 
@@ -30,6 +30,16 @@ class Sender(Protocol):
     async def close(self) -> None:
         """Close connections."""
         ...
+
+
+NO_TOKEN = retry("no access token")
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthorized(Response):
+    """No answer, since there was no access token to ask with; `verdict` is what that means for the events."""
+
+    verdict: Verdict = NO_TOKEN
 
 
 class Sent(NamedTuple):
@@ -95,6 +105,7 @@ async def _requests(
     made: list[tuple[Request, Response]] = []
     steps = adapter.exchange(events, at)
     answer: Response | None = None
+    refused: Unauthorized | None = None
     while True:
         try:
             asked = steps.send(answer)
@@ -103,10 +114,14 @@ async def _requests(
             break
         if isinstance(asked, Checkpoint):
             raise RuntimeError("exchanges with checkpoints are not in this version")
-        answer = await send(asked, events)
+        answer = refused or await send(asked, events)
+        if type(answer) is Unauthorized:
+            refused = answer
         made.append((asked, answer))
     if len(verdicts) != len(events):
         raise RuntimeError(f"{adapter.slug} gave {len(verdicts)} verdicts for {len(events)} events")
+    if refused is not None:
+        verdicts = [_unsent(verdict, refused.verdict) for verdict in verdicts]
     if len(made) == 1 and len(made[0][0].events) == len(verdicts) == verdicts.count(verdicts[0]) \
             and verdicts[0].outcome is Outcome.DELIVERED:  # as nearly always
         return [Sent(verdicts[0], *made[0])] * len(verdicts)
@@ -115,6 +130,12 @@ async def _requests(
     if any(verdict.outcome is Outcome.DEAD for verdict in verdicts):
         return [_alone(one, i) for i, one in enumerate(sent)]
     return sent
+
+
+def _unsent(verdict: Verdict, instead: Verdict) -> Verdict:
+    """What an event gets that waits since no access token was to be had: an adapter only sees that no answer came."""
+    waits = type(verdict) is Verdict and verdict.outcome is Outcome.RETRY and verdict.reason != BEHIND
+    return instead if waits else verdict
 
 
 def _alone(sent: Sent, index: int) -> Sent:

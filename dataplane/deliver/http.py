@@ -17,7 +17,7 @@ from turnout import Request, Response, __version__
 from turnout.errors import Refused
 from turnout.request import packed
 
-__all__ = ["KEPT", "Sender"]
+__all__ = ["KEPT", "Sender", "unsendable"]
 
 KEPT = 64 << 10
 """Bytes of an answer that are kept; a longer one costs its connection."""
@@ -54,7 +54,7 @@ class Sender:
             url = _url(request)
             body, headers = _body(request)
         except (Refused, ValueError) as error:
-            return Response(0, error=f"{UNSENT_BODY}{_plain(error)}", permanent=True)
+            return unsendable(error)
         if self._session is None:
             self._session = self._open()
         try:
@@ -68,7 +68,7 @@ class Sender:
         except (aiohttp.ClientError, OSError) as error:
             return _failed(error, url)
         except ValueError as error:  # a header or method that is no HTTP; UnicodeError is one too
-            return Response(0, error=f"{UNSENT_BODY}{_plain(error)}", permanent=True)
+            return unsendable(error)
 
     async def close(self) -> None:
         """Close the connections; requests in flight fail."""
@@ -100,6 +100,11 @@ class Sender:
             found = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT))
             self._timeouts[seconds] = found
         return found
+
+
+def unsendable(error: Exception) -> Response:
+    """The answer to what cannot be written as HTTP."""
+    return Response(0, error=f"{UNSENT_BODY}{_plain(error)}", permanent=True)
 
 
 def _url(request: Request) -> URL:

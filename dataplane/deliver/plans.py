@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from dataplane.config.model import Config, DestinationConfig
+from dataplane.deliver.auth import Accounts
 from dataplane.deliver.history import config_hash
 from dataplane.deliver.http import Sender
 from dataplane.deliver.journal import Origin
@@ -50,13 +51,14 @@ Prove = Callable[[Config, Mapping[str, Script]], Awaitable[None]]
 
 
 async def build(
-    config: Config, runner: Runner, scripts: Mapping[str, Script] | None = None, prove: Prove | None = None
+    config: Config, runner: Runner, scripts: Mapping[str, Script] | None = None, prove: Prove | None = None,
+    *, accounts: Accounts,
 ) -> dict[str, Plan]:
     """A plan per destination; every script is compiled in a worker first.
 
     `scripts` are those to use; None reads them from the files that the config names. `prove` has the
-    last word on them. Raises `Fixable`: a script that does not compile or is not proven, settings that are
-    not valid, a missing extra.
+    last word on them; `accounts` keep the access tokens. Raises `Fixable`: a script that does not compile or is not
+    proven, settings that are not valid, a missing extra.
     """
     if scripts is None:
         scripts = read_scripts(config)
@@ -72,7 +74,8 @@ async def build(
     }
     return {
         ident: _plan(
-            ident, item, config, tuple(scripts[name] for name in item.transformations), upstream=upstream, shown=shown
+            ident, item, config, tuple(scripts[name] for name in item.transformations),
+            upstream=upstream, shown=shown, accounts=accounts,
         )
         for ident, item in config.destinations.items()
     }
@@ -88,10 +91,12 @@ def told(ident: str, adapter: Tool, chains: Mapping[str, Sequence[str]]) -> dict
 
 
 def _plan(
-    ident: str, item: DestinationConfig, config: Config, chain: tuple[Script, ...], *, upstream: Chains, shown: str
+    ident: str, item: DestinationConfig, config: Config, chain: tuple[Script, ...], *,
+    upstream: Chains, shown: str, accounts: Accounts,
 ) -> Plan:
     adapter = registry.build(item.type, item.settings)
     delivery = delivery_of(adapter, item)
+    sender = Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency)
     upstream = {name: one for name, one in upstream.items() if item.sources is None or name in item.sources}
     return Plan(
         id=ident,
@@ -101,7 +106,7 @@ def _plan(
         chain=chain,
         enabled=item.enabled,
         trusted=frozenset(name for name, source in config.sources.items() if source.trusted),
-        sender=Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency),
+        sender=accounts.authorize(adapter.auth, sender),
         client=registry.client(item.type, adapter.settings, base=config.folder),
         fingerprint=_fingerprint(item, config, chain, upstream),
         backlog=item.backlog,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from turnout.auth import shown
 from turnout.destination import Context, Destination
 from turnout.event import Event
 from turnout.preview import curl, describe, describe_record
@@ -28,8 +29,8 @@ def rehearse(adapter: Destination[Any], event: Event, at: Context) -> dict[str, 
         return stopped(made.outcome, made.reason)
     if isinstance(made, Record):
         return {**stopped("send"), "records": [describe_record(made, secrets)]}
-    shown = [{**describe(one, secrets), "curl": curl(one, secrets)} for one in made]
-    return {**stopped("send"), "requests": shown}
+    seen = [shown(adapter.auth, one) for one in made]
+    return {**stopped("send"), "requests": [{**describe(one, secrets), "curl": curl(one, secrets)} for one in seen]}
 
 
 def asked(adapter: Destination[Any], event: Event, at: Context) -> list[Request] | Record | Verdict:

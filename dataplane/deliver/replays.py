@@ -156,13 +156,14 @@ class Replays:
             concurrency=max(1, own.delivery.concurrency // 2),
         )
         kind = config.destinations[definition.destination].type
+        sender = Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency)
         return replace(
             own,
             id=name,
             delivery=delivery,
             chain=chain,
             upstream=upstream,
-            sender=Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency),
+            sender=self._engine.accounts.authorize(own.adapter.auth, sender),
             client=registry.client(kind, own.adapter.settings, base=config.folder),
             origin=origin,
             replay=Replayed(ident, definition.destination, name if definition.new_keys else ""),

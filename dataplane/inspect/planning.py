@@ -15,6 +15,7 @@ from typing import Any
 
 from dataplane.config import Config
 from dataplane.deliver import dispatch, plans
+from dataplane.deliver.auth import Accounts
 from dataplane.deliver.courier import Plan
 from dataplane.deliver.lanes import Entry, Lanes
 from dataplane.deliver.plans import origin_scripts
@@ -23,6 +24,7 @@ from dataplane.inspect.plan import Outcome, Stood, compare, keys
 from dataplane.pipeline.route import Route
 from dataplane.pipeline.sequence import Sequenced
 from transformations.base import Runner, Script
+from turnout.auth import shown as with_auth
 from turnout.clock import Clock
 from turnout.destination import Context
 from turnout.errors import Fixable
@@ -64,8 +66,9 @@ async def changes(
     Raises `Fixable` where the candidate cannot be used (a script that does not compile), or where not
     even the first events could be run in `seconds`.
     """
-    after = await plans.build(candidate.config, runner, candidate.scripts)
-    before = await plans.build(base.config, runner, base.scripts)
+    accounts = Accounts(clock)
+    after = await plans.build(candidate.config, runner, candidate.scripts, accounts=accounts)
+    before = await plans.build(base.config, runner, base.scripts, accounts=accounts)
     try:
         pairs = _pairs(base.config, candidate.config, before, after)
         run = _Run(runner, clock.now(), asyncio.get_running_loop().time() + seconds)
@@ -222,6 +225,7 @@ class _Run:
                 plain.append({"record": describe_record(made)})
                 shown.append({"record": describe_record(made, secrets)})
             else:
+                made = [with_auth(plan.adapter.auth, request) for request in made]
                 plain.append([describe(request, masked=False) for request in made])
                 shown.append([describe(request, secrets) for request in made])
         status = next((s for s in ("sent", "dead", "filtered") if s in statuses), "filtered")

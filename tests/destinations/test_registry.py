@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -106,6 +107,40 @@ def test_a_missing_extra_is_named_with_its_cure(tmp_path, monkeypatch) -> None:
     finally:
         monkeypatch.undo()
         registry._own.cache_clear()
+
+
+@pytest.mark.parametrize(("key", "missing", "said"), [
+    ("nonsense-key", False, "private key cannot be read"),
+    ("nonsense-key", True, r"the package cryptography: pip install 'turnout\[jwt\]'"),
+])  # fmt: skip
+def test_credentials_that_cannot_be_used_are_said_by_the_check(
+    tmp_path, monkeypatch, key: str, missing: bool, said: str
+) -> None:
+    from dataplane.config import check
+
+    (tmp_path / "plug_in_signed.py").write_text(
+        "from pydantic import Field, SecretStr\n"
+        "from turnout import Destination, OAuth2, Settings\n"
+        "class Chosen(Settings):\n    key: SecretStr = Field(description='Key.')\n"
+        "class Tool(Destination):\n    slug = 'signed'\n    names = ('Signed',)\n    settings_type = Chosen\n"
+        "    def __init__(self, settings):\n        super().__init__(settings)\n"
+        "        key = settings.key.get_secret_value()\n"
+        "        self.auth = OAuth2('https://t.example/', '', grant='jwt_bearer', private_key=key)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = EntryPoint("signed", "plug_in_signed:Tool", registry.GROUP)
+    monkeypatch.setattr(registry, "_others", lambda: {"signed": entry})
+    if missing:
+        monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.rsa", None)
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "sources: {web: {write_key: k}}\n"
+        f"destinations:\n  crm:\n    type: signed\n    settings: {{key: {key}}}\n"
+    )
+    (found,) = [one for one in check(config) if one.severity == "error"]
+    assert re.search(said, found.message), found
+    assert (found.line, found.path) == (5, "destinations.crm.settings")
+    assert key not in str(found)
 
 
 def test_entry_points_name_every_folder() -> None:

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from turnout.auth import shown as with_auth
 from turnout.destination import Context, Destination
 from turnout.event import Event, Kind
 from turnout.preview import curl, describe, describe_record
@@ -272,11 +273,12 @@ class DestinationContract:
         """Not in repr or str of settings and adapter, nor in any preview."""
         settings, marks = _marked(self.destination.settings_type.model_validate(dict(fixture.settings)))
         adapter = self.destination(settings)
-        shown = [repr(settings), str(settings), repr(adapter), settings.model_dump_json()]
+        shown = [repr(settings), str(settings), repr(adapter), repr(adapter.auth), settings.model_dump_json()]
         made = adapter.verdict(fixture.input(), self._at(adapter))
         if isinstance(made, list):
             for request in made:
-                shown += [str(describe(request, settings.secrets())), curl(request, settings.secrets())]
+                seen = with_auth(adapter.auth, request)
+                shown += [str(describe(seen, settings.secrets())), curl(seen, settings.secrets())]
         elif isinstance(made, Record):
             shown.append(str(describe_record(made, settings.secrets())))
         else:
