@@ -15,7 +15,7 @@ from turnout.auth import Auth
 from turnout.clock import retry_after
 from turnout.errors import Refused
 from turnout.event import Event, Kind
-from turnout.request import Checkpoint, Form, Json, JsonArray, Raw, Record, Request, Response, Xml
+from turnout.request import Checkpoint, Json, JsonArray, Record, Request, Response
 from turnout.rules import Rule, decide
 from turnout.settings import Settings
 from turnout.verdict import Outcome, Verdict
@@ -126,8 +126,8 @@ class Destination(Generic[S]):
     `records` says that the tool is not HTTP: `request` returns a `Record`, and a `client.py` beside
     the class writes them. `atomic` says that the tool takes a batch as a whole or not at all: a
     batch it rejects is then halved until the event it objects to is alone. `rules` says what the
-    tool's answers mean where the house's status table does not (see `turnout.rules`).
-
+    tool's answers mean where the house's status table does not (see `turnout.rules`). `resumable`
+    says that `exchange` yields checkpoints.
     `auth` is set in `__init__` where the tool wants credentials; requests stay without it, and whoever
     sends them adds it.
     """
@@ -141,6 +141,7 @@ class Destination(Generic[S]):
     records: ClassVar[bool] = False
     atomic: ClassVar[bool] = False
     rules: ClassVar[tuple[Rule, ...]] = ()
+    resumable: ClassVar[bool] = False
     auth: Auth | None = None
 
     def __init__(self, settings: S) -> None:
@@ -183,10 +184,7 @@ class Destination(Generic[S]):
         return (decide(self.rules, response, at.now) if self.rules else None) or judge(response, at.now)
 
     def verdicts(self, request: Request, response: Response, at: Context) -> Sequence[Verdict]:
-        """One verdict per item of `request.events`, in order; for tools that answer per item.
-
-        `turnout.per_item` reads the common shape, a list of rows that name their items.
-        """
+        """One verdict per item of `request.events`, in order; `turnout.per_item` reads an answer with rows."""
         return [self.judge(response, at)] * len(request.events)
 
     def verdict(self, event: Event, at: Context) -> list[Request] | Record | Verdict:
@@ -215,6 +213,10 @@ class Destination(Generic[S]):
         A user's events keep their order: an event never joins a request that leaves before one
         of its user's earlier events, and once an event of a user must be retried, the user's
         later ones in this exchange are not sent. After a pause or a 429 nothing more is sent.
+
+        One of your own that is `resumable` yields a `Checkpoint`: durable before the next request. While
+        its state is not None and an event's verdict not final, nothing of it is settled, and it is called
+        again with the same events and `resume=state`: after a crash, or after `retry(reason, after=…)`.
         """
         if len(events) == 1 and at.delivery.batch <= 1:  # the same as below, in a third of the time
             return (yield from self._single(events[0], at))
@@ -391,9 +393,4 @@ def _size(request: Request) -> int:
     body = request.body
     if type(body) is Json:  # nearly always
         return len(body.encode()[0])
-    if body is None:
-        return 0
-    if isinstance(body, Raw):
-        return len(body.data)
-    assert isinstance(body, JsonArray | Json | Form | Xml)
-    return len(body.encode()[0])
+    return 0 if body is None else len(body.encode()[0])

@@ -18,6 +18,10 @@ __all__ = [
 ]
 
 
+LARGEST = 64 << 10
+"""Most bytes of a checkpoint's state. Events need not be in it: an exchange that goes on is given them again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Json:
     """A JSON document as body; its value does not change once it is encoded."""
@@ -178,6 +182,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """State of a long exchange that must be durable before its next request; plain JSON."""
+    """State of a long exchange that is durable before its next request: what `resume` is given.
+
+    Plain JSON of at most `LARGEST` bytes. None says that there is nothing to go on from any more.
+    """
 
     state: Any
+
+    def plain(self) -> Any:
+        """The state as it is read back; raises `Refused` where it is no JSON, or too large."""
+        packed = codec.dumps(self.state)
+        if len(packed) > LARGEST:
+            raise Refused("checkpoint", f"its checkpoint has {len(packed):,} bytes, and {LARGEST:,} are the most")
+        return codec.loads(packed)

@@ -52,6 +52,7 @@ class Books:
         self._counted: Counter[tuple[str, str]] = Counter()
         self._released: dict[int, int] = {}
         self._recounted: set[str] = set()
+        ledger.flush = self.commit
 
     async def keep(self) -> None:
         """Write down what changed ten times a second, for ever."""

@@ -119,15 +119,20 @@ class Chains:
                 self._schedule(row)
 
     def again(self, row: ExceptionRow) -> None:
-        """A row was tried and stays; `row.next_at` says when it is due."""
+        """A row was tried and stays; `row.next_at` says when it is due, where it waits behind no other."""
         self.flying.discard((row.number, row.child))
-        self._schedule(row)
+        if self.ahead_of(row) is None:
+            self._schedule(row)
 
     def stand_aside(self, row: ExceptionRow) -> None:
         """A row held its user back too long: it leaves the chain and is retried on its own."""
+        self.let_pass(row)
+        self.again(row)
+
+    def let_pass(self, row: ExceptionRow) -> None:
+        """The same for a row that a job has: it leaves the chain, and the job goes on with it."""
         row.kind = "aside"
         self._leave(row)
-        self.again(row)
 
     def remove(self, row: ExceptionRow) -> None:
         """A row has its verdict."""

@@ -146,6 +146,19 @@ class Condition:
         self._count()
         return before and not self.down
 
+    def answered(self, *, asked: bool) -> bool:
+        """What was `asked` was taken, and there is no verdict yet: a job runs. True where it was down or refused
+        us until now."""
+        before = self.down
+        if not asked:
+            self.unsent()
+            return False
+        self.breaker.succeeded()
+        if self.refusal.now is not None:
+            self._probed({Outcome.DELIVERED} if self.refusal.now.kind == "credentials" else set())
+        self._count()
+        return before and not self.down
+
     def _refuse(self, kind: Kind, reason: str) -> None:
         if self.refusal.refuse(kind, reason):
             log.warning("deliver.paused", destination=self.id, reason=reason)

@@ -13,11 +13,12 @@ from random import Random
 from typing import Any
 
 from dataplane.clock import SteadyClock
-from dataplane.deliver import exchange
+from dataplane.deliver.attempt import attempt
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.condition import Condition
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.holds import Held
+from dataplane.deliver.jobs import Job, Jobs
 from dataplane.deliver.lanes import Entry, Lanes, Part, lane_of
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.plan import Plan
@@ -28,10 +29,8 @@ from dataplane.deliver.state import DestinationRow, ExceptionRow
 from dataplane.metrics.log import logger
 from dataplane.pipeline.route import Route
 from turnout.clock import Clock
-from turnout.destination import Context
 from turnout.errors import Stopped
 from turnout.event import Event
-from turnout.request import Request, Response
 
 __all__ = ["Courier", "Plan"]
 
@@ -72,6 +71,7 @@ class Courier:
             clock=self._steady,
         )
         self._retries = Retries(self, self._settler, materialize, self._steady)
+        self.jobs = Jobs(self, self._settler, self._steady)
         self.statuses: Counter[int] = Counter()
         self.seconds = 0.0
         self.closed = False
@@ -82,7 +82,7 @@ class Courier:
         self.pins: Callable[[], bool] = lambda: True
         """Whether the log must keep what it has not read."""
         self.routes: dict[tuple[bytes, str, str], Route] = {}
-        self._clock = clock
+        self.clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._probed_aside = False  # the last probe was an event put aside: the next is another one
         self._filled = 0.0
@@ -202,7 +202,9 @@ class Courier:
 
     def hasten(self) -> None:
         """Try soon what was put aside."""
-        self.chains.hasten(self._clock.now().timestamp(), self._rng)
+        now = self.clock.now().timestamp()
+        self.chains.hasten(now, self._rng)
+        self.jobs.hasten(now)
 
     def _outdated(self) -> None:
         """What is queued was made by scripts that are not in force any more."""
@@ -249,6 +251,9 @@ class Courier:
         wall = self._steady.now().timestamp()
         probe = self.condition.down  # then one event at a time, and not always the one that failed before
         limit = 1 if probe else delivery.batch
+        if (job := self.jobs.due(wall)) is not None:
+            self._spawn(loop, self.jobs.resume(job))
+            return True, []
         other = probe and self._probed_aside and self.lanes.ready
         if not other and (self._retries.flying < max(1, delivery.concurrency // 2) or not self.lanes.ready):
             rows = self._retries.due(wall, limit)
@@ -257,8 +262,8 @@ class Courier:
                 self._spawn(loop, self._retries.send(rows))
                 return True, []
         later: list[float] = []
-        if (due := self.chains.next_at()) is not None:
-            later.append(now + max(0.0, due - wall))
+        times = (self.chains.next_at(), self.jobs.next_at())
+        later += [now + max(0.0, due - wall) for due in times if due is not None]
         if self.lanes.ready:
             linger = self._filled + delivery.linger.total_seconds()
             if limit > 1 and self.lanes.count < limit and now < linger:
@@ -290,48 +295,41 @@ class Courier:
         if not self.closed:
             self.pump()
 
-    async def exchange(self, plan: Plan, events: Sequence[Event], attempt: int = 1) -> list[Sent]:
-        """Send events by a plan, the `attempt`th time for one of them; one `Sent` per event, in order."""
-        left = self._clock.monotonic()
-        at = Context(self._clock.now(), plan.delivery, plan.replay.salt if plan.replay else "")
-        timeout = plan.delivery.timeout.total_seconds()
-        loop, journal = asyncio.get_running_loop(), self.ledger.journal
-
-        async def send(request: Request, carried: Sequence[Event]) -> Response:
-            started = loop.time()
-            response = await plan.sender.send(request, timeout)
-            seconds = loop.time() - started
-            self.seconds += seconds
-            self.statuses[response.status] += 1
-            journal.sent(plan.origin, carried, request.events, at=started, seconds=seconds,
-                         status=response.status, error=response.error, attempt=attempt)  # fmt: skip
-            return response
-
-        begun = loop.time()
-        sent = await exchange.run(plan.adapter, events, at, send, plan.client)
-        if plan.client is not None:
-            said = [one.verdict for one in sent]
-            journal.written(plan.origin, events, said, at=begun, seconds=loop.time() - begun, attempt=attempt)
-        if self.condition.judge(sent, [event.key for event in events], left):
-            self.hasten()
-        return sent
+    async def exchange(
+        self, plan: Plan, events: Sequence[Event], number: int = 1, job: Job | None = None
+    ) -> list[Sent]:
+        """See `attempt`."""
+        return await attempt(self, plan, events, number, job)
 
     # ---- events from the lanes
 
     async def _deliver(self, entries: list[Entry]) -> None:
         plan = self.plan
+        job = self.jobs.begin(lambda: self._adopt(entries)) if plan.adapter.resumable else None
         try:
-            sent = await self.exchange(plan, plan.outgoing(entries))
+            sent = await self.exchange(plan, plan.outgoing(entries), job=job)
         except BaseException:
             self.condition.fault()
-            self.lanes.put_back(entries)
+            if job is not None and job.kept:
+                self.jobs.rest(job)
+            else:
+                self.lanes.put_back(entries)
             raise
-        if not self.given_up:
+        if job is not None and job.kept:
+            self.jobs.ended(job, sent)
+        elif not self.given_up:
             if self._settler.delivered(entries, sent):  # as nearly always
                 self.lanes.settle(entries)
             else:
                 self._sort_out(entries, sent)
             self.ledger.dirty.add(self.plan.id)
+
+    def _adopt(self, entries: list[Entry]) -> list[tuple[ExceptionRow, Entry]]:
+        """Events of an exchange that is to be gone on with leave the lanes."""
+        adopted = [one for entry in entries for one in self._settler.adopt(entry)]
+        self.lanes.settle(entries)
+        self.pump()
+        return adopted
 
     def _sort_out(self, entries: list[Entry], sent: Sequence[Sent]) -> None:
         """Settle events, each with its share of what was sent; what goes back goes back."""

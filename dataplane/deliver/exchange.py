@@ -11,11 +11,12 @@ from typing import Any, NamedTuple, Protocol
 
 from dataplane.metrics.log import logger
 from turnout.destination import BEHIND, Client, Context, Destination
+from turnout.errors import Refused
 from turnout.event import Event
 from turnout.request import Checkpoint, JsonArray, Record, Request, Response
 from turnout.verdict import Outcome, Verdict, dead, retry
 
-__all__ = ["Client", "Sender", "Sent", "Unauthorized", "all_delivered", "run"]
+__all__ = ["Client", "Keeper", "Sender", "Sent", "Unauthorized", "all_delivered", "run"]
 
 log = logger()
 
@@ -61,22 +62,42 @@ Send = Callable[[Request, Sequence[Event]], Awaitable[Response]]
 """Sends a request that carries some of these events (`Request.events` are indices of them)."""
 
 
+class Keeper(Protocol):
+    """Who keeps the checkpoints of an exchange; `dataplane.deliver.jobs.Job` in production."""
+
+    state: Any
+    """What to go on from; None at the beginning."""
+
+    async def keep(self, checkpoint: Checkpoint) -> None:
+        """Make it durable; raises `Refused` for one that cannot be kept."""
+        ...
+
+
 async def run(
-    adapter: Destination[Any], events: Sequence[Event], at: Context, send: Send, client: Client | None
+    adapter: Destination[Any], events: Sequence[Event], at: Context, send: Send, client: Client | None,
+    *, keeper: Keeper | None = None,
 ) -> list[Sent]:
-    """One `Sent` per event, in order. An adapter that raises kills only the event it raises on."""
+    """One `Sent` per event, in order. An adapter that raises kills only the event it raises on; one with
+    checkpoints all of them, since trying them one by one may submit some twice."""
     try:
         if client is not None:
             return _sound(adapter, await _records(adapter, events, at, client))
-        return _sound(adapter, await _requests(adapter, events, at, send))
+        return _sound(adapter, await _requests(adapter, events, at, send, keeper))
     except Exception as error:  # noqa: BLE001 -- an adapter may be a third party's; the fault is kept and shown
-        if len(events) > 1:
+        if len(events) > 1 and keeper is None:
             alone = [await run(adapter, [event], at, send, client) for event in events]
             return [one for row in alone for one in row]
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"adapter error: {type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+        reason = f"adapter error: {_where(error)}"
         log.error("deliver.adapter_error", destination=adapter.slug, error=reason)
-        return [Sent(dead(reason))]
+        return [Sent(dead(reason))] * len(events)
+
+
+def _where(error: Exception) -> str:
+    """Our own sentence; of others' errors kind and place, since a message may quote the event."""
+    if isinstance(error, Refused):
+        return error.message
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
 
 
 def _sound(adapter: Destination[Any], sent: list[Sent]) -> list[Sent]:
@@ -100,10 +121,10 @@ def _plain(verdict: Verdict) -> bool:
 
 
 async def _requests(
-    adapter: Destination[Any], events: Sequence[Event], at: Context, send: Send
+    adapter: Destination[Any], events: Sequence[Event], at: Context, send: Send, keeper: Keeper | None
 ) -> list[Sent]:
     made: list[tuple[Request, Response]] = []
-    steps = adapter.exchange(events, at)
+    steps = adapter.exchange(events, at) if keeper is None else adapter.exchange(events, at, keeper.state)
     answer: Response | None = None
     refused: Unauthorized | None = None
     while True:
@@ -113,7 +134,11 @@ async def _requests(
             verdicts: Sequence[Verdict] = stop.value
             break
         if isinstance(asked, Checkpoint):
-            raise RuntimeError("exchanges with checkpoints are not in this version")
+            if keeper is None:
+                raise Refused("checkpoint", f"{adapter.slug} yields a checkpoint without being `resumable`")
+            await keeper.keep(asked)
+            answer = None
+            continue
         answer = refused or await send(asked, events)
         if type(answer) is Unauthorized:
             refused = answer

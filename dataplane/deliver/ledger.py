@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import itemgetter
@@ -23,6 +23,7 @@ from dataplane.deliver.evidence import Evidence
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.failure import classify
 from dataplane.deliver.index import Index
+from dataplane.deliver.job_state import last_job
 from dataplane.deliver.journal import Journal
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
@@ -49,6 +50,8 @@ NAME = 256
 REASON = 1_000
 """Most characters that are stored of why an event failed; an adapter may quote what it met."""
 REASONS = 5_000
+AGAIN = 0.1
+"""Seconds until what could not be written is tried again."""
 
 Payload = tuple[bytes | None, bytes | None]
 
@@ -70,16 +73,20 @@ class Ledger:
         self.failures: Counter[tuple[str, str]] = Counter()
         self.stuck = False
         self.commits = 0
+        self.flush: Callable[[], Awaitable[None]]
+        """Commits at once; the books say how."""
         self.watch: Watch | None = None
         """Who sees verdicts as they are reached; None while nobody does."""
         self._clock = clock
         self._evidence = Evidence()
         self._fresh: dict[tuple[str, int, int], Payload] = {}
+        self._renamed: dict[str, str] = {}
         self._queue: list[tuple[Changes, dict[tuple[str, int, int], Payload]]] = []
         self._new: dict[tuple[str, int, int], Payload] = {}
         self._turn = asyncio.Lock()
         self._writing: asyncio.Future[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
+        self._last_job = last_job(self.state)
         for (scope, ident, what), n in self.state.counts().items():
             if scope == "destination":
                 self.counts[ident, what] = n
@@ -114,6 +121,8 @@ class Ledger:
         found = self._fresh.get((row.destination, row.number, row.child))
         if found is None:
             found = self.state.payload(row.destination, row.number, row.child)
+        if found is None and (old := self._renamed.get(row.destination)):  # which is not written yet
+            found = self.state.payload(old, row.number, row.child)
         if found is None or found[0] is None:
             return None
         return found[0], codec.loads(found[1]) if found[1] else {}
@@ -167,6 +176,7 @@ class Ledger:
 
     def renamed(self, old: str, new: str) -> None:
         """Letters and payloads that are not committed yet follow their destination's new id."""
+        self._renamed[new] = old
         # The letters of a commit are written behind its statements, and so behind the one that renames.
         self.changes.dead = [
             ((new, *row[1:]) if row[0] == old else row, payload) for row, payload in self.changes.dead
@@ -212,6 +222,8 @@ class Ledger:
             while self._queue:
                 if not await self._write_first(before):
                     return False
+        if self.changes.empty:
+            self._renamed.clear()
         if self.stuck:
             log.info("state.recovered")
         self.stuck = False
@@ -259,6 +271,21 @@ class Ledger:
     async def in_turn(self, work: Callable[[], None]) -> None:
         """Do something with the segments in the thread that writes them, between two commits."""
         await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def next_job(self) -> int:
+        """An id for a job."""
+        self._last_job += 1
+        return self._last_job
+
+    async def durable(self) -> None:
+        """Write down what was collected until now, safe from a power cut. Waits where it cannot be written."""
+        mark = self.changes
+        mark.durable = True
+        while True:
+            await self.flush()
+            if self.changes is not mark and not any(changes is mark for changes, _ in self._queue):
+                return
+            await asyncio.sleep(AGAIN)
 
     def close(self) -> None:
         """Stop the thread and close the files."""

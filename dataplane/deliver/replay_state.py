@@ -64,6 +64,7 @@ class ReplayRow:
         if state == "done":
             changes.statements.append(("DELETE FROM destination WHERE id=?", (self.name,)))
         changes.statements.append(("DELETE FROM exception WHERE destination=?", (self.name,)))
+        changes.statements.append(("DELETE FROM job WHERE destination=?", (self.name,)))
         old = "SELECT id FROM replay WHERE state<>'running' ORDER BY id DESC LIMIT -1 OFFSET ?"
         for sql in (
             f"DELETE FROM count WHERE scope='destination' AND id IN (SELECT 'replay:'||id FROM ({old}))",  # noqa: S608 -- constants

@@ -47,9 +47,13 @@ class Retries:
     async def send(self, rows: Sequence[ExceptionRow]) -> None:
         """Send rows again in one request, and settle what becomes of them."""
         courier, plan = self._courier, self._courier.plan
+        batch: list[tuple[ExceptionRow, Entry]] = []
+        job = courier.jobs.begin(
+            lambda: [one for row, entry in batch for one in self._settler.adopt(entry, row)]
+        ) if plan.adapter.resumable else None
         try:
             entries = [await self._load(row) for row in rows]
-            batch = [(row, entry) for row, entry in zip(rows, entries, strict=True) if entry is not None]
+            batch += [(row, entry) for row, entry in zip(rows, entries, strict=True) if entry is not None]
             events: list[Event] = []
             for row, entry in batch:
                 made = plan.events(entry)
@@ -58,11 +62,14 @@ class Retries:
                 events.extend(made)
             sent: list[Sent] = []
             if events:
-                sent = await courier.exchange(plan, events, 1 + max(row.attempts for row, _ in batch))
+                sent = await courier.exchange(plan, events, 1 + max(row.attempts for row, _ in batch), job)
             else:
                 courier.condition.unsent()
             if courier.given_up:
                 return
+            if job is not None and job.kept:
+                courier.jobs.ended(job, sent)
+                batch = []
             at = 0
             for row, entry in batch:
                 share = sum(1 for part in entry.parts if part[2] is None)
@@ -72,7 +79,11 @@ class Retries:
             courier.wait_for(stopped, asyncio.get_running_loop().time())
             self._later(rows, max(1.0, stopped.left))
         except BaseException:
-            self._later(rows, FAULT)
+            if job is not None and job.kept:
+                courier.condition.fault()
+                courier.jobs.rest(job)
+            else:
+                self._later(rows, FAULT)
             raise
         finally:
             self.flying -= 1

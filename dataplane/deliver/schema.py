@@ -139,6 +139,12 @@ ALTER TABLE exception RENAME COLUMN paused TO active;
 UPDATE destination SET active = 0;
 UPDATE exception SET active = 0;
 """,
+    """
+CREATE TABLE job (
+    id INTEGER PRIMARY KEY, destination TEXT NOT NULL, type TEXT NOT NULL, state BLOB NOT NULL,
+    events BLOB NOT NULL, attempts INTEGER NOT NULL, next_at REAL NOT NULL, reason TEXT NOT NULL
+);
+""",
 )
 
 

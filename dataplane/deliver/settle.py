@@ -31,6 +31,7 @@ class Replayed:
     salt: str = ""
 
 NOWHERE = Origin("", "", (), 0)
+IN_JOB = "in a job that the tool has not finished"
 
 
 class Settler:
@@ -151,6 +152,41 @@ class Settler:
         if self.ledger.watch is not None:
             self.ledger.watch.reached(self.id, entry, child, raw, verdict)
 
+    def adopt(self, entry: Entry, row: ExceptionRow | None = None) -> list[tuple[ExceptionRow, Entry]]:
+        """An event whose exchange is to be gone on with becomes exceptions that are in flight, one for each output
+        that is being sent. `row` is what it was before; None for an event from the lanes."""
+        if row is not None and row.kind != "waiting":
+            return [(row, entry)]
+        if len(entry.parts) > 1:
+            self.ledger.add(self.id, "born", len(entry.parts) - 1)
+        made: list[tuple[ExceptionRow, Entry]] = []
+        for child, (raw, options, decided) in enumerate(entry.parts):
+            if decided is not None:
+                self.final(entry, child, raw, options, Sent(decided), attempts=0)
+                continue
+            new = self._row(entry, child, retry(IN_JOB))
+            new.attempts = 0
+            self.ledger.keep(new, raw, options)
+            made.append((new, Entry(entry.number, entry.key, entry.source, entry.at, [(raw, options, None)])))
+        if row is not None:
+            self.ledger.changes.drop(row)
+            self.chains.replace(row, [new for new, _ in made])
+        for new, _ in made:
+            if row is None:
+                self.chains.add(new)
+            self.chains.flying.add((new.number, new.child))
+        return made
+
+    def expired(self, row: ExceptionRow) -> bool:
+        """Whether an event was tried for as long as one is."""
+        return self._active() - row.active > self.delivery.retry_for.total_seconds()
+
+    def stays(self, row: ExceptionRow) -> None:
+        """A row of a job waits on; where it held its user back too long, the user goes on without it."""
+        if row.kind == "tried" and self._active() - row.active > self.delivery.hold_for.total_seconds():
+            self.chains.let_pass(row)
+            self.ledger.tried(row)
+
     def retried(self, row: ExceptionRow, entry: Entry, rows: Sequence[Sent]) -> None:
         if row.kind == "waiting":
             self._turn(row, entry, rows)
@@ -160,7 +196,7 @@ class Settler:
         row.attempts += _attempted(one.verdict)
         now = self._clock.now().timestamp()
         age = self._active() - row.active
-        if not one.verdict.final and age > self.delivery.retry_for.total_seconds():
+        if not one.verdict.final and self.expired(row):
             hours = self.delivery.retry_for.total_seconds() / 3600
             verdict = dead(f"{EXPIRED}{hours:g} h: {one.verdict.reason}", one.verdict.status)
             one = Sent(verdict, one.request, one.response)

@@ -24,6 +24,7 @@ def show(courier: Courier) -> dict[str, Any]:
         "in_flight": courier.lanes.flying,
         "retrying": len(courier.chains) - courier.chains.waiting,
         "waiting": courier.chains.waiting,
+        "jobs": len(courier.jobs),
         "next_retry_at": courier.chains.next_at(),
         "next_probe_at": _next_probe(courier),
         "oldest_queued_at": courier.lanes.oldest,

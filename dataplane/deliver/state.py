@@ -74,7 +74,7 @@ class Changes:
 
     `dead` and `refused` are pairs of an index row and a payload, which goes to a segment; `moved` are
     `(table, key, payload)` of letters that leave a sparse segment. `places` says where they all are once
-    they are there.
+    they are there. `durable` asks that a power cut does not take it back.
     """
 
     destinations: list[DestinationRow] = field(default_factory=list)
@@ -85,6 +85,7 @@ class Changes:
     counts: list[tuple[str, str, str, int]] = field(default_factory=list)
     counted: int = 0
     places: Places = field(default_factory=Places)
+    durable: bool = False
 
     @property
     def empty(self) -> bool:
@@ -134,6 +135,7 @@ class Changes:
             "UPDATE dead SET destination=? WHERE destination=?",
             "UPDATE count SET id=? WHERE scope='destination' AND id=?",
             "UPDATE archive SET destination=? WHERE destination=?",
+            "UPDATE job SET destination=? WHERE destination=?",
         ):
             self.statements.append((sql, (new, old)))
         self.statements.append(("UPDATE fact SET name=? WHERE name=?", (f"began {new}", f"began {old}")))
@@ -143,6 +145,7 @@ class Changes:
         for sql in (
             "DELETE FROM destination WHERE id=?",
             "DELETE FROM exception WHERE destination=?",
+            "DELETE FROM job WHERE destination=?",
             "DELETE FROM count WHERE scope='destination' AND id=?",
         ):
             self.statements.append((sql, (destination,)))
@@ -186,6 +189,8 @@ class State:
     def commit(self, changes: Changes) -> None:
         """Write everything in one transaction; its `places` say where the payloads stand."""
         db, places = self._db, changes.places
+        if changes.durable:
+            db.execute("PRAGMA synchronous=FULL")
         db.execute("BEGIN IMMEDIATE")
         try:
             for sql, values in changes.statements:
@@ -219,6 +224,9 @@ class State:
             if db.in_transaction:  # a full disk has rolled it back already
                 db.execute("ROLLBACK")
             raise
+        finally:
+            if changes.durable:
+                db.execute("PRAGMA synchronous=NORMAL")
 
     def release(self, number: int) -> None:
         """Note that events before `number` are needed no more, safe from a power cut as all that was committed.

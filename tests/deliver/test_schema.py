@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dataplane.deliver.job_state import JobRow, stored_jobs
 from dataplane.deliver.schema import STEPS, migrate
-from dataplane.deliver.state import State
+from dataplane.deliver.state import Changes, State
 from turnout.errors import FormatError
 
 
@@ -52,3 +53,20 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(FormatError, match=r"newer Turnout \(version"):
         State(path)
+
+
+def test_a_file_from_before_there_were_jobs_takes_them(tmp_path: Path) -> None:
+    path = tmp_path / "pipeline.db"
+    before = next(i for i, step in enumerate(STEPS) if "CREATE TABLE job" in step)
+    db = sqlite3.connect(path, isolation_level=None)
+    migrate(db, path, STEPS[:before])
+    db.close()
+    state = State(path)
+    changes = Changes()
+    JobRow(1, "jobs", "bulk", {"step": 1}, ((7, 0), (8, 1)), 2, 3.5, "waits").put(changes)
+    changes.durable = True
+    state.commit(changes)
+    assert list(stored_jobs(state, "jobs")) == [
+        JobRow(1, "jobs", "bulk", {"step": 1}, ((7, 0), (8, 1)), 2, 3.5, "waits")
+    ]
+    state.close()

@@ -6,6 +6,9 @@ import textwrap
 
 import pytest
 
+# Loaded here, and not by the first of the runs below: pytester would forget it, and what holds its classes would not.
+import turnout.testing.suite  # noqa: F401 -- see above
+
 pytest_plugins = ["pytester"]
 
 GOOD = """
@@ -47,7 +50,9 @@ README = "# Tool\n`api_key` and `dataset`.\n"
 def tried(pytester: pytest.Pytester):
     """Run the suite (or what `only` names) over an adapter; returns names of the tests that failed."""
 
-    def run(code: str = GOOD, fixture: str = FIXTURE, readme: str = README, only: str = "") -> set[str]:
+    def run(
+        code: str = GOOD, fixture: str = FIXTURE, readme: str = README, only: str = "", contract: str = ""
+    ) -> set[str]:
         folder = pytester.mkpydir("tool")
         (folder / "__init__.py").write_text(code)
         (folder / "README.md").write_text(readme)
@@ -55,7 +60,7 @@ def tried(pytester: pytest.Pytester):
         (folder / "fixtures" / "one.yaml").write_text(textwrap.dedent(fixture))
         pytester.makepyfile(
             test_tool="from tool import Tool\nfrom turnout.testing import DestinationContract\n"
-            "class TestTool(DestinationContract):\n    destination = Tool\n"
+            f"class TestTool(DestinationContract):\n    destination = Tool\n    {contract}\n"
         )
         result = pytester.inline_run("-p", "no:cacheprovider", "-p", "no:asyncio", "-k", only)
         _, _, failed = result.listoutcomes()
@@ -121,6 +126,76 @@ BROKEN = {
         return [Request("POST", "https://tool.example.com/", Json(1))]
 """,
 }
+
+
+JOBS = """
+    resumable: ClassVar = True
+
+    def exchange(self, events, at, resume=None):
+        everyone, url = tuple(range(len(events))), "https://tool.example.com/"
+        state = resume
+        if state is None:
+            made = (yield Request("POST", url + "jobs", events=everyone)).json() or {}
+            state = {"job": made.get("id")}
+            yield Checkpoint(state)
+        if "closed" not in state:
+            rows = Json([event.message_id for event in events])
+            yield Request("PUT", url + f"jobs/{state['job']}", rows, events=everyone)
+            state = {**state, "closed": True}
+            yield Checkpoint(state)
+        answer = yield Request("GET", url + f"jobs/{state['job']}", events=everyone)
+        if answer.status == 202:
+            return [retry("the job is running", after=5)] * len(events)
+        return [self.judge(answer, at)] * len(events)
+"""
+JOB_TOOL = """
+from turnout.testing import Tool as StandIn
+
+class Stand(StandIn):
+    def __init__(self):
+        super().__init__()
+        self.taken, self.jobs, self.polls = [], {}, 2
+    def answered(self, asked):
+        name = asked.path.rpartition("/")[2]
+        if asked.method == "POST":
+            self.jobs[str(len(self.jobs))] = None
+            return 200, {"id": str(len(self.jobs) - 1)}
+        if asked.method == "PUT":
+            if self.jobs[name] is None:
+                self.jobs[name] = asked.json()
+                self.taken.extend(asked.json())
+            return 200, {}
+        self.polls -= 1
+        return (202, {}) if self.polls >= 0 else (200, {})
+"""
+STAND = "tool = __import__('stand').Stand"
+
+
+def test_an_exchange_that_goes_on_passes(tried, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(stand=JOB_TOOL)
+    assert tried(GOOD + JOBS, only="goes_on or status or batch", contract=STAND) == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("state = resume", "state = None"),
+        ("yield Checkpoint(state)\n        if", "pass\n        if"),
+        ("resumable: ClassVar = True", ""),
+    ],
+)
+def test_an_exchange_that_begins_again_fails(tried, pytester: pytest.Pytester, old: str, new: str) -> None:
+    pytester.makepyfile(stand=JOB_TOOL)
+    assert old in JOBS
+    twice = JOBS.replace(old, new)
+    if not new:
+        assert "test_every_event_is_in_one_request_or_has_a_verdict" in tried(GOOD + twice, contract=STAND)
+    else:
+        assert tried(GOOD + twice, only="goes_on", contract=STAND) == {"test_a_killed_exchange_goes_on"}
+
+
+def test_a_resumable_adapter_without_a_tool_fails(tried) -> None:
+    assert tried(GOOD + JOBS, only="goes_on") == {"test_a_killed_exchange_goes_on"}
 
 
 RULES = """

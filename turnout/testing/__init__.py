@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from turnout.testing.chaos import Chaos
-    from turnout.testing.driving import drive
+    from turnout.testing.driving import drive, drive_on
     from turnout.testing.fake_clock import FakeClock
     from turnout.testing.fixture import Answer, Fixture, load
     from turnout.testing.recorder import Received, Recorder
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from turnout.testing.tool import Tool
 
 __all__ = [
-    "Answer", "Chaos", "DestinationContract", "FakeClock", "Fixture", "Received", "Recorder", "Tool", "drive", "load",
+    "Answer", "Chaos", "DestinationContract", "FakeClock", "Fixture", "Received", "Recorder", "Tool", "drive",
+    "drive_on", "load",
 ]
 
 _HOME = {
     "Answer": "fixture", "Chaos": "chaos", "DestinationContract": "suite", "FakeClock": "fake_clock",
-    "Fixture": "fixture", "Received": "recorder", "Recorder": "recorder", "drive": "driving",
+    "Fixture": "fixture", "Received": "recorder", "Recorder": "recorder", "drive": "driving", "drive_on": "driving",
     "Tool": "tool", "load": "fixture",
 }
 

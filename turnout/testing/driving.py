@@ -10,7 +10,7 @@ from turnout.event import Event
 from turnout.request import Checkpoint, Request, Response
 from turnout.verdict import Verdict
 
-__all__ = ["drive"]
+__all__ = ["drive", "drive_on"]
 
 
 def drive(
@@ -22,7 +22,7 @@ def drive(
 ) -> tuple[Sequence[Verdict], list[Request]]:
     """The verdicts and the requests, in sending order; a tool of records is judged, not sent.
 
-    Checkpoints must be plain JSON; they are accepted and not kept.
+    Checkpoints must be such as the engine keeps; they are accepted and not kept.
     """
     if adapter.records:
         raise TypeError(f"{adapter.slug} returns records: its client.py delivers them")
@@ -36,7 +36,52 @@ def drive(
             verdicts: Sequence[Verdict] = stop.value
             return verdicts, sent
         if isinstance(asked, Checkpoint):
+            _plain(adapter, asked)
             reply = None
             continue
         sent.append(asked)
         reply = answer(asked)
+
+
+def drive_on(
+    adapter: Destination[Any],
+    events: Sequence[Event],
+    at: Context,
+    answer: Callable[[Request], Response],
+    *,
+    killed: int = -1,
+    calls: int = 100,
+) -> tuple[Sequence[Verdict], int]:
+    """The verdicts of a resumable exchange that is called until it ends, and how many steps that took.
+
+    It is killed once, at step `killed` (from 0; a step is a request or a checkpoint): that was answered,
+    or is kept, and the adapter never hears of it. Raises AssertionError where `calls` do not end it.
+    """
+    state: Any = None
+    steps = 0
+    for _ in range(calls):
+        exchange = adapter.exchange(events, at, state)
+        reply: Response | None = None
+        while True:
+            try:
+                asked = exchange.send(reply)
+            except StopIteration as stop:
+                verdicts: Sequence[Verdict] = stop.value
+                if state is None or all(verdict.final for verdict in verdicts):
+                    return verdicts, steps
+                break
+            if isinstance(asked, Checkpoint):
+                state, reply = _plain(adapter, asked), None
+            else:
+                reply = answer(asked)
+            steps += 1
+            if steps - 1 == killed:
+                exchange.close()
+                break
+    raise AssertionError(f"{adapter.slug}: the exchange did not end in {calls} calls")
+
+
+def _plain(adapter: Destination[Any], checkpoint: Checkpoint) -> Any:
+    if not adapter.resumable:
+        raise TypeError(f"{adapter.slug} yields a checkpoint without being `resumable`")
+    return checkpoint.plain()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import copy
 import importlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -28,10 +29,11 @@ from turnout.preview import curl, describe, describe_record
 from turnout.request import Record, Request, Response
 from turnout.rules import Rule, decide
 from turnout.settings import SecretUrl
-from turnout.testing.driving import drive
+from turnout.testing.driving import drive, drive_on
 from turnout.testing.fake_clock import START
 from turnout.testing.fixture import Answer, Fixture, folder, load
 from turnout.testing.hostile import events_like, mangled
+from turnout.testing.tool import Tool
 from turnout.verdict import Verdict
 
 __all__ = ["DestinationContract"]
@@ -56,6 +58,8 @@ class DestinationContract:
     destination: ClassVar[type[Destination[Any]]]
     own_statuses: ClassVar[frozenset[int]] = frozenset()
     """Statuses that the tool itself gives another meaning; its fixtures must show each."""
+    tool: ClassVar[type[Tool] | None] = None
+    """Stands in for the tool of a resumable destination; its `taken` says what it took for good."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """A case per fixture, per answer of a fixture, per line of the status table."""
@@ -247,6 +251,24 @@ class DestinationContract:
                 decide((rule,), answer, START) and not decide(rules[:place], answer, START) for answer in answers
             )
             assert shown, f"no fixture's answer is decided by {rule}"
+
+    def test_a_killed_exchange_goes_on(self) -> None:
+        """Killed at any step, a resumable exchange ends with the same verdicts, and submits nothing twice."""
+        adapter = self._built()
+        if not adapter.resumable:
+            return
+        assert self.tool is not None, "set `tool` to what stands in for it: see turnout.testing.Tool"
+        events, at = self._crowd(5), self._at(adapter)
+        with self.tool() as whole:
+            expected, steps = drive_on(adapter, events, at, whole.send)
+            taken = Counter(whole.taken)
+        assert taken, "the tool took nothing: `taken` must say what it has for good"
+        assert set(taken.values()) == {1}
+        for step in range(steps):
+            with self.tool() as tool:
+                found, _ = drive_on(adapter, events, at, tool.send, killed=step)
+                assert list(found) == list(expected), f"killed at step {step}, the verdicts are others"
+                assert Counter(tool.taken) == taken, f"killed at step {step}, it took something else"
 
     # Hostility
 

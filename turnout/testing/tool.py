@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -34,6 +34,9 @@ class Tool(Recorder):
     Requests go over a real connection to this server whatever host they name; that is in
     `Received.headers["host"]`. What was queued by `answer` comes first.
     """
+
+    taken: Sequence[Hashable] = ()
+    """Of a tool with jobs: what it took for good, an item for each event."""
 
     def __init__(self, **chosen: Any) -> None:
         super().__init__(**chosen)
