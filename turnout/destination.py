@@ -15,6 +15,7 @@ from turnout.auth import Auth
 from turnout.clock import retry_after
 from turnout.errors import Refused
 from turnout.event import Event, Kind
+from turnout.packing import Chunk, Packing, carrying, size_of, whole
 from turnout.request import Checkpoint, Json, JsonArray, Record, Request, Response
 from turnout.rules import Rule, decide
 from turnout.settings import Settings
@@ -179,6 +180,15 @@ class Destination(Generic[S]):
             items.append(request.body)
         return replace(requests[0], body=JsonArray.of(items))
 
+    def together(self, events: Sequence[Event], at: Context) -> Request | None:
+        """`merge` of the requests of all these events at once, for a tool that takes long batches; None, the
+        default, where each has to be looked at.
+
+        Only for events that have one request each, all of one group. Raises `Refused` where one cannot be sent:
+        then each is looked at. The kinds of the events are among `kinds`.
+        """
+        return None
+
     def judge(self, response: Response, at: Context) -> Verdict:
         """What an answer means for the events of its request: `rules`, then the house's table."""
         return (decide(self.rules, response, at.now) if self.rules else None) or judge(response, at.now)
@@ -220,6 +230,10 @@ class Destination(Generic[S]):
         """
         if len(events) == 1 and at.delivery.batch <= 1:  # the same as below, in a third of the time
             return (yield from self._single(events[0], at))
+        if (request := self._together(events, at)) is not None:
+            response = yield request
+            assert response is not None
+            return self.verdicts(request, response, at)
         found: list[Verdict | None] = [None] * len(events)
         ordered = at.delivery.order == "user"
         waiting = deque(self._chunks(events, at, found))
@@ -240,13 +254,13 @@ class Destination(Generic[S]):
             if not parts:
                 continue
             merged = self.merge([r for _, r in parts]) if chunk.merged else parts[0][1]
-            request = _carrying(merged, tuple([i for i, _ in parts]))
+            request = carrying(merged, tuple([i for i, _ in parts]))
             response = yield request
             assert response is not None
             answers = self.verdicts(request, response, at)
             if self.atomic and len(parts) > 1 and all(a.outcome is Outcome.DEAD for a in answers):
                 half = len(parts) // 2
-                waiting.extendleft((_Chunk(parts[half:], True), _Chunk(parts[:half], True)))
+                waiting.extendleft((Chunk(parts[half:], True), Chunk(parts[:half], True)))
                 continue
             for (i, _), answer in zip(parts, answers, strict=True):
                 found[i] = worst(found[i], answer)
@@ -254,6 +268,20 @@ class Destination(Generic[S]):
                     held.add(events[i].key)
                 stop = _stop(stop, answer)
         return [v or verdicts.filtered(f"{self.slug}: nothing to send") for v in found]
+
+    def _together(self, events: Sequence[Event], at: Context) -> Request | None:
+        """One request for all of them, where that is what `_chunks` would come to."""
+        if self.atomic or not 0 < len(events) <= at.delivery.batch or at.delivery.batch <= 1:
+            return None
+        try:
+            if not self.kinds.issuperset([event.kind for event in events]):
+                return None
+            request = self.together(events, at)
+        except Exception:  # noqa: BLE001 -- whatever it is, the event that it is about gets a verdict of its own
+            return None
+        if request is None or len(events) > self.limit(request, at) or size_of(request) > at.delivery.batch_bytes:
+            return None
+        return carrying(request, whole(len(events)))
 
     def _single(self, event: Event, at: Context) -> Exchange:
         """One event that travels alone: its requests one after the other, up to the first that fails."""
@@ -264,7 +292,7 @@ class Destination(Generic[S]):
             raise TypeError(f"{self.slug} returns records: its client.py delivers them")
         found: Verdict | None = None
         for part in made:
-            request = _carrying(part, (0,))
+            request = carrying(part, (0,))
             response = yield request
             assert response is not None
             (answer,) = self.verdicts(request, response, at)
@@ -276,9 +304,9 @@ class Destination(Generic[S]):
 
     def _chunks(
         self, events: Sequence[Event], at: Context, found: list[Verdict | None]
-    ) -> list[_Chunk]:
+    ) -> list[Chunk]:
         """Requests in sending order, those of one chunk to be merged; fills verdicts of the rest."""
-        packing = _Packing(at.delivery)
+        packing = Packing(at.delivery.batch, at.delivery.batch_bytes)
         stuck: set[int] = set()
         for i, event in enumerate(events):
             key = event.key if at.delivery.order == "user" else 0
@@ -293,53 +321,15 @@ class Destination(Generic[S]):
             elif isinstance(made, Record):
                 raise TypeError(f"{self.slug} returns records: its client.py delivers them")
             elif packing.limit <= 1:
-                packing.chunks.extend(_Chunk([(i, request)], False) for request in made)
+                packing.chunks.extend(Chunk([(i, request)], False) for request in made)
             else:
                 try:
-                    parts = [(r, self.group(r), _size(r), self.limit(r, at)) for r in made]
+                    parts = [(r, self.group(r), size_of(r), self.limit(r, at)) for r in made]
                 except Refused as error:
                     found[i] = verdicts.dead(error.message)
                     continue
                 packing.add(i, key, parts)
         return packing.chunks
-
-
-@dataclass(slots=True)
-class _Chunk:
-    """Requests that leave together; `size` is what their merged body has, about."""
-
-    parts: list[tuple[int, Request]]
-    merged: bool
-    size: int = 1
-
-
-class _Packing:
-    """Fills chunks up to the limits; a chunk never overtakes an earlier one of the same user."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        self.limit, self.room = delivery.batch, delivery.batch_bytes
-        self.chunks: list[_Chunk] = []
-        self._open: dict[Hashable, int] = {}
-        self._last: dict[int, int] = {}
-
-    def add(self, i: int, key: int, parts: Sequence[tuple[Request, Hashable | None, int, int]]) -> None:
-        """Place the parts of event `i`, in order; `key` 0 follows no one."""
-        floor = self._last.get(key, 0) if key else 0
-        for request, group, size, limit in parts:
-            place = self._open.get(group, -1) if group is not None else -1
-            chunk = self.chunks[place] if place >= 0 else None
-            most = min(limit, self.limit)
-            full = chunk is not None and (len(chunk.parts) >= most or chunk.size + size + 1 > self.room)
-            if chunk is None or place < floor or full:
-                place, chunk = len(self.chunks), _Chunk([], group is not None)
-                self.chunks.append(chunk)
-                if group is not None:
-                    self._open[group] = place
-            chunk.parts.append((i, request))
-            chunk.size += size + 1
-            floor = place
-        if key:
-            self._last[key] = floor
 
 
 _RANK = {Outcome.FILTERED: 0, Outcome.DELIVERED: 1, Outcome.DEAD: 2, Outcome.RETRY: 3, Outcome.PAUSE: 4}
@@ -350,11 +340,6 @@ def worst(one: Verdict | None, other: Verdict) -> Verdict:
     if one is None or _RANK[other.outcome] > _RANK[one.outcome]:
         return other
     return one
-
-
-def _carrying(r: Request, events: tuple[int, ...]) -> Request:
-    """`dataclasses.replace` in a third of its time: this is done for every request there is."""
-    return Request(r.method, r.url, r.body, r.headers, r.params, r.secret, events)
 
 
 def _spent(verdict: Verdict | None) -> bool:
@@ -387,10 +372,3 @@ def _where(error: Exception) -> str:
         return type(error).__name__
     file = "/".join(PurePath(trace.tb_frame.f_code.co_filename).parts[-2:])
     return f"{type(error).__name__} at {file}:{trace.tb_lineno}"
-
-
-def _size(request: Request) -> int:
-    body = request.body
-    if type(body) is Json:  # nearly always
-        return len(body.encode()[0])
-    return 0 if body is None else len(body.encode()[0])

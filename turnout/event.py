@@ -32,12 +32,12 @@ class Event:
     `number` is the position that *sequence* gave it, `child` its place among the outputs of a
     transformation. `key` is the 64-bit hash of the order key: events of equal keys keep their
     order (0: no order is known). `options` is what the integrations object says to this
-    destination. `source` is the id of the source in config.yaml; `trusted` says that it is marked
-    so: only then may an event name a header or an address (a write key is public). Adapters must
-    not change `message`.
+    destination. `kind` and `message_id` spare the decoding where they are known already. `source` is the id
+    of the source in config.yaml; `trusted` says that it is marked so: only then may an event name a header or an
+    address (a write key is public). Adapters must not change `message`.
     """
 
-    __slots__ = ("_kind", "_message", "_once", "_raw", "child", "key", "number", "options", "source", "trusted")
+    __slots__ = ("_id", "_kind", "_message", "_once", "_raw", "child", "key", "number", "options", "source", "trusted")
 
     def __init__(
         self,
@@ -50,12 +50,15 @@ class Event:
         source: str = "",
         options: Mapping[str, Any] | None = None,
         trusted: bool = False,
+        kind: str | None = None,
+        message_id: str | None = None,
     ) -> None:
         if raw is None and message is None:
             raise TypeError("an Event needs raw or message")
         self._raw = raw
         self._message = message
-        self._kind: str | None = None
+        self._kind = kind
+        self._id = message_id
         self._once: dict[Callable[[Event], Any], Any] | None = None
         self.key = key
         self.number = number
@@ -75,12 +78,18 @@ class Event:
     def message(self) -> Mapping[str, Any]:
         """The decoded event; raises `Refused` where the bytes are no JSON object."""
         if self._message is None:
-            assert self._raw is not None
-            decoded = codec.loads(self._raw)
-            if not isinstance(decoded, dict):
-                raise Refused("not_an_object", "the event is not a JSON object")
-            self._message = decoded
+            self._message = self.read()
         return self._message
+
+    def read(self) -> Mapping[str, Any]:
+        """The message, and no longer kept than the caller does; raises as `message`."""
+        if self._message is not None:
+            return self._message
+        assert self._raw is not None
+        decoded = codec.loads(self._raw)
+        if not isinstance(decoded, dict):
+            raise Refused("not_an_object", "the event is not a JSON object")
+        return decoded
 
     @property
     def kind(self) -> str:
@@ -107,10 +116,11 @@ class Event:
     @property
     def message_id(self) -> str:
         """The event's `messageId` as text; "" where it has none or it is neither text nor number."""
-        value = self.message.get("messageId")
-        if isinstance(value, str):
-            return value
-        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
+        if self._id is None:
+            value = self.message.get("messageId")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            self._id = value if isinstance(value, str) else str(value) if number else ""
+        return self._id
 
     def get(self, path: str, default: Any = None) -> Any:
         """The value at `path` (see `turnout.paths`), or `default`."""

@@ -17,38 +17,72 @@ __all__ = [
     "packed",
 ]
 
+_UNREAD: Any = object()
+
 
 LARGEST = 64 << 10
 """Most bytes of a checkpoint's state. Events need not be in it: an exchange that goes on is given them again."""
 
 
-@dataclass(frozen=True, slots=True)
 class Json:
     """A JSON document as body; its value does not change once it is encoded."""
 
-    value: Any
-    _bytes: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    __slots__ = ("_bytes", "_value")
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self._bytes: bytes | None = None
+
+    @classmethod
+    def encoded(cls, data: bytes) -> Json:
+        """A document that is encoded already, decoded where somebody looks at its value."""
+        document = cls(_UNREAD)
+        document._bytes = data
+        return document
+
+    @property
+    def value(self) -> Any:
+        """What it says; raises `Refused` where it was made of bytes that are no JSON."""
+        if self._value is _UNREAD:
+            assert self._bytes is not None
+            self._value = codec.loads(self._bytes)
+        return self._value
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes, made once: for its size and for its request."""
+        if self._bytes is None:
+            self._bytes = codec.dumps(self._value)
+        return self._bytes
 
     def encode(self) -> tuple[bytes, str]:
         """Bytes and Content-Type."""
-        if self._bytes is None:  # encoded once, for its size and for its request
-            object.__setattr__(self, "_bytes", codec.dumps(self.value))
-        assert self._bytes is not None
-        return self._bytes, "application/json"
+        return self.data, "application/json"
+
+    def __eq__(self, other: object) -> bool:
+        return self.value == other.value if isinstance(other, Json) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as a value's, which may be a dict
+
+    def __repr__(self) -> str:
+        return f"Json(value={self.value!r})"
 
 
-@dataclass(frozen=True, slots=True)
 class JsonArray:
     """A JSON array as body, one item per event or part."""
 
-    values: Sequence[Any]
-    _items: Sequence[Json] = field(default=(), init=False, repr=False, compare=False)
+    __slots__ = ("_bytes", "_items", "_values")
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self._values: Sequence[Any] | None = values
+        self._items: Sequence[Json] = ()
+        self._bytes: bytes | None = None
 
     @classmethod
     def of(cls, items: Sequence[Json]) -> JsonArray:
         """An array of documents, which are not encoded again."""
-        array = cls([item.value for item in items])
-        object.__setattr__(array, "_items", items)
+        array = cls(())
+        array._values, array._items = None, items
         return array
 
     @property
@@ -56,11 +90,31 @@ class JsonArray:
         """A document for each value; those of `of` are the same, encoded at most once."""
         return self._items or [Json(value) for value in self.values]
 
+    @property
+    def values(self) -> Sequence[Any]:
+        """What its items say."""
+        if self._values is None:
+            self._values = [item.value for item in self._items]
+        return self._values
+
     def encode(self) -> tuple[bytes, str]:
         """Bytes and Content-Type."""
+        if self._bytes is None:
+            self._bytes = self._encoded()
+        return self._bytes, "application/json"
+
+    def _encoded(self) -> bytes:
         if self._items:
-            return b"[" + b",".join([item.encode()[0] for item in self._items]) + b"]", "application/json"
-        return codec.dumps(list(self.values)), "application/json"
+            return b"[" + b",".join([item.data for item in self._items]) + b"]"
+        return codec.dumps(list(self.values))
+
+    def __eq__(self, other: object) -> bool:
+        return self.values == other.values if isinstance(other, JsonArray) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as its values'
+
+    def __repr__(self) -> str:
+        return f"JsonArray(values={self.values!r})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ once per chain, route each copy again."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from dataplane.deliver import untouched
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.failure import UNREADABLE
-from dataplane.deliver.gates import Addressee, routed
+from dataplane.deliver.gates import Addressee, Name, routed
 from dataplane.deliver.lanes import Entry, Part
 from dataplane.deliver.plan import Plan
 from dataplane.pipeline import head as heads
@@ -22,6 +23,10 @@ from turnout.event import Event
 from turnout.verdict import Outcome, dead, filtered
 
 __all__ = ["chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
+
+
+NOWHERE: Name = (b"", "", "")
+"""Of what has its verdict already and is not routed."""
 
 
 def groups(couriers: Sequence[Courier]) -> list[list[Courier]]:
@@ -67,17 +72,9 @@ async def entries(
     if chains := chains_of(plan, events):
         wanted = [e for e in events if any(c.lanes.wanted(e.number, e.key) for c in couriers)]
         events = await (upstream or Upstream(runner)).outputs(wanted, chains)
-    decisions = [_decide(courier, events) for courier in couriers]
+    decisions = _decisions(couriers, events)
     made = await _transformed(runner, events, plan, decisions)
-    common: list[Entry | None] = [None] * len(events)
-    rows = [
-        [
-            _alike(_entry(courier, event, decision, outputs), event, courier, common, i)
-            for i, (event, decision, outputs) in enumerate(zip(events, row, made, strict=True))
-            if decision is not None
-        ]
-        for courier, row in zip(couriers, decisions, strict=True)
-    ]
+    rows = _rows(couriers, events, decisions, made)
     return [_joined(row) for row in rows] if chains else rows
 
 
@@ -88,10 +85,11 @@ async def _transformed(
     outputs: list[list[transform.Part] | None] = [None] * len(events)
     if not plan.chain:
         return outputs
+    going = [False] * len(events)
+    for row in decisions:
+        going = [known or type(one) is Send for known, one in zip(going, row, strict=True)]
     sent = [
-        i
-        for i, event in enumerate(events)
-        if not event.broken and verdict_of(event) is None and any(isinstance(row[i], Send) for row in decisions)
+        i for i, event in enumerate(events) if going[i] and not event.broken and verdict_of(event) is None
     ]
     if sent:
         made = await transform.run_patiently(runner, plan.chain, [events[i] for i in sent], plan.told)
@@ -100,8 +98,71 @@ async def _transformed(
     return outputs
 
 
+class _Output(NamedTuple):
+    """One output of a chain, and by what it is routed again; read once for all destinations."""
+
+    part: transform.Part
+    name: Name
+
+
+def _rows(
+    couriers: Sequence[Addressee], events: Sequence[Sequenced], decisions: Sequence[Sequence[Route | None]],
+    made: Sequence[Sequence[transform.Part] | None],
+) -> list[list[Entry]]:
+    """The entries of each courier. Those of an event that several get alike are one and the same, decoded once."""
+    outputs = [
+        None if parts is None else [_output(event, part) for part in parts]
+        for event, parts in zip(events, made, strict=True)
+    ]
+    names = {outs[0].name for outs in outputs if outs is not None and len(outs) == 1 and outs[0].part.verdict is None}
+    common: list[Entry | None] = [None] * len(events)
+    rows: list[list[Entry]] = []
+    for courier, row in zip(couriers, decisions, strict=True):
+        plain = {name for name in names if _is_plain(routed(courier, *name))}
+        found: list[Entry] = []
+        for i, (event, decision, outs) in enumerate(zip(events, row, outputs, strict=True)):
+            if decision is None:
+                continue
+            if (
+                outs is not None and type(decision) is Send
+                and len(outs) == 1 and outs[0].part.verdict is None and outs[0].name in plain
+            ):  # nearly always: the same as below
+                entry = common[i] = common[i] or _shared(courier, event, outs[0])
+                found.append(entry)
+            else:
+                found.append(_alike(_entry(courier, event, decision, outs), event, courier, common, i))
+        rows.append(found)
+    return rows
+
+
+def _shared(courier: Addressee, event: Sequenced, output: _Output) -> Entry:
+    """The entry of an event's only output for every destination that it is for as it is."""
+    raw, (_, kind, source) = output.part.raw, output.name
+    entry = Entry(event.number, event.key, source, event.received_at, [(raw, {}, None)])
+    if not isinstance(event, Sourced):  # those are kept elsewhere, and by their bytes
+        trusted = source in courier.plan.trusted
+        entry.event = Event(raw, key=event.key, number=event.number, source=source, trusted=trusted, kind=kind)
+        event.made.append(entry)
+    return entry
+
+
+def _is_plain(route: Route) -> bool:
+    return type(route) is Send and not route.options
+
+
+def _output(event: Sequenced, part: transform.Part) -> _Output:
+    """A script may change an event's integrations and type, which decide where it goes."""
+    if part.verdict is not None:
+        return _Output(part, NOWHERE)
+    try:
+        head = heads.read(part.raw)
+    except Refused as error:
+        return _Output(transform.Part(part.raw, dead(f"{transform.SCRIPT}output: {error.message}")), NOWHERE)
+    return _Output(part, (bytes(head.integrations), (head.type or "").lower(), event.source))
+
+
 def _entry(
-    courier: Addressee, event: Sequenced, decision: Route, outputs: list[transform.Part] | None
+    courier: Addressee, event: Sequenced, decision: Route, outputs: Sequence[_Output] | None
 ) -> Entry:
     parts = _parts(courier, event, decision, outputs)
     return Entry(event.number, event.key, event.source, event.received_at, parts)
@@ -137,19 +198,27 @@ def _joined(rows: Sequence[Entry]) -> list[Entry]:
     return found
 
 
-def _decide(courier: Addressee, events: Sequence[Sequenced]) -> list[Route | None]:
-    """One decision per event; None where the event had its verdict before a restart."""
-    wanted = courier.lanes.wanted
-    return [
-        routed(courier, bytes(event.head.integrations), event.kind, event.source)
-        if wanted(event.number, event.key)
-        else None
-        for event in events
-    ]
+def _decisions(couriers: Sequence[Addressee], events: Sequence[Sequenced]) -> list[list[Route | None]]:
+    """For each courier one decision per event; None where the event had its verdict before a restart."""
+    if not events:
+        return [[] for _ in couriers]
+    index, names = untouched.named(events)
+    found: list[list[Route | None]] = []
+    for courier in couriers:
+        routes = [routed(courier, *name) for name in names]
+        if courier.lanes.fresh(events[0].number):
+            found.append([routes[i] for i in index])
+        else:
+            wanted = courier.lanes.wanted
+            found.append([
+                routes[i] if wanted(event.number, event.key) else None
+                for i, event in zip(index, events, strict=True)
+            ])
+    return found
 
 
 def _parts(
-    courier: Addressee, event: Sequenced, decision: Route, outputs: list[transform.Part] | None
+    courier: Addressee, event: Sequenced, decision: Route, outputs: Sequence[_Output] | None
 ) -> list[Part]:
     if event.broken:
         return [(event.raw, {}, dead(f"{UNREADABLE}{event.broken}"))]
@@ -159,7 +228,7 @@ def _parts(
         return [(_seen(courier, event.raw), {}, filtered(decision.reason))]
     if outputs is None:
         return [(event.enriched, decision.options, None)]
-    return [_again(courier, event, part) for part in outputs]
+    return [_again(courier, event, *output) for output in outputs]
 
 
 def _seen(courier: Addressee, raw: bytes) -> bytes:
@@ -167,15 +236,11 @@ def _seen(courier: Addressee, raw: bytes) -> bytes:
     return raw if courier.watched else b""
 
 
-def _again(courier: Addressee, event: Sequenced, part: transform.Part) -> Part:
-    """Route an output of a transformation: a script may change its integrations and type."""
+def _again(courier: Addressee, event: Sequenced, part: transform.Part, name: Name) -> Part:
+    """Route an output of a transformation."""
     if part.verdict is not None:
         return (part.raw or _seen(courier, event.raw), {}, part.verdict)
-    try:
-        head = heads.read(part.raw)
-    except Refused as error:
-        return (part.raw, {}, dead(f"{transform.SCRIPT}output: {error.message}"))
-    decision = routed(courier, bytes(head.integrations), (head.type or "").lower(), event.source)
+    decision = routed(courier, *name)
     if isinstance(decision, Filtered):
         return (_seen(courier, part.raw), {}, filtered(decision.reason))
     return (part.raw, decision.options, None)
@@ -207,5 +272,9 @@ async def entries_of(
         events = await (upstream or Upstream(runner)).outputs(events, chains)
     decisions = [routed(courier, bytes(e.head.integrations), e.kind, e.source) for e in events]
     made = await _transformed(runner, events, plan, [decisions])
-    rows = [_entry(courier, *row) for row in zip(events, decisions, made, strict=True)]
+    outputs = [
+        None if parts is None else [_output(event, part) for part in parts]
+        for event, parts in zip(events, made, strict=True)
+    ]
+    rows = [_entry(courier, *row) for row in zip(events, decisions, outputs, strict=True)]
     return _joined(rows) if chains else rows

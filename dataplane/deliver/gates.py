@@ -11,14 +11,17 @@ from dataplane.pipeline.route import SEND, Route, route
 from turnout import codec
 from turnout.errors import Refused
 
-__all__ = ["Addressee", "routed"]
+__all__ = ["Addressee", "Name", "routed"]
+
+Name = tuple[bytes, str, str]
+"""What an event is routed by: its integrations object as it stands there, its type and its source."""
 
 
 class Addressee(Protocol):
     """What events can be made ready for: a courier, or (in `turnout plan`) something that sends nothing."""
 
     plan: Plan
-    routes: dict[tuple[bytes, str, str], Route]
+    routes: dict[Name, Route]
     lanes: Lanes
 
     @property

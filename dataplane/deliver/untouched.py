@@ -10,23 +10,19 @@ from collections.abc import Sequence
 
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.failure import UNREADABLE
-from dataplane.deliver.gates import routed
+from dataplane.deliver.gates import Name, routed
 from dataplane.deliver.lanes import Entry, Part, lane_of
 from dataplane.pipeline.route import Filtered, Route, Send
 from dataplane.pipeline.sequence import Sequenced
 from turnout.event import Event
 from turnout.verdict import dead, filtered
 
-__all__ = ["hand_over"]
+__all__ = ["hand_over", "named"]
 
 
 def hand_over(events: Sequence[Sequenced], couriers: Sequence[Courier]) -> None:
     """Offer a batch, in number order; everything before the number behind it was offered then."""
-    names: dict[tuple[bytes, str, str], int] = {}
-    index: list[int] = []
-    for event in events:
-        name = (bytes(event.head.integrations), event.kind, event.source)
-        index.append(names.setdefault(name, len(names)))
+    index, names = named(events)
     first, upto = events[0].number, events[-1].number + 1
     broken = any(event.broken for event in events)
     everything: list[Entry] = []
@@ -38,6 +34,16 @@ def hand_over(events: Sequence[Sequenced], couriers: Sequence[Courier]) -> None:
             courier.offer_all(everything, upto)
         else:
             _some(events, courier, [decisions[i] for i in index], upto, fresh=fresh)
+
+
+def named(events: Sequence[Sequenced]) -> tuple[list[int], Sequence[Name]]:
+    """What events are routed by: for each the place of its name, and the names."""
+    names: dict[Name, int] = {}
+    index: list[int] = []
+    for event in events:
+        name = (bytes(event.head.integrations), event.kind, event.source)
+        index.append(names.setdefault(name, len(names)))
+    return index, list(names)
 
 
 def _some(
@@ -72,7 +78,10 @@ def _shared(event: Sequenced, courier: Courier) -> Entry:
         raw, source = event.enriched, event.source
         entry = event.entry = Entry(event.number, event.key, source, event.received_at, [(raw, {}, None)])
         trusted = source in courier.plan.trusted
-        entry.event = Event(raw, key=event.key, number=event.number, source=source, trusted=trusted)
+        entry.event = Event(
+            raw, key=event.key, number=event.number, source=source, trusted=trusted,
+            kind=event.kind, message_id=event.message_id,
+        )  # fmt: skip
     return entry
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequenced
-from transformations.base import Item, Outputs, Runner, Script
+from transformations.base import Failed, Item, Outputs, Ran, Runner, Script
 from turnout import codec
 from turnout.errors import Stopped, Transient
 from turnout.verdict import Verdict, dead, filtered
@@ -22,8 +21,7 @@ SCRIPT = "script "
 """Starts the reason of an event that a transformation failed on; what follows says where."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One output of a chain, or what became of the event instead."""
 
     raw: bytes
@@ -78,6 +76,9 @@ async def run_script(
     runner: Runner, script: Script, parts: Sequence[Sequence[Part]], notes: Sequence[bytes]
 ) -> list[list[Part]]:
     """One script over the parts of events; what has a verdict already is passed on as it is."""
+    if all(len(row) == 1 and row[0].verdict is None for row in parts):  # as nearly always
+        ran = await runner.run(script, [Item(row[0].raw, note) for row, note in zip(parts, notes, strict=True)])
+        return [_became(script, row[0], result) for row, result in zip(parts, ran, strict=True)]
     where = [(i, j) for i, row in enumerate(parts) for j, part in enumerate(row) if part.verdict is None]
     ran = await runner.run(script, [Item(parts[i][j].raw, notes[i]) for i, j in where])
     made: list[list[Part]] = [[] for _ in parts]
@@ -87,10 +88,24 @@ async def run_script(
             result = results.get((i, j))
             if result is None:
                 made[i].append(part)
-            elif isinstance(result, Outputs):
-                made[i].extend(Part(raw) for raw in result.events)
             else:
-                made[i].append(Part(part.raw, dead(f"{SCRIPT}{result.reason}")))
+                made[i].extend(_outputs(part, result))
         if not made[i]:
-            made[i].append(Part(b"", filtered(f"dropped by {script.name}")))
+            made[i].append(_dropped(script))
     return made
+
+
+def _became(script: Script, part: Part, result: Ran) -> list[Part]:
+    """What a script made of an event that was in one part."""
+    return _outputs(part, result) or [_dropped(script)]
+
+
+def _outputs(part: Part, result: Ran) -> list[Part]:
+    if type(result) is Outputs:
+        return [Part(raw) for raw in result.events]
+    assert isinstance(result, Failed)
+    return [Part(part.raw, dead(f"{SCRIPT}{result.reason}"))]
+
+
+def _dropped(script: Script) -> Part:
+    return Part(b"", filtered(f"dropped by {script.name}"))

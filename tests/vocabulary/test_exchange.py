@@ -81,6 +81,7 @@ EVENTS = st.lists(
     }),
     max_size=25,
 )
+ALIKE = st.lists(st.fixed_dictionaries({"key": st.integers(0, 3), "pad": st.text("x", max_size=30)}), max_size=25)
 STATUSES = st.lists(st.sampled_from([200, 200, 200, 400, 401, 413, 429, 500, 0]), min_size=1, max_size=8)
 
 
@@ -119,6 +120,47 @@ def test_accounted_for_within_limits_and_in_order(given_, statuses, batch, room,
             assert len(request.events) == 1 or len(request.body.encode()[0]) <= room
     if order == "user":
         check_order(events, found, sent)
+
+
+class Together(Plain):
+    """The same, saying at once what many events come to."""
+
+    def together(self, events, at):
+        requests = []
+        for one in events:
+            if one.get("do") in ("filter", "dead", "retry", "empty", "form"):
+                return None
+            requests += self.request(one, at)  # or raises
+        alike = len(requests) == len(events) and len({self.group(request) for request in requests}) == 1
+        return self.merge(requests) if alike else None
+
+
+@STEADY
+@given(ALIKE | EVENTS, STATUSES, st.integers(1, 30), st.integers(80, 2_000), st.booleans(), ORDERS)
+def test_all_at_once_is_the_same_as_one_by_one(given_, statuses, batch, room, atomic, order) -> None:
+    made = []
+    for kind in (Plain, Together):
+        adapter = type("Adapter", (kind,), {"atomic": atomic})(Settings())
+        events = [event(i, **fields) for i, fields in enumerate(given_)]
+        answers = iter(statuses * 60)
+        found, sent = drive(
+            adapter, events, at(batch=batch, batch_bytes=room, order=order),
+            lambda _, answers=answers: Response(status := next(answers), error="" if status else "h: no answer"),
+        )  # fmt: skip
+        made.append((found, sent))
+    assert made[0] == made[1]
+
+
+def test_a_document_of_bytes_is_read_when_it_is_looked_at() -> None:
+    document = Json.encoded(b'{"n": 1}')
+    assert document.encode() == (b'{"n": 1}', "application/json")
+    assert document == Json({"n": 1})
+    assert document != Json({"n": 2})
+    array = JsonArray.of([document, Json([2])])
+    assert array.encode() == (b'[{"n": 1},[2]]', "application/json")
+    assert array == JsonArray([{"n": 1}, [2]])
+    with pytest.raises(Refused):
+        _ = Json.encoded(b"{").value
 
 
 def check_order(events, found, sent) -> None:

@@ -186,6 +186,28 @@ class DestinationContract:
             assert request.events, "a request without events"
             assert len(set(request.events)) <= at.delivery.batch
 
+    def test_all_at_once_is_what_one_by_one_comes_to(self) -> None:
+        """`together` gives the request that merging the requests of its events gives, and verdicts for all."""
+        adapter = self._built()
+        if adapter.records:
+            return
+        for size in (1, 2, 40):
+            events = self._crowd(size)
+            at = self._at(adapter, batch=40)
+            request = adapter.together(events, at)
+            if request is None:
+                continue
+            singles = [adapter.verdict(event, at) for event in events]
+            assert all(isinstance(made, list) and len(made) == 1 for made in singles), "not one request each"
+            requests = [made[0] for made in singles if isinstance(made, list)]
+            assert None not in {adapter.group(made) for made in requests}, "one of them travels alone"
+            assert len({adapter.group(made) for made in requests}) == 1, "they are not of one group"
+            assert request == adapter.merge(requests)
+            assert request.body is not None
+            found, sent = drive(adapter, events, at, lambda _: Response(200))
+            assert [one.outcome for one in found] == ["delivered"] * size
+            assert [one.events for one in sent] == [tuple(range(size))]
+
     def test_batches_keep_to_their_bytes(self) -> None:
         """A request of several events is not larger than `batch_bytes`."""
         adapter = self._built()
