@@ -102,7 +102,7 @@ class Answer:
 
 
 Reach = Callable[[Script, Sequence[Question]], Awaitable[Sequence[Answer]]]
-"""Answers what a script asks, all at once and in order; everything in a question is hostile."""
+"""Answers what a script asks, in order; everything in a question is hostile. May be called again meanwhile."""
 
 
 @dataclass(slots=True)

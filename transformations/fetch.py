@@ -27,6 +27,8 @@ _OURS = frozenset((
 ))  # fmt: skip
 """Headers that say where a request goes and where it ends: with `Host` a script would reach, behind the same
 front, a host that is not on its list; with a wrong length, the next request on the connection."""
+_NO_HOST = re.compile(r"[^0-9a-z._:\-\x80-\U0010ffff]")
+"""Characters that no name has: a look-up may end at them (`::1%.example.com`), the list of hosts does not."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
@@ -59,7 +61,7 @@ def read_fetch(args: Sequence[Any]) -> Fetch:
         raise Unasked("fetch url is not valid") from None
     if parts.scheme not in ("http", "https"):
         raise Unasked("invalid protocol, only http and https are supported")
-    if not host or len(url) > MAX_URL:
+    if not host or _NO_HOST.search(host) or len(url) > MAX_URL:
         raise Unasked("fetch url is not valid")
     method = str(options.get("method") or "GET").upper()
     if method not in METHODS:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-__all__ = ["Ask", "Batch", "Fault", "Program"]
+__all__ = ["MAX_SOURCE", "Ask", "Batch", "Fault", "Program"]
+
+MAX_SOURCE = 512_000
+"""Longest source of a script or library, in characters."""
 
 Ask = Callable[[bytes], bytes]
 """Asks the parent: JSON `[{"id", "verb", "args"}]` to JSON `[{"id", "value"} | {"id", "error"}]`. Waits."""

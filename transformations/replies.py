@@ -6,6 +6,7 @@ decoded here, but what is later spliced into a request cannot break out of its p
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
 import msgspec
@@ -86,11 +87,17 @@ def text(blob: bytes) -> str:
 
 
 def masked(reason: str, script: Script) -> str:
-    """A reason without the script's credentials: it is stored, shown and logged."""
+    """A reason without the script's credentials, as they are and as errors quote them: it is stored and shown."""
     for secret in script.credentials.values():
-        if len(secret) >= SECRET:
-            reason = reason.replace(secret, MASK)
+        for spelled in _spelled(secret) | _spelled(secret.strip()):
+            reason = reason.replace(spelled, MASK)
     return reason
+
+
+def _spelled(secret: str) -> set[str]:
+    if len(secret) < SECRET:
+        return set()
+    return {secret, _printable(secret), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
 
 
 def _printable(said: str) -> str:

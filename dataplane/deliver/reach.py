@@ -141,7 +141,7 @@ class Outside:
             if len(body) > MOST:
                 response.close()
                 return Answer(error=f"the answer is larger than {MOST:,} bytes"), 0
-            headers = {name.lower(): value for name, value in response.headers.items()}
+            headers = {name.lower(): _text(value) for name, value in response.headers.items()}
             text = body.decode(_charset(response.charset), "replace")
             value = {"url": request.url, "status": response.status, "headers": headers, "body": text}
             return Answer(value), len(body) + len(request.url) + sum(len(n) + len(v) for n, v in headers.items())
@@ -215,12 +215,22 @@ def _same(url: URL, host: str) -> bool:
     return host in (url.raw_host, url.host)
 
 
+def _text(value: str) -> str:
+    """A header as text: what is no UTF-8 in it comes as halves of characters, which nothing encodes."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
 def _redirected(request: Fetch, status: int, to: str) -> Fetch:
-    """The next hop; credentials do not follow to another host."""
+    """The next hop; credentials do not follow to another host, port or scheme."""
     url = urljoin(request.url, to)
     method = _CHANGES[status] if request.method not in ("GET", "HEAD") and _CHANGES[status] else request.method
     options: dict[str, Any] = {"method": method, "headers": dict(request.headers)}
-    if (urlsplit(url).hostname or "").lower() != request.host:
+    if _origin(url) != _origin(request.url):
         for name in [name for name in options["headers"] if name.lower() in ("authorization", "cookie")]:
             del options["headers"][name]
     if method == request.method and request.body is not None:

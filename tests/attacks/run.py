@@ -80,6 +80,7 @@ async def attack(pool: Pool, path: Path, timeout: float = 1.0) -> Row:
         # Two workspaces are two transformations, so two scripts.
         other = replace(script, name=path.stem + "-b")
         trials = [await pool.trial(script, [item(EVENTS[0])])]
+        trials.append(await pool.trial(script, [item(EVENTS[1])]))  # the next batch, mostly of the same worker
         if "workspace" in source or "hoard" in path.name or "default_arg" in path.name:
             trials.append(await pool.trial(other, [item(EVENTS[1])]))
     except ScriptError as error:

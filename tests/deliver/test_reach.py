@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ class Api:
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.port = self._runner.addresses[0][1]
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.port, self.other = (address[1] for address in self._runner.addresses)
         return f"http://127.0.0.1:{self.port}"
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -51,6 +53,8 @@ class Api:
             return web.Response(status=307, headers={"Location": f"/hop{left - 1}" if left > 1 else "/end"})
         if path == "/away":
             return web.Response(status=302, headers={"Location": f"http://localhost:{self.port}/end"})
+        if path == "/port":
+            return web.Response(status=307, headers={"Location": f"http://127.0.0.1:{self.other}/end"})
         if path == "/elsewhere":
             return web.Response(status=302, headers={"Location": "http://other.example/"})
         if path == "/large":
@@ -228,3 +232,25 @@ async def test_an_address_with_a_scope_is_looked_up_without_it(tmp_path: Path) -
     (answer,) = await made(script(), [Question("geolocation", ("fe80::1%eth0",))])
     await made.close()
     assert answer == Answer({"ip": "fe80::1"})
+
+
+async def test_credentials_do_not_follow_to_another_port(api: Any, outside: Outside) -> None:
+    options = {"headers": {"Authorization": "secret-value", "Cookie": "a=b", "X-Kept": "1"}}
+    for path, kept in (("/hop1", True), ("/port", False)):
+        assert (await fetch(outside, script(), f"{api.url}{path}", options)).value["status"] == 200
+        _, at, headers, _ = api.asked[-1]
+        assert (at, headers["X-Kept"]) == ("/end", "1")
+        assert ("Authorization" in headers, "Cookie" in headers) == (kept, kept)
+
+
+async def test_headers_that_are_no_text_are_told_as_text(outside: Outside) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nX-City: Z\xfcrich\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        found = await fetch(outside, script(), f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    assert found.value["headers"]["x-city"] == "Z\ufffdrich"
+    assert json.dumps(found.value, ensure_ascii=False).encode()

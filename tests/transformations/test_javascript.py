@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -242,10 +243,14 @@ async def test_globals_are_fresh_in_every_batch(js: Run) -> None:
 
 
 async def test_questions_reach_the_parent_all_at_once_and_their_time_does_not_count() -> None:
-    asked: list[list[Question]] = []
+    asked: list[Question] = []
+    together = asyncio.Event()
 
     async def reach(_: Script, questions: Any) -> list[Answer]:
-        asked.append(list(questions))
+        asked.extend(questions)
+        if len(asked) >= 4:
+            together.set()
+        await together.wait()
         return [
             Answer({"url": q.args[0], "status": 200, "headers": {}, "body": '{"n": 1}'}) if "good" in q.args[0]
             else Answer(error="no such host") for q in questions
@@ -266,5 +271,51 @@ async def test_questions_reach_the_parent_all_at_once_and_their_time_does_not_co
     assert not isinstance(good, Failed)
     assert json.loads(good.events[0]) == {"a": {"n": 1}, "b": {"n": 1}, "c": 200}
     assert bad == Failed("case.js: Error: no such host")
-    assert [len(questions) for questions in asked] == [4, 1]
-    assert asked[1] == [Question("fetch", ("https://good.example/", {"method": "POST"}))]
+    assert len(asked) == 5
+    assert asked[4] == Question("fetch", ("https://good.example/", {"method": "POST"}))
+
+
+async def test_half_a_character_is_an_error_like_any_other(js: Run, pool: Pool) -> None:
+    """What slices text cuts pairs of surrogates, in whatever is said to the pool."""
+    loading = "throw new Error('half \\ud83d'); export const transformEvent = e => e;"
+    assert await js(loading, {}) == ["case.js:1: Error: half \ufffd"]
+    running = "export const transformEvent = e => { throw new Error(e.name.slice(0, 3)); };"
+    assert await js(running, {"name": "ab\U0001f600"}) == ["case.js:1: Error: ab\ufffd"]
+    logging = "export const transformEvent = e => { log('a'.repeat(299) + e.name); return {n: 1}; };"
+    trial = await pool.trial(script(logging), [item({"name": "\U0001f600"})])
+    assert trial.results == [Outputs((b'{"n":1}',))]
+    assert trial.logs == ["a" * 299 + "\ufffd"]
+
+
+async def test_half_a_character_is_asked_as_the_sign_for_one_that_is_none() -> None:
+    asked: list[Any] = []
+
+    async def reach(_: Script, questions: Any) -> list[Answer]:
+        asked.extend(one.args for one in questions)
+        return [Answer({"url": "", "status": 200, "headers": {}, "body": "1"}) for _ in questions]
+
+    pool = Pool(reach=reach)
+    await pool.start()
+    source = """export async function transformEvent(event) {
+        return {status: (await fetchV2("https://a.example/?q=" + event.name.slice(0, 3), {body: "\\ud83d"})).status};
+    }"""
+    try:
+        ran = await pool.run(script(source), [item({"name": "ab\U0001f600"})])
+    finally:
+        await pool.stop()
+    assert ran == [Outputs((b'{"status":200}',))]
+    assert asked == [("https://a.example/?q=ab\ufffd", {"body": "\ufffd"})]
+
+
+async def test_numbers_and_text_written_by_hand_stay_json(js: Run) -> None:
+    source = r"""export const transformEvent = e => ({half: JSON.rawJSON('"\\uD83D"'), n: JSON.rawJSON("1e2")});"""
+    assert await js(source, {}) == [[{"half": "\ufffd", "n": 100}]]
+
+
+async def test_a_source_has_a_longest_length(js: Run) -> None:
+    source = "export const transformEvent = e => ({n: 1}); //"
+    assert await js(source + "x" * (512_000 - len(source)), {}) == [[{"n": 1}]]
+    too_long = source + "x" * 512_000
+    assert await js(too_long, {}) == ["case.js:1: the source is longer than 512,000 characters"]
+    library = await js("import 'lib'; export const transformEvent = e => e;", {}, libraries={"lib": too_long})
+    assert [one.partition(":1: ")[2] for one in library] == ["the source is longer than 512,000 characters"]

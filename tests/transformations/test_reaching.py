@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -13,7 +14,10 @@ from tests.transformations.conftest import item
 from transformations import Pool
 from transformations.base import Answer, Failed, Outputs, Question, Script
 from transformations.fetch import Unasked, private, read_address, read_fetch
+from transformations.questions import Questions
 from transformations.recorded import Recorded
+from transformations.replies import masked, text
+from transformations.sandbox import wire
 from turnout.errors import ScriptError
 
 JSON = st.recursive(
@@ -196,3 +200,94 @@ async def test_credentials_are_not_told_in_reasons() -> None:
         "p.py:2: ValueError: ***", "j.js:1: Error: ***",
     ]  # fmt: skip
     assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "secret", ["one line\nanother one", "tab\there", 'with "quotes" in it', " spaces-around\n", "é-und-ü"]
+)
+def test_credentials_are_masked_however_an_error_writes_them(secret: str) -> None:
+    one = Script("s", "", credentials={"key": secret})
+    for reason in (secret, repr(secret), json.dumps(secret), secret.strip(), f"KeyError: {secret!r} at 1"):
+        assert secret.strip()[:5] not in masked(text(reason.encode()), one)
+    assert masked("nothing of it", one) == "nothing of it"
+
+
+@pytest.mark.parametrize("url", [
+    "http://[::1%.example.com]/", "http://127.0.0.1 .example.com/", "http://a%00.example.com/", "http://a%2f.example.com/",
+    "http://a;.example.com/", "http://a,b.example.com/", "http://a\x7f.example.com/", "http://a'.example.com/",
+])  # fmt: skip
+def test_hosts_of_characters_that_no_name_has(url: str) -> None:
+    with pytest.raises(Unasked, match="fetch url is not valid"):
+        read_fetch([url])
+
+
+@pytest.mark.parametrize("url", ["http://[2001:db8::1]:8080/x", "http://a_b.example.com/", "http://bücher.example/"])
+def test_hosts_that_are_names_or_addresses(url: str) -> None:
+    assert read_fetch([url]).host
+
+
+# ---- what a run may ask in all
+
+
+def asked(*args: Any, number: int = 1) -> bytes:
+    return b"A" + json.dumps([{"id": i, "verb": "fetch", "args": args} for i in range(number)]).encode()
+
+
+async def told(questions: Questions, payload: bytes) -> list[Any]:
+    return [one.get("value", one.get("error")) for one in json.loads(await questions(payload))]
+
+
+async def test_questions_are_some_and_bounded_in_number_and_size() -> None:
+    with pytest.raises(wire.Garbled, match="asks nothing"):
+        await Questions(SCRIPT, RECORDED)(b"A[ ]")
+    with pytest.raises(wire.Garbled, match="more than 1000 times"):
+        await Questions(SCRIPT, RECORDED)(asked("x", number=1001))
+    questions = Questions(SCRIPT, RECORDED)
+    large = asked("x" * (wire.MAX_ASK - 100))
+    with pytest.raises(wire.Garbled, match="asks too much"):
+        for _ in range(wire.MAX_TOTAL // wire.MAX_ASK + 2):
+            await questions(large)
+    assert 1 < questions.count < 20
+
+
+async def test_answers_are_told_until_their_room_is_full() -> None:
+    body = "x" * (1 << 20)
+
+    async def reach(_: Script, questions: Any) -> list[Answer]:
+        return [Answer({"body": body}) for _ in questions]
+
+    found = await told(Questions(SCRIPT, reach), asked("x", number=100))
+    size = sum(len(json.dumps(one)) for one in found)
+    assert size < wire.MAX_TELL + 10_000
+    assert found[0] == {"body": body}
+    assert found[-1] == "the answers are larger than 33,554,432 bytes together"
+    assert found.count({"body": body}) == 31
+
+
+async def test_a_run_waits_so_long_and_keeps_what_came_until_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformations.questions.MOST_WAITING", 0.05)
+    ended: list[str] = []
+
+    async def reach(_: Script, questions: Any) -> list[Answer]:
+        if questions[0].args[0] == "slow":
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("slow")
+        return [Answer("quick")]
+
+    questions = Questions(SCRIPT, reach)
+    payload = json.dumps([{"id": i, "verb": "fetch", "args": [x]} for i, x in enumerate(("quick", "slow", "quick"))])
+    late = "the run has waited 0.05 s already"
+    assert await told(questions, b"A" + payload.encode()) == ["quick", late, "quick"]
+    assert await told(questions, asked("quick")) == [late]
+    await asyncio.sleep(0)
+    assert ended == ["slow"]
+
+
+async def test_an_answer_that_cannot_be_written_is_an_error_of_its_question() -> None:
+    async def reach(_: Script, questions: Any) -> list[Answer]:
+        return [Answer({"header": "Z\udcfcrich"} if questions[0].args[0] == "bad" else "good")]
+
+    payload = json.dumps([{"id": i, "verb": "fetch", "args": [x]} for i, x in enumerate(("good", "bad", "good"))])
+    assert await told(Questions(SCRIPT, reach), b"A" + payload.encode()) == ["good", "fetch failed", "good"]

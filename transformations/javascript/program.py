@@ -13,7 +13,7 @@ from transformations.javascript.batch import Batch
 from transformations.javascript.modules import Module
 from transformations.javascript.run import Late, Run, Unit
 from transformations.libraries import camel
-from transformations.program import Ask, Fault
+from transformations.program import MAX_SOURCE, Ask, Fault
 
 __all__ = ["JavaScript", "preload"]
 
@@ -45,6 +45,11 @@ class JavaScript:
 
     def load(self) -> None:
         """Rewrite the modules in the order they need each other; run them once to find mistakes."""
+        sources = [(self.file, self._source), *((lib["file"] or lib["name"], lib["source"]) for lib in self._libraries)]
+        for file, source in sources:
+            if len(source) > MAX_SOURCE:
+                self.fault = Fault("error", f"the source is longer than {MAX_SOURCE:,} characters", file, 1)
+                return
         known: dict[str, dict[str, str]] = {}
         for library in self._libraries:
             for name in (library["name"], camel(library["name"])):

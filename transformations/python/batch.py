@@ -19,6 +19,7 @@ from transformations.python.linker import Linker, plain
 from transformations.python.moment import MOMENT, seconds
 from transformations.python.names import show
 from transformations.python.reaching import asking
+from transformations.python.trusting import forget
 from transformations.sandbox import wire
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Batch:
     def _run(self) -> None:
         """Run the module and its function."""
         program = self.program
+        forget()
         MOMENT.begin(program.name, self._identity, self._received)
         try:
             entry, function = Linker(program, self._log, asking(self.ask)).entry()

@@ -6,14 +6,11 @@ import ast
 from dataclasses import dataclass
 from types import CodeType
 
+from transformations.program import MAX_SOURCE
 from transformations.python.names import PrivateNames, show
 from transformations.python.policy import Policy
 
-__all__ = ["MAX_SOURCE", "Code", "Refusal", "compile_source"]
-
-MAX_SOURCE = 512_000
-"""Longest source of a script or library, in characters."""
-
+__all__ = ["Code", "Refusal", "compile_source"]
 
 class Refusal(Exception):
     """The source cannot be used; `line` is 0 where none is to blame."""

@@ -27,7 +27,6 @@ import operator
 import re
 import statistics
 import string
-import textwrap
 import time
 import typing
 import unicodedata
@@ -42,6 +41,7 @@ from typing import Any
 
 from transformations.python.guards import View, override, permit
 from transformations.python.moment import MOMENT
+from transformations.python.trusting import of_text
 
 __all__ = ["MODULES", "warm"]
 
@@ -212,7 +212,8 @@ permit(*{type(getattr(hashlib, name)()) for name in _HASHES.split()}, hmac.HMAC,
 
 
 def _new_hash(name: str, data: bytes = b"", **_: bool) -> Any:
-    if name.lower() not in _HASHES.split():
+    # An exact str: what a script's object says of itself changes between two looks.
+    if type(name) is not str or name.lower() not in _HASHES.split():
         raise ValueError(f"unsupported hash type {name}")
     return getattr(hashlib, name.lower())(data)
 
@@ -300,7 +301,8 @@ _TYPING |= {"cast": lambda _, value: value, "TYPE_CHECKING": False}
 _ABC = dict.fromkeys(collections.abc.__all__, _TYPING["Any"])
 
 _HTML = {"escape": html.escape, "unescape": html.unescape}
-_TEXTWRAP = _take(textwrap, "dedent fill indent shorten wrap")
+
+_TEXTWRAP = {name: of_text(name) for name in ("dedent", "fill", "indent", "shorten", "wrap")}
 _ITERTOOLS = _take(
     itertools,
     "accumulate chain combinations combinations_with_replacement compress count cycle dropwhile filterfalse groupby "

@@ -17,7 +17,7 @@ from typing import overload
 __all__ = [
     "ASK", "CHECK", "DONE", "ERROR", "EXIT_MEMORY", "FAULT", "HEADER", "LOAD", "LOADING", "MAX_ASK",
     "MAX_ASKS", "MAX_ITEMS", "MAX_LOGS",
-    "MAX_OUTPUT", "MAX_OUTPUTS", "MAX_REASON", "MAX_REPLY", "MAX_TOTAL", "MEMORY", "NOT_RUN", "RUN", "TELL",
+    "MAX_OUTPUT", "MAX_OUTPUTS", "MAX_REASON", "MAX_REPLY", "MAX_TELL", "MAX_TOTAL", "MEMORY", "NOT_RUN", "RUN", "TELL",
     "TIMEOUT", "TRIAL", "Garbled", "Reply", "Slices", "frame", "held", "read_reply", "read_request", "reply", "request",
 ]
 
@@ -55,6 +55,8 @@ MAX_ASKS = 1000
 """Questions of one run."""
 MAX_ASK = 4 << 20
 """Bytes of questions asked at once."""
+MAX_TELL = 32 << 20
+"""Bytes of answers told at once."""
 MAX_OUTPUT = 1 << 20
 MAX_OUTPUTS = 1000
 MAX_TOTAL = 64 << 20

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from transformations import codec
 from transformations.javascript.program import JavaScript
 from transformations.program import Fault, Program
 from transformations.python import deadline
@@ -84,7 +85,7 @@ def _run(channel: int, program: Program, payload: bytes) -> bytes:
     batch.run()
     if batch.fault is not None:
         return _fault(batch.fault)
-    return wire.reply(batch.codes, batch.blobs, orjson.dumps(batch.logs) if flags & wire.TRIAL else b"")
+    return wire.reply(batch.codes, batch.blobs, codec.encode(batch.logs) if flags & wire.TRIAL else b"")
 
 
 def _ask(channel: int, question: bytes) -> bytes:
@@ -94,7 +95,8 @@ def _ask(channel: int, question: bytes) -> bytes:
 
 
 def _fault(fault: Fault) -> bytes:
-    return wire.frame(wire.FAULT, orjson.dumps(
+    # By the codec: an error's text may hold half of a character.
+    return wire.frame(wire.FAULT, codec.encode(
         {"kind": fault.kind, "message": fault.message, "file": fault.file, "line": fault.line}
     ))
 
