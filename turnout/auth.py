@@ -33,6 +33,7 @@ JWT_LIFE = 120
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _BAD = re.compile(r"[\x00-\x1f\x7f]")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_ADDRESS = re.compile(r"https?://(\[[0-9a-fA-F:.]+\](:\d+)?|[^\s/?#\[\]]+)([/?]\S*)?")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
@@ -105,6 +106,8 @@ class OAuth2:
 
     def __post_init__(self) -> None:
         _clean(client_id=self.client_id, client_secret=self.client_secret, scheme=self.scheme)
+        if not _ADDRESS.fullmatch(self.token_url):
+            raise Fixable("the address of the token endpoint must be one such as https://login.example.com/token")
         if self.grant == "refresh_token" and not self.refresh_token:
             raise Fixable("the grant refresh_token needs a refresh token")
         if self.grant == "jwt_bearer" and not self.private_key:

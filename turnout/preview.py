@@ -14,7 +14,7 @@ from turnout import codec
 from turnout.errors import Refused
 from turnout.request import Form, Json, JsonArray, Raw, Record, Request, Xml, asks_gzip
 
-__all__ = ["MASK", "curl", "describe", "describe_record", "mask", "mask_url"]
+__all__ = ["MASK", "curl", "describe", "describe_record", "mask", "mask_url", "spellings"]
 
 MASK = "***"
 HEADERS = frozenset({
@@ -55,16 +55,22 @@ def _pair(pair: str) -> str:
 
 
 def mask(value: Any, secrets: Collection[str]) -> Any:
-    """The value with every occurrence of a secret replaced, in keys, items and percent-encoded too."""
-    needles = _needles(secrets)
+    """The value with every occurrence of a secret replaced, in keys, items, percent-encoded and escaped too."""
+    needles = spellings(secrets)
     return _mask(value, needles, 0) if needles else value
 
 
-def _needles(secrets: Collection[str]) -> list[str]:
-    long = [s for s in secrets if len(s) >= SHORTEST]
-    spellings = {form for s in long for form in (s, quote(s, safe="", errors="replace"),
-                                                 quote_plus(s, errors="replace"))}
-    return sorted(spellings, key=len, reverse=True)
+def spellings(secrets: Collection[str]) -> list[str]:
+    """How secrets of some length may stand in a text, longest first: plain, percent-encoded, inside JSON."""
+    found: set[str] = set()
+    for secret in secrets:
+        if len(secret) >= SHORTEST:
+            inner = codec.dumps(secret.encode("utf-8", "replace").decode())[1:-1].decode()
+            found |= {
+                secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"),
+                inner, inner.replace("/", "\\/"),
+            }  # fmt: skip
+    return sorted(found, key=len, reverse=True)
 
 
 def _mask(value: Any, needles: Sequence[str], depth: int) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -19,7 +19,7 @@ from dataplane.metrics.log import logger
 from turnout.auth import Auth, OAuth2, SigV4, Token, apply, bearer, secrets, sign, token_of, token_request
 from turnout.clock import Clock
 from turnout.errors import Fixable, Refused
-from turnout.preview import MASK, SHORTEST, mask
+from turnout.preview import MASK, mask, spellings
 from turnout.request import Request, Response
 from turnout.verdict import Outcome, Verdict, pause
 
@@ -60,7 +60,9 @@ class Account:
 
     def __init__(self, auth: OAuth2, clock: Clock) -> None:
         self.auth = auth
-        self.secrets = secrets(auth)
+        self.hidden: list[bytes] = []
+        """What no answer may repeat, in every spelling."""
+        self._secrets = secrets(auth)
         self._clock = clock
         self._asking = asyncio.Lock()
         self._answers = 0
@@ -98,7 +100,7 @@ class Account:
             if found.outcome is Outcome.RETRY and self._token is not None and self._clock.monotonic() < self._ends:
                 self._due = self._clock.monotonic() + AGAIN
                 return self._token
-            found = replace(found, reason=mask(found.reason, self.secrets))
+            found = replace(found, reason=mask(found.reason, self._secrets))
             log.warning("deliver.no_token", endpoint=urlsplit(self.auth.token_url).hostname, reason=found.reason)
             return found
         self._token = found
@@ -106,13 +108,14 @@ class Account:
         self._ends = left + life
         self._due = math.inf if life == math.inf else self._ends - min(EARLY, life / 2)
         self._renew(found.refresh_token)
+        self.hidden = _needles(self._secrets | {found.value})
         return found
 
     def _renew(self, given: str | None) -> None:
         """The endpoint gave another refresh token: the one in the config may be worth nothing from now on."""
         if given and self.auth.grant == "refresh_token" and given != self.auth.refresh_token:
             self.auth = replace(self.auth, refresh_token=given)
-            self.secrets |= secrets(self.auth)
+            self._secrets |= secrets(self.auth)
             log.warning(
                 "deliver.refresh_token_replaced", endpoint=urlsplit(self.auth.token_url).hostname,
                 consequence="kept in memory only: the configured one may be refused after a restart",
@@ -126,7 +129,7 @@ class _Signing:
         self._auth = auth
         self._sender = sender
         self._clock = clock
-        self._secrets = secrets(auth)
+        self._hidden = _needles(secrets(auth))
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Send with the credentials; what the answer repeats of them is masked."""
@@ -136,7 +139,7 @@ class _Signing:
             made = sign(auth, request, self._clock.now()) if isinstance(auth, SigV4) else apply(auth, request)
         except (Refused, ValueError) as error:  # a body that is no JSON, an address that is none
             return unsendable(error)
-        return _without(await self._sender.send(made, timeout), self._secrets)
+        return _without(await self._sender.send(made, timeout), self._hidden)
 
     async def close(self) -> None:
         """Close connections."""
@@ -158,8 +161,7 @@ class _Bearing:
             if isinstance(token, Verdict):
                 return Unauthorized(0, error=token.reason, verdict=token)
             made = bearer(self._account.auth, request, token)
-            response = await self._sender.send(made, timeout)
-            response = _without(response, (token.value, *self._account.secrets))
+            response = _without(await self._sender.send(made, timeout), self._account.hidden)
             if response.status != 401:
                 break
             self._account.refused(token)
@@ -171,10 +173,14 @@ class _Bearing:
         await self._sender.close()
 
 
-def _without(response: Response, hidden: Collection[str]) -> Response:
+def _needles(hidden: Collection[str]) -> list[bytes]:
+    return [text.encode("utf-8", "replace") for text in spellings(hidden)]
+
+
+def _without(response: Response, hidden: Sequence[bytes]) -> Response:
     """The answer without what it repeats of the credentials: it is kept with dead letters."""
     body = response.body
     for secret in hidden:
-        if len(secret) >= SHORTEST and (found := secret.encode("utf-8", "replace")) in body:
-            body = body.replace(found, MASK.encode())
+        if secret in body:
+            body = body.replace(secret, MASK.encode())
     return response if body is response.body else replace(response, body=body)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import pytest
 from engine_kit import Plant, Server, config, event
@@ -425,6 +425,17 @@ def test_a_token_is_used_for_half_its_life_at_least_and_never_after_it(life: flo
 async def test_without_credentials_nothing_stands_between() -> None:
     sender = Sender()
     assert Accounts(FakeClock()).authorize(None, sender) is sender
+
+
+@pytest.mark.parametrize("spell", [
+    str, json.dumps, lambda t: json.dumps(t).replace("/", "\\/"), lambda t: quote(t, safe=""),
+])  # fmt: skip
+async def test_a_token_that_an_answer_repeats_is_masked_however_it_is_spelled(spell: Callable[[str], str]) -> None:
+    secret = 'to/ken+"of=the endpoint'
+    endpoint = Endpoint(token(secret), Response(400, {}, f"no: {spell(secret)}!".encode()))
+    sender = Accounts(FakeClock()).authorize(OAUTH, endpoint)
+    found = await sender.send(Request("POST", "https://x.example/"), 1.0)
+    assert found.body.replace(b'"', b"") == b"no: ***!"
 
 
 # ---- an exchange without a token

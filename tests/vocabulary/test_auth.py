@@ -88,8 +88,9 @@ def test_credentials_are_in_no_repr_and_no_preview(auth: Auth) -> None:
 
 @pytest.mark.parametrize("make", [
     lambda: Bearer("tok\n"), lambda: Basic("a:b"), lambda: Basic("a", "b\r\n"), lambda: Header("X Y", "v"),
-    lambda: Header("X", "v\n"), lambda: OAuth2("https://t", "id", grant="refresh_token"),
-    lambda: OAuth2("https://t", "id", grant="jwt_bearer"), lambda: SigV4("a", "b\n", "r", "s"),
+    lambda: Header("X", "v\n"), lambda: OAuth2("https://t/", "id", grant="refresh_token"),
+    lambda: OAuth2("https://t/", "id", grant="jwt_bearer"), lambda: SigV4("a", "b\n", "r", "s"),
+    lambda: OAuth2("", "id"), lambda: OAuth2("http://[/", "id"), lambda: OAuth2("ftp://t.example/", "id"),
 ])  # fmt: skip
 def test_what_no_header_can_hold_is_said_before_anything_is_sent(make: Any) -> None:
     with pytest.raises(Fixable):
@@ -149,9 +150,9 @@ def _decoded(text: str) -> bytes:
 @pytest.mark.parametrize("key", ["nonsense", pem(ec.generate_private_key(ec.SECP256R1()))])
 def test_a_key_that_cannot_sign_is_said_without_showing_it(key: str) -> None:
     with pytest.raises(Fixable, match="private key") as caught:
-        ready(OAuth2("https://t", "id", grant="jwt_bearer", private_key=key))
+        ready(OAuth2("https://t/", "id", grant="jwt_bearer", private_key=key))
     assert key not in str(caught.value)
-    ready(OAuth2("https://t", "id", grant="jwt_bearer", private_key=pem(RSA)))
+    ready(OAuth2("https://t/", "id", grant="jwt_bearer", private_key=pem(RSA)))
     ready(CC)
     ready(None)
 
@@ -212,7 +213,7 @@ def test_any_answer_is_a_token_or_a_verdict(body: bytes, status: int) -> None:
 
 
 def test_the_scheme_stands_before_the_token() -> None:
-    auth = OAuth2("https://t", "id", scheme="Zoho-oauthtoken")
+    auth = OAuth2("https://t/", "id", scheme="Zoho-oauthtoken")
     assert bearer(auth, POST, Token("at")).headers["Authorization"] == "Zoho-oauthtoken at"
 
 
