@@ -13,6 +13,10 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from engine_kit import Plant, Server, config, event
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,6 +133,21 @@ async def test_many_requests_ask_once(plant: Plant, server: Server, endpoint: Re
     assert asked(endpoint) == [
         {"grant_type": "client_credentials", "client_id": "client", "client_secret": SECRET}
     ]
+
+
+async def test_a_private_key_signs_what_it_asks_with(plant: Plant, server: Server, endpoint: Recorder) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    await plant.start(keyed(server, endpoint, kind="jwt_bearer", secret=pem))
+    await plant.send(event("ann", 1))
+    await delivered(plant, 1)
+    (form,) = asked(endpoint)
+    signed, _, proof = form["assertion"].rpartition(".")
+    key.public_key().verify(base64.urlsafe_b64decode(proof + "=="), signed.encode(), PKCS1v15(), SHA256())
+    claims = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
+    assert (claims["iss"], claims["aud"]) == ("svc@x.example", endpoint.url + "token")
+    assert abs(claims["iat"] - plant.clock.now().timestamp()) < 60
+    assert tokens(server) == ["Bearer token-1-of-the-endpoint"]
 
 
 async def test_a_token_is_replaced_a_minute_before_it_ends(plant: Plant, server: Server, endpoint: Recorder) -> None:
