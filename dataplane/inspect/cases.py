@@ -52,8 +52,9 @@ class Case(BaseModel):
     calls that are answered, `{"request": {method, url, params, headers, data}, "response": {status,
     headers, data} | "error": text}`. A message may be a request that was made before (`{"method",
     "endpoint", "headers", "params", "body": {"JSON": …}}`): then only its batching is shown. With
-    `request`, a whole one, only the answer to it is judged, for all events. Of credentials, an access
-    token that would have to be asked for is shown as `***`; `metadata.secret` gives settings of an account.
+    `request`, a whole one, only the answer to it is judged, for all events; settings may then be left out.
+    Of credentials, an access token that would have to be asked for is shown as `***`; `metadata.secret`
+    gives settings of an account.
     `constants` are fields of `delivery`, settings, or switches of the peer.
     """
 
@@ -81,6 +82,8 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
     chosen = _chosen(case.constants, slug, kind)
     meant = _meant(implied, case.settings, kind.settings_type)
     given = {**_account(case, kind.settings_type), **case.settings, **meant, **chosen.settings}
+    if case.request is not None:
+        given |= _examples(kind.settings_type, given)
     settings, warnings, wrong = _settings(kind.settings_type, given)
     if settings is None:
         verdicts: Sequence[Verdict] = [dead(wrong)] * len(case.events)
@@ -144,6 +147,14 @@ def _meant(implied: Mapping[str, Any], given: Mapping[str, Any], kind: type[Sett
     return {
         name: value for name, value in implied.items()
         if not any(one in given for one in (name, *spellings(name, fields_[name])))
+    }
+
+
+def _examples(kind: type[Settings], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that must be given and are not: what an answer means seldom depends on them."""
+    return {
+        name: info.examples[0] for name, info in kind.model_fields.items()
+        if info.is_required() and info.examples and not any(one in given for one in (name, *spellings(name, info)))
     }
 
 

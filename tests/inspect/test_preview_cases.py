@@ -94,6 +94,14 @@ def test_a_request_made_before_is_batched_or_judged() -> None:
     assert [one["outcome"] for one in judged["verdicts"]] == ["dead", "dead"]
 
 
+def test_an_answer_is_judged_without_the_settings_it_does_not_need() -> None:
+    request = {"method": "POST", "endpoint": "https://other.example.org", "body": {"JSON": {"n": 1}}}
+    call = {"request": {"method": "POST", "url": "https://other.example.org"}, "response": {"status": 503}}
+    assert told(request=request, network=[call], settings={})["verdicts"][0]["outcome"] == "retry"
+    assert told(request=request, network=[call], settings={"method": "?"})["verdicts"][0]["outcome"] == "dead"
+    assert told(settings={})["verdicts"][0]["outcome"] == "dead"
+
+
 def test_records_of_a_tool_that_is_not_http() -> None:
     found = told(type="file", settings={"path": "events"}, clock="2026-11-24T00:00:00Z")
     assert found["records"] == [{"target": "2026-11-24", "key": None, "body": RENT}]
