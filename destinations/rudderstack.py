@@ -33,7 +33,9 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "INTERCOM": ("intercom", {}),
     "KAFKA": ("kafka", {}),
     "KLAVIYO": ("klaviyo", {}),
-    "MP": ("mixpanel", {}),
+    "MP": ("mixpanel", {
+        "identity_merge_api": "original", "max_age": "1826d", "strict_mode": False, "use_new_mapping": False,
+    }),
     "POSTHOG": ("posthog", {}),
     "REDIS": ("redis", {}),
     "S3": ("s3", {}),

@@ -1,0 +1,276 @@
+"""Mixpanel: events, profiles of users and groups, and who is the same person."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from destinations.mixpanel.browser import browser
+from destinations.mixpanel.mapping import EVENT, context_traits, insert_id, named, scalar, user_agent, utm
+from destinations.mixpanel.profile import apart, operators, profile, traits
+from destinations.mixpanel.settings import MixpanelSettings
+from turnout import (
+    Context,
+    Delivery,
+    Destination,
+    Event,
+    Json,
+    JsonArray,
+    Kind,
+    Request,
+    Response,
+    Rule,
+    Verdict,
+    dead,
+    delivered,
+    filtered,
+    per_item,
+)
+from turnout.errors import Refused
+from turnout.fields import Field, Fields, getter, look
+from turnout.lookups import IP
+from turnout.paths import get
+from turnout.values import iso, millis, number
+
+__all__ = ["Mixpanel"]
+
+HOSTS: Final = {"us": "api", "eu": "api-eu", "in": "api-in"}
+MOST_GROUPS: Final = 200
+"""Updates of group profiles in a request; of events and users it is 2,000."""
+EARLIEST: Final = 31_536_000_000
+"""1971-01-01 as milliseconds: /import refuses what is from before."""
+_BLAMED: Final = frozenset({
+    "data", "event", "properties", "properties.$insert_id", "properties.distinct_id", "properties.time",
+    "properties.token",
+})
+"""Fields of an event that an answer may blame by name; any other name could be a person's data."""
+_PLACE: Final = Fields(
+    Field("$latitude", "context.location.latitude", via=number),
+    Field("$longitude", "context.location.longitude", via=number),
+)
+_active: Final = getter("context.active")
+_geo_source: Final = getter("context.location.geoSource")
+_GEO: Final = ("reverse_geocoding", None, "")
+
+Made = Request | Verdict | Sequence[Request]
+
+
+class Mixpanel(Destination[MixpanelSettings]):
+    """track, page, screen and alias to /import, identify to /engage, group to /groups and /engage."""
+
+    slug: ClassVar = "mixpanel"
+    names: ClassVar = ("Mixpanel", "MP")
+    kinds: ClassVar = frozenset(Kind) - {Kind.RECORD}
+    delivery: ClassVar = Delivery(batch=2000, batch_bytes=1_000_000)
+    settings_type: ClassVar = MixpanelSettings
+    rules: ClassVar = (
+        Rule("dead", "Mixpanel refuses an update of this request", status=200, path="error"),
+        Rule("dead", "Mixpanel refuses an update of this request", status=200, path="status", values=(0,)),
+    )
+
+    def __init__(self, settings: MixpanelSettings) -> None:
+        super().__init__(settings)
+        host = f"https://{HOSTS[settings.data_residency]}.mixpanel.com"
+        self._import, self._engage, self._groups = f"{host}/import", f"{host}/engage", f"{host}/groups"
+        self._token = settings.token.get_secret_value()
+        self._simplified = settings.identity_merge_api == "simplified"
+        user, secret = self._token, ""
+        params = {"strict": "1" if settings.strict_mode else "0"}
+        if settings.service_account_secret is not None:
+            user, secret = settings.service_account_user_name, settings.service_account_secret.get_secret_value()
+            params["project_id"] = settings.project_id
+        # By hand and not as `auth`: profiles are updated with the token in the body, and with no credentials.
+        basic = b64encode(f"{user}:{secret}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {basic}", "Content-Encoding": "gzip"}
+        self._params: Mapping[str, str] = params
+        self._oldest = settings.max_age.total_seconds() * 1000 if settings.max_age is not None else None
+        self._operators = operators(settings)
+        self._added, self._counted = settings.prop_increments, frozenset(settings.event_increments)
+        self._names = {
+            "page": (settings.use_user_defined_page_event_name, settings.user_defined_page_event_template),
+            "screen": (settings.use_user_defined_screen_event_name, settings.user_defined_screen_event_template),
+        }
+        self._makers: Mapping[str, Callable[[Event, Mapping[str, Any], Context], Made]] = {
+            "identify": self._identify, "track": self._track, "page": self._view, "screen": self._view,
+            "group": self._group, "alias": self._alias,
+        }
+
+    # What is sent
+
+    def request(self, event: Event, at: Context) -> Made:
+        """The requests of an event, profiles before the event that is about them."""
+        return self._makers[event.kind](event, event.message, at)
+
+    def _track(self, event: Event, message: Mapping[str, Any], at: Context) -> Made:
+        name = scalar(message.get("event"))
+        if not name:
+            return dead("event, the name of a track, is missing")
+        given = message.get("properties")
+        properties = given if isinstance(given, dict) else {}
+        known = None if self.settings.drop_traits_in_track_event else context_traits(message)
+        sent = self._event(event, at, name, {**known, **properties} if isinstance(known, dict) else {**properties})
+        updates: list[dict[str, Any]] = []
+        if amount := number(properties.get("revenue")):
+            paid = {"$time": iso(_millis(message)), "$amount": amount}
+            updates.append({"$append": {"$transactions": paid}})
+        added = {one: n for one in self._added if (n := number(properties.get(one))) is not None}
+        if name in self._counted:
+            added[name] = added.get(name, 0) + 1
+        if added:
+            updates.append({"$add": added})
+        who = self._who(message) if updates else ""
+        return [*(self._update(one, who) for one in updates), sent] if who else sent
+
+    def _view(self, event: Event, message: Mapping[str, Any], at: Context) -> Made:
+        kind = event.kind
+        given, known = message.get("properties"), context_traits(message)
+        properties = {**(known if isinstance(known, dict) else {}), **(given if isinstance(given, dict) else {})}
+        custom, template = self._names[kind]
+        name = named(template, message) if custom else ""
+        return self._event(event, at, name or f"Loaded a {kind.capitalize()}", properties)
+
+    def _event(self, event: Event, at: Context, name: str, properties: dict[str, Any]) -> Request:
+        """An event for /import. Raises `Refused` for a time or an id that it cannot have."""
+        message = event.message
+        when = _millis(message)
+        if when is None:
+            raise Refused("bad_time", "neither timestamp nor originalTimestamp is a time")
+        if when < EARLIEST:
+            raise Refused("too_old", "Mixpanel takes no event from before 1971")
+        if self._oldest is not None and at.now.timestamp() * 1000 - when > self._oldest:
+            raise Refused("too_old", "the event is older than max_age allows")
+        EVENT.fill(message, properties)
+        user, device = scalar(message.get("userId")), scalar(message.get("anonymousId"))
+        if user:
+            properties["$user_id"] = user
+        if device and self._simplified:
+            properties["$device_id"] = device
+        if identity := insert_id(event, at):
+            properties["$insert_id"] = identity
+        properties["token"] = self._token
+        properties["distinct_id"] = self._who(message)
+        properties["time"] = when
+        utm(message, properties)
+        if event.kind != "track":
+            for part in ("name", "category"):
+                if (value := message.get(part)) not in (None, ""):
+                    properties[part] = value
+        if message.get("channel") == "web":
+            properties.update(browser(user_agent(message)))
+        return self._imported({"event": name, "properties": properties})
+
+    def _identify(self, event: Event, message: Mapping[str, Any], at: Context) -> Made:
+        who = self._who(message)
+        if not who:
+            return dead("userId or anonymousId is missing")
+        if _geo_source(message) not in _GEO:
+            return dead("context.location.geoSource can only be reverse_geocoding, or null")
+        given = traits(message)
+        made = [self._update({operator: values}, who) for operator, values in apart(self._operators, given)]
+        made_of = profile(message, given, new=self.settings.use_new_mapping)
+        update: dict[str, Any] = {"$set": made_of, "$token": self._token, "$distinct_id": who}
+        if (ip := _ip(message)) is not None:
+            update["$ip"] = ip
+        update["$time"] = _millis(message)
+        if _active(message) is False:
+            update["$ignore_time"] = True
+        _PLACE.fill(message, update)
+        made.append(self._profiled(update))
+        user, device = scalar(message.get("userId")), scalar(message.get("anonymousId"))
+        if user and device and user != device and not self._simplified:
+            properties = {"$distinct_ids": [user, device], "token": self._token}
+            made.append(self._imported({"event": "$merge", "properties": properties}))
+        return made
+
+    def _group(self, event: Event, message: Mapping[str, Any], at: Context) -> Made:
+        keys = self.settings.group_key_settings
+        if not keys:
+            return filtered("group_key_settings names no group key of the project")
+        given = message.get("traits")
+        company = given if isinstance(given, dict) else {}
+        made: list[Request] = []
+        who, ip = self._who(message), _ip(message)
+        for key in keys:
+            value = get(company, key, None)
+            ids = [one for one in (value if isinstance(value, list) else [value]) if scalar(one)]
+            if not ids:
+                continue
+            if who:
+                update = {"$token": self._token, "$distinct_id": who, "$set": {key: ids}}
+                made.append(self._profiled({**update, "$ip": ip} if ip is not None else update))
+            made += [
+                self._sent(self._groups, {"$token": self._token, "$group_key": key, "$group_id": one, "$set": company})
+                for one in ids
+            ]
+        return made or dead("the traits hold no group key of group_key_settings")
+
+    def _alias(self, event: Event, message: Mapping[str, Any], at: Context) -> Made:
+        if self._simplified:
+            return filtered("projects with simplified identity merge have no alias")
+        user = scalar(message.get("userId"))
+        known = scalar(message.get("previousId")) or scalar(message.get("anonymousId"))
+        if not user or not known:
+            return dead("an alias needs userId, and previousId or anonymousId")
+        if user == known:
+            return dead("an alias needs two ids: previousId or anonymousId is the same as userId")
+        properties = {"distinct_id": known, "alias": user, "token": self._token}
+        return self._imported({"event": "$create_alias", "properties": properties})
+
+    def _who(self, message: Mapping[str, Any]) -> str:
+        """The `distinct_id`; "" where nobody is named, which Mixpanel takes for an event of nobody."""
+        user, device = scalar(message.get("userId")), scalar(message.get("anonymousId"))
+        if user or not device:
+            return user
+        return f"$device:{device}" if self._simplified else device
+
+    def _update(self, update: Mapping[str, Any], who: str) -> Request:
+        return self._profiled({**update, "$token": self._token, "$distinct_id": who})
+
+    def _profiled(self, body: Mapping[str, Any]) -> Request:
+        return self._sent(self._engage, body)
+
+    def _sent(self, url: str, body: Mapping[str, Any]) -> Request:
+        return Request("POST", url, JsonArray.of((Json(body),)), params={"verbose": "2"})
+
+    def _imported(self, body: Mapping[str, Any]) -> Request:
+        return Request("POST", self._import, JsonArray.of((Json(body),)), self._headers, self._params)
+
+    # Batches and answers
+
+    def group(self, request: Request) -> str:
+        """By address: all that goes to one has the same credentials and params."""
+        return request.url
+
+    def limit(self, request: Request, at: Context) -> int:
+        """Group profiles are fewer."""
+        return MOST_GROUPS if request.url == self._groups else at.delivery.batch
+
+    def merge(self, requests: Sequence[Request]) -> Request:
+        """One array of all items."""
+        one = requests[0]
+        items = [item for request in requests if isinstance(request.body, JsonArray) for item in request.body.items]
+        return Request(one.method, one.url, JsonArray.of(items), one.headers, one.params)
+
+    def verdicts(self, request: Request, response: Response, at: Context) -> Sequence[Verdict]:
+        """Of a 400 of /import, `failed_records` are dead, and all others are in."""
+        if response.status == 400:
+            rows = get(response.json(), "failed_records", None)
+            if isinstance(rows, list) and rows:
+                return per_item(rows, len(request.events), _failed, rest=delivered(400))
+        return super().verdicts(request, response, at)
+
+
+def _failed(row: Mapping[str, Any]) -> Verdict:
+    field = row.get("field")
+    blamed = f": {field}" if isinstance(field, str) and field in _BLAMED else ""
+    return dead(f"HTTP 400: Mixpanel refuses this event{blamed}", 400)
+
+
+def _millis(message: Mapping[str, Any]) -> int | None:
+    when = millis(message.get("timestamp"))
+    return millis(message.get("originalTimestamp")) if when is None else when
+
+
+def _ip(message: Mapping[str, Any]) -> Any:
+    return look(message, IP)
