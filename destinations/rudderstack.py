@@ -21,7 +21,8 @@ class Chosen(NamedTuple):
 NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "AM": ("amplitude", {}),
     "BRAZE": ("braze", {}),
-    "CUSTOMERIO": ("customerio", {}),
+    "CUSTOMERIO": ("customerio", {"deduplicate": False}),
+    "CUSTOMERIO_AUDIENCE": ("customerio_audience", {}),
     "DISCORD": ("discord", {}),
     "FACEBOOK_CONVERSIONS": ("facebook_conversions", {}),
     "FACEBOOK_PIXEL": ("facebook_pixel", {}),
@@ -46,7 +47,16 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """The peer's definition name, and ours with the settings that its name stands for where they are not given."""
 
-CONSTANTS: Mapping[str, Mapping[str, Callable[[Any], Chosen]]] = {}
+
+def _customerio_api(workspaces: Any) -> Chosen:
+    """RudderStack names the workspaces that have its batches, or ALL of them."""
+    return Chosen({"api": "v2" if str(workspaces).strip().upper() not in ("", "NONE") else "v1"})
+
+
+CONSTANTS: Mapping[str, Mapping[str, Callable[[Any], Chosen]]] = {
+    "customerio": {"CUSTOMERIO_BATCHING_FRAMEWORK_ENABLED_WORKSPACE_IDS": _customerio_api},
+    "customerio_audience": {"MAX_ITEMS": lambda most: Chosen(delivery={"batch": most})},
+}
 """By our slug and the peer's constant or switch: what a value of it chooses."""
 
 

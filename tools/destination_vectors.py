@@ -23,7 +23,7 @@ from destinations import registry
 from destinations.rudderstack import NAMES
 from tools.meaning import difference, joined, request_of
 
-__all__ = ["Vector", "compare", "lines_of", "measure"]
+__all__ = ["Vector", "compare", "lines_of", "measure", "vectors_in"]
 
 ROOT = Path(__file__).parent.parent
 LEAST = 0.97
@@ -62,9 +62,8 @@ def lines_of(vector: Vector, kind: str) -> list[dict[str, Any]]:
         inputs = [{"metadata": one} for one in _several(case.get("metadata"))]
     groups: dict[str, list[int]] = {}
     for place, one in enumerate(inputs):
-        whole = one.get("destination") or case.get("destination") or {"Config": case.get("destinationConfig") or {}}
-        connected = _connected(one.get("connection") or case.get("connection"))
-        whole = {**whole, "Config": {**connected, **(whole.get("Config") or {})}}
+        whole = one.get("destination") or case.get("destination") or {}
+        whole = {**whole, "Config": _configured(one, case)}
         groups.setdefault(json.dumps(whole, sort_keys=True), []).append(place)
     return [
         _line(vector, kind, json.loads(whole), [inputs[i] for i in places], places)
@@ -94,9 +93,12 @@ def _line(
     return line
 
 
-def _connected(connection: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a peer sets where a source meets a destination (an audience, a mode of syncing): settings, here."""
-    return ((connection or {}).get("config") or {}).get("destination") or {}
+def _configured(one: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an event of a case; what a peer sets where a source meets a destination is one here, too."""
+    whole = one.get("destination") or case.get("destination") or {"Config": case.get("destinationConfig")}
+    connection = one.get("connection") or case.get("connection") or {}
+    met = (connection.get("config") or {}).get("destination") or {}
+    return {**met, **(whole.get("Config") or {})}
 
 
 def _several(value: Any) -> list[Any]:
@@ -219,7 +221,7 @@ def _address(request: Mapping[str, Any]) -> tuple[str, str]:
 
 def measure(folder: Path, slugs: Sequence[str] = (), *, case: str = "", verbose: bool = False) -> int:
     """Print a table and the first differences; 1 where a tool has fewer than 97 % or too many deviations."""
-    vectors = [one for one in _read(folder, slugs) if not case or one.case["id"] == case]
+    vectors = [one for one in vectors_in(folder, slugs) if not case or one.case["id"] == case]
     kinds = {slug: name for name, (slug, _) in NAMES.items()}
     names = {id(one.case): one.case.get("_type", kinds.get(one.slug, one.slug)) for one in vectors}
     lines = [line for one in vectors for line in lines_of(one, names[id(one.case)])]
@@ -251,7 +253,8 @@ def measure(folder: Path, slugs: Sequence[str] = (), *, case: str = "", verbose:
     return _report(rows, differences, verbose=verbose or bool(case))
 
 
-def _read(folder: Path, slugs: Sequence[str]) -> Iterator[Vector]:
+def vectors_in(folder: Path, slugs: Sequence[str]) -> Iterator[Vector]:
+    """The cases of destinations that we have, those of `slugs` where any are named."""
     known = registry.slugs()
     for path in sorted((folder / "destinations").glob("*.json")):
         name = path.stem.upper()
@@ -259,10 +262,23 @@ def _read(folder: Path, slugs: Sequence[str]) -> Iterator[Vector]:
         if slug not in known or (slugs and slug not in slugs):
             continue
         whole = json.loads(path.read_text())
+        settings = _settings(whole)
         for kind in KINDS:
             for case in whole.get(kind) or []:
                 if case.get("verified") is not False:
-                    yield Vector(slug, kind, {**case, "_type": name})
+                    own = case.get("destinationConfig") or (settings if kind == "delivery" else None)
+                    yield Vector(slug, kind, {**case, "destinationConfig": own, "_type": name})
+
+
+def _settings(whole: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Settings that the tool takes, for cases about an answer alone, which have none: those of its first good case."""
+    for case in whole.get("processor") or []:
+        if "error" not in case["expect"] and case.get("destination"):
+            return _configured(case, case)
+    for case in whole.get("router") or []:
+        if any("error" not in batch for batch in case["expect"]["batches"]):
+            return _configured(case["inputs"][0], case)
+    return {}
 
 
 _DEVIATIONS: dict[str, list[str]] = {}

@@ -73,6 +73,12 @@ def test_a_good_adapter_passes(tried) -> None:
     assert tried() == set()
 
 
+def test_what_is_never_sent_passes_nobody(tried) -> None:
+    line = '        if event.message_id[-1] in "357": return dead("odd")\n'
+    refuses = GOOD.replace("        body =", f"{line}        body =")
+    assert tried(refuses, only="test_order_of_a_user_is_kept") == set()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "test"),
     [

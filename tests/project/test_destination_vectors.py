@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
-from tools.destination_vectors import Vector, compare, lines_of
+from tools.destination_vectors import Vector, compare, lines_of, vectors_in
 
 
 def router(*connections: dict[str, Any]) -> Vector:
@@ -48,3 +50,21 @@ def test_a_batch_of_other_or_more_items_is_a_difference() -> None:
     assert "boat" in processed({"boat": 1}, {"batch": [{"boat": 2}]})
     assert processed({"boat": 1}, {"batch": [{"boat": 1}, {"boat": 1}]})
     assert processed({"boat": 1}, {"key": "k", "batch": [{"boat": 1}]})
+
+
+def test_an_answer_without_settings_is_judged_with_those_of_the_first_good_case(tmp_path: Path) -> None:
+    def made(url: str, expect: dict[str, Any]) -> dict[str, Any]:
+        return {"id": url, "message": {}, "destination": {"Config": {"webhookUrl": url}}, "expect": expect}
+
+    (tmp_path / "destinations").mkdir()
+    (tmp_path / "destinations" / "webhook.json").write_text(json.dumps({
+        "processor": [
+            made("http://bad.example.com", {"error": "no", "statusCode": 400}), made("http://good.example.com", {}),
+        ],
+        "delivery": [
+            {"id": "d-1", "request": {}, "expect": {}},
+            {"id": "d-2", "request": {}, "destinationConfig": {"webhookUrl": "http://own.example.com"}, "expect": {}},
+        ],
+    }))
+    lines = [lines_of(one, "WEBHOOK")[0] for one in vectors_in(tmp_path, ["webhook"]) if one.kind == "delivery"]
+    assert [line["settings"]["webhookUrl"] for line in lines] == ["http://good.example.com", "http://own.example.com"]
