@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch"]
 
-_UNSETTLED = -9
-"""Code of an event that has no result: its promise was never settled, or its turn never came."""
+_BETWEEN = b"\x1e"
+"""What stands between several outputs of one event: in JSON it cannot be."""
 
 
 class Batch:
@@ -50,10 +50,8 @@ class Batch:
             return
         late = False
         try:
-            wrong = run.call("run", run.entry, _array(self.events), _array(self.metadata))
-            if wrong:
-                self.fault = Fault("error", wrong, program.file)
-                return
+            about = str(b"[" + b",".join(self.metadata) + b"]", "utf-8", "replace")
+            run.call("run", run.entry, about, *_texts(self.events))
             self._settle(run)
         except Late:
             late = program.spent = True
@@ -73,13 +71,13 @@ class Batch:
         """Run until every promise is settled, asking the parent for what they wait for."""
         run.jobs()
         while run.drive("pending"):
-            asked = run.drive("asked")
+            asked = run.drive("part", "reach", "asked")
             if asked == "[]":
                 return
             begun = time.monotonic()
             answer = self._ask(_paired(asked.encode("utf-8", "replace")))
             run.deadline += time.monotonic() - begun  # waiting is not running
-            run.call("told", answer.decode())
+            run.call("part", "reach", "told", answer.decode())
             run.jobs()
 
     def _collect(self, run: Run, *, late: bool) -> None:
@@ -87,39 +85,48 @@ class Batch:
         run.context.set_time_limit(2.0)
         run.context.set_memory_limit(self.program.heap * 2)
         try:
-            head, _, rest = run.drive("results").partition("\n")
-            self.logs = json.loads(run.drive("lines"))
-        except (JSException, UnicodeEncodeError, ValueError) as error:
+            said = run.drive("results").encode("utf-8", "replace")
+            lines = said.split(b"\n")
+            item, odd, logged = map(int, lines.pop().split())
+            self.logs = json.loads(run.drive("part", "console", "lines")) if logged else []
+        except (JSException, ValueError) as error:
             kind = "memory" if "out of memory" in str(error) else "error"
             self._stop(kind, f"its results cannot be had: {str(error).partition(chr(10))[0]}")
             return
-        item, _, listed = head.partition(" ")
-        blobs = rest.encode("utf-8", "replace").split(b"\n") if rest else []
-        # One character is looked for a hundred times faster than three.
-        if "\\" in rest and ("\\ud" in rest or "\\uD" in rest):
-            blobs = [_paired(blob) for blob in blobs]
         try:
-            codes = [int(code) for code in listed.split(",")]
-            if len(codes) != len(self.events) or len(blobs) != sum(map(_held, codes)):
+            # One character is looked for a hundred times faster than three.
+            if b"\\" in said and (b"\\ud" in said or b"\\uD" in said):
+                lines = [_whole(line) for line in lines]
+            if len(lines) != len(self.events):
                 raise ValueError("their number is wrong")
-            if run.entry == "transformEvent":
-                self._place(codes, blobs, int(item), late=late)
-            else:
-                self._sort(codes, blobs, late=late)
+            if run.entry != "transformEvent":
+                self._sort(lines[0], late=late)
+            elif odd or not self._alike(lines):
+                self._place(lines, item, late=late)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             # A script that replaced what arrays are made of, or how they are written.
             self.codes, self.blobs = [], []
             self._stop("error", f"its results cannot be read: {error}")
 
-    def _place(self, codes: Sequence[int], blobs: Sequence[bytes], item: int, *, late: bool) -> None:
-        at = room = 0
-        for place, code in enumerate(codes):
-            mine, at = blobs[at : at + _held(code)], at + _held(code)
-            if code == wire.ERROR:
-                self._failed(mine[0])
-            elif code == _UNSETTLED:
+    def _alike(self, lines: list[bytes]) -> bool:
+        """Take the lines as they are where each is one output and none needs a second look, as most do."""
+        lengths = list(map(len, lines))
+        if not min(lengths) or max(lengths) > wire.MAX_OUTPUT or sum(lengths) > wire.MAX_TOTAL:
+            return False
+        self.codes, self.blobs = [1] * len(lines), lines
+        return True
+
+    def _place(self, lines: Sequence[bytes], item: int, *, late: bool) -> None:
+        """Take the lines over, each in the words of prelude/outcome.js."""
+        room = 0
+        for place, line in enumerate(lines):
+            kind = line[:1]
+            if kind == b"!":
+                self._failed(line[1:])
+            elif not kind:
                 self._unsettled(place, item, late=late)
             else:
+                mine = [] if kind == b"-" else line.removeprefix(b"+").split(_BETWEEN)
                 room += sum(map(len, mine))
                 self._made(mine, room)
 
@@ -159,21 +166,21 @@ class Batch:
         self.blobs.append(reason[: wire.MAX_REASON].encode("utf-8", "replace"))
         self.codes.append(code)
 
-    def _sort(self, codes: Sequence[int], blobs: Sequence[bytes], *, late: bool) -> None:
+    def _sort(self, line: bytes, *, late: bool) -> None:
         """Outputs of a whole batch by input; a failure is everybody's."""
-        if not codes or codes[0] == _UNSETTLED:
+        if not line:
             for place in range(len(self.events)):
                 self._unsettled(place, len(self.events), late=late)
             return
-        if codes[0] == wire.ERROR:
+        if line[:1] == b"!":
             for _ in self.events:
-                self._failed(blobs[0])
+                self._failed(line[1:])
             return
         made: list[list[bytes]] = [[] for _ in self.events]
         errors: dict[int, bytes] = {}
         placing = Placing([_identity(event) for event in self.events])
         stray: list[bytes] = []
-        for row in json.loads(blobs[0]):
+        for row in json.loads(line):
             failed = json.dumps([row[2], row[3]]).encode() if row[1] is None else b""
             if failed and row[0] is None:
                 stray.append(failed)
@@ -196,16 +203,21 @@ class Batch:
                 self._made(outputs, room)
 
 
-def _held(code: int) -> int:
-    """How many lines of the results an event of this code has."""
-    return 1 if code == wire.ERROR else max(code, 0)
+def _texts(events: Sequence[memoryview]) -> list[str]:
+    """JSON for the engine; lone surrogates become U+FFFD."""
+    texts = [str(event, "utf-8", "replace") for event in events]
+    for place, text in enumerate(texts):
+        if "\\" in text and ("\\ud" in text or "\\uD" in text):
+            texts[place] = _paired(bytes(events[place])).decode("utf-8", "replace")
+    return texts
 
 
-def _array(parts: Sequence[memoryview]) -> str:
-    joined = b",".join(parts)
-    if b"\\" in joined and (b"\\ud" in joined or b"\\uD" in joined):
-        joined = b",".join([_paired(bytes(part)) for part in parts])
-    return (b"[" + joined + b"]").decode("utf-8", "replace")
+def _whole(line: bytes) -> bytes:
+    """A line of the results whose outputs have no lone surrogates."""
+    if line[:1] not in b"+{":
+        return line
+    outputs = line.removeprefix(b"+").split(_BETWEEN)
+    return line[: line[:1] == b"+"] + _BETWEEN.join(map(_paired, outputs))
 
 
 def _paired(raw: bytes) -> bytes:

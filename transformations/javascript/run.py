@@ -29,14 +29,23 @@ class Late(Exception):
     """The time is up; what was done until then can still be asked."""
 
 
+PARTS = ("moment", "console", "reach", "outcome")
+"""What the core of the prelude reads when it is first used, in the order it takes them."""
+
+
 @cache
-def _prelude() -> str:
-    return Path(__file__).with_name("prelude.js").read_text(encoding="utf-8")
+def _prelude(name: str) -> str:
+    """A file of the prelude without indents and lines of comment: the engine reads it for every batch."""
+    source = (Path(__file__).parent / "prelude" / f"{name}.js").read_text(encoding="utf-8")
+    return "\n".join(line.lstrip() for line in source.splitlines() if not line.lstrip().startswith("//"))
 
 
 def warm() -> None:
-    """Read the prelude, and run it once."""
-    Context().eval(_prelude())
+    """Read the prelude, and run all of it once."""
+    context = Context()
+    drive = context.eval(_prelude("core"))("", "{}", *map(_prelude, PARTS))
+    for part, verb in (("moment", "random"), ("console", "lines"), ("reach", "asked"), ("outcome", "loaded")):
+        drive("part", part, verb)
 
 
 @dataclass(slots=True)
@@ -60,8 +69,8 @@ class Run:
         self.context = Context()
         self.context.set_memory_limit(program.heap)
         self.context.set_max_stack_size(STACK)
-        self.drive: Callable[..., Any] = self.context.eval(_prelude())
-        self.drive("configure", json.dumps({"name": program.name, "credentials": program.credentials}))
+        core = self.context.eval(_prelude("core"))
+        self.drive: Callable[..., Any] = core(program.name, json.dumps(program.credentials), *map(_prelude, PARTS))
         self.entry = ""
         for unit in program.units:
             if not self._module(unit):
@@ -104,9 +113,13 @@ class Run:
             if unit.module.plain:
                 self.context.eval(code)  # sloppy, as RudderStack's first version was
                 return True
-            self.drive("watch", self.context.module(code))
+            promise = self.context.module(code)
             self.jobs()
-            said = self.drive("loaded")
+            if self.drive("published", unit.module.name) is not None:  # the last thing a module does
+                return True
+            self.drive("part", "outcome", "watch", promise)
+            self.jobs()
+            said = self.drive("part", "outcome", "loaded")
         except JSException as error:
             return self._broken(str(error), str(error), unit)
         if said == "":
@@ -127,8 +140,8 @@ class Run:
         return False
 
     def _find_entry(self) -> None:
-        names = self.drive("entry", "").split(",") if self.drive("entry", "") else []
-        if not names and self.program.script.plain and self.drive("legacy"):
+        names = (self.drive("published", "") or "").split()
+        if not names and self.program.script.plain and self.drive("part", "outcome", "legacy"):
             names = ["transform"]
         self.drive("close")
         if len(names) != 1:

@@ -1,0 +1,95 @@
+// What every batch needs: evaluated first in a fresh context, so it is kept short. Reading it costs
+// more than running it; what few scripts use is in the other files here, each read when it is first
+// used. A part must take what it needs from `kit`, captured here before a script can replace it.
+// Called with the script's name, its credentials (JSON) and the texts of the parts, it returns
+// `drive(verb, …)`; strings go in and out, nothing else.
+((name, credentials, moment, console, reach, outcome) => {
+  "use strict";
+  const { parse, stringify } = JSON, { defineProperty, freeze } = Object, { call } = Function.prototype;
+  const bound = (f) => call.bind(f), evaluate = eval, RealPromise = Promise;
+  const kindOf = bound(Object.prototype.toString), then = bound(Promise.prototype.then);
+  const join = bound(Array.prototype.join);
+  const state = { name, credentials, item: 0, event: null, texts: [], about: "", outputs: [], odd: 0, pending: 0, lines: [] };
+  const libraries = { __proto__: null };
+  const hidden = (key, value) => defineProperty(globalThis, key, { value, configurable: true, writable: true, enumerable: false });
+  const kit = {
+    state, libraries, parse, stringify, defineProperty, bound, kindOf, then, join, hidden, RealPromise,
+    RealError: Error, RealDate: Date, text: String, isArray: Array.isArray, imul: Math.imul, construct: Reflect.construct,
+    slice: bound("".slice), charCode: bound("".charCodeAt), RealMap: Map, assign: Object.assign, hasOwn: Object.hasOwn,
+  };
+
+  // The lines of a part are beyond those of any script, which must not be blamed for them.
+  const far = "\n".repeat(9999), texts = { moment, console, reach, outcome }, parts = { __proto__: null };
+  const part = (which) => parts[which] ?? (parts[which] = evaluate(far + texts[which])(kit));
+  const later = (which, key) => defineProperty(globalThis, key, {
+    configurable: true, enumerable: false,
+    get() { const value = part(which)[key]; hidden(key, value); return value; },
+    set(value) { hidden(key, value); },
+  });
+  const lookUp = kit.lookUp = (event) => part("moment").lookUp(event);
+  later("moment", "Date");
+  Math.random = () => part("moment").random();
+  later("console", "log");
+  later("console", "console");
+  later("reach", "getCredential");
+  later("reach", "fetch");
+  later("reach", "fetchV2");
+  later("reach", "geolocation");
+  delete globalThis.performance;
+  hidden("__turnoutLibrary", (wanted) => libraries[wanted]);
+  hidden("__turnoutPublish", (wanted, exported) => { libraries[wanted] = freeze(exported); });
+
+  // An output stands as its JSON, none as "-", what is neither in the words of outcome.js.
+  const settle = (index, value) => {
+    try {
+      if (value === null || value === undefined) { state.odd++; state.outputs[index] = "-"; return; }
+      const made = kindOf(value) === "[object Object]" ? stringify(value) : "";
+      if (made && made[0] === "{") state.outputs[index] = made;
+      else part("outcome").settle(index, value);
+    } catch (error) { part("outcome").fail(index, error); }
+  };
+  const wait = (i, made) => {
+    state.pending++;
+    then(made, (value) => { state.pending--; settle(i, value); }, (error) => { state.pending--; part("outcome").fail(i, error); });
+  };
+  const each = (transform, texts) => {
+    const { outputs } = state, count = texts.length;
+    for (let i = 0; i < count; i++) {
+      state.item = i;
+      try {
+        const given = texts[i], event = state.event = given[0] === "{" ? parse(given) : part("outcome").odd(given);
+        const made = transform(event, lookUp);
+        if (made === event) { // as it mostly is: an object for certain
+          const said = stringify(made);
+          if (said && said[0] === "{") { outputs[i] = said; continue; }
+        }
+        if (made instanceof RealPromise) wait(i, made);
+        else settle(i, made);
+      } catch (error) { part("outcome").fail(i, error); }
+    }
+  };
+  const verbs = {
+    // What a module published of what can be an entry; nothing where it has not come to its end.
+    published: (module) => {
+      const found = libraries[module];
+      if (found === undefined) return;
+      return (typeof found.transformEvent === "function" ? "transformEvent " : "")
+        + (typeof found.transformBatch === "function" ? "transformBatch " : "");
+    },
+    close: () => { delete globalThis.__turnoutLibrary; delete globalThis.__turnoutPublish; },
+    run: (entry, about, ...texts) => {
+      state.about = about;
+      state.texts = texts;
+      if (entry === "transformEvent") each(libraries[""].transformEvent, texts);
+      else part("outcome").whole(entry, lookUp);
+    },
+    pending: () => state.pending,
+    results: () => { // joined, not concatenated: the binding knows no ropes
+      const { outputs, texts } = state;
+      outputs[texts.length] = `${state.item} ${state.odd} ${state.lines.length}`;
+      return join(outputs, "\n");
+    },
+    part: (which, verb, ...values) => part(which)[verb](...values),
+  };
+  return (verb, ...values) => verbs[verb](...values);
+})
