@@ -18,6 +18,8 @@ from transformations.program import MAX_SOURCE, Ask, Fault
 __all__ = ["JavaScript", "preload"]
 
 _PLACE = re.compile(r"<input>:(\d+)")
+_PARSED = re.compile(r"\s*at <input>:[\d:]+(?=\s+at parse \(native\))")
+"""The engine's frame for a place in a text that JSON.parse was given."""
 
 
 def preload() -> None:
@@ -98,7 +100,8 @@ class JavaScript:
 
     def place(self, stack: str) -> tuple[str, int]:
         """File and line of the innermost frame that is in the script or a library; "" where none is."""
-        for found in _PLACE.finditer(stack):
+        own = _PARSED.sub("", stack.partition("at turnout")[0])  # below are the prelude's frames
+        for found in _PLACE.finditer(own):
             line = int(found[1])
             for unit in self.units:
                 if unit.first < line <= unit.first + unit.lines:

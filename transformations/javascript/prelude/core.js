@@ -1,6 +1,7 @@
 // What every batch needs: evaluated first in a fresh context, so it is kept short. Reading it costs
 // more than running it; what few scripts use is in the other files here, each read when it is first
-// used. A part must take what it needs from `kit`, captured here before a script can replace it.
+// used. A part must take what it needs from `kit`, captured here before a script can replace it; what
+// is between backquotes would be put together by a method of strings that a script can replace.
 // Called with the script's name, its credentials (JSON) and the texts of the parts, it returns
 // `drive(verb, …)`; strings go in and out, nothing else.
 ((name, credentials, moment, console, reach, outcome) => {
@@ -15,7 +16,7 @@
   const kit = {
     state, libraries, parse, stringify, defineProperty, bound, kindOf, then, join, hidden, RealPromise,
     RealError: Error, RealDate: Date, text: String, isArray: Array.isArray, imul: Math.imul, construct: Reflect.construct,
-    slice: bound("".slice), charCode: bound("".charCodeAt), RealMap: Map, assign: Object.assign, hasOwn: Object.hasOwn,
+    slice: bound("".slice), charCode: bound("".charCodeAt), assign: Object.assign, hasOwn: Object.hasOwn,
   };
 
   // The lines of a part are beyond those of any script, which must not be blamed for them.
@@ -39,8 +40,9 @@
   hidden("__turnoutLibrary", (wanted) => libraries[wanted]);
   hidden("__turnoutPublish", (wanted, exported) => { libraries[wanted] = freeze(exported); });
 
+  // A stack ends where a name begins with "turnout": below is nothing of the script.
   // An output stands as its JSON, none as "-", what is neither in the words of outcome.js.
-  const settle = (index, value) => {
+  const turnoutSettle = (index, value) => {
     try {
       if (value === null || value === undefined) { state.odd++; state.outputs[index] = "-"; return; }
       const made = kindOf(value) === "[object Object]" ? stringify(value) : "";
@@ -50,9 +52,9 @@
   };
   const wait = (i, made) => {
     state.pending++;
-    then(made, (value) => { state.pending--; settle(i, value); }, (error) => { state.pending--; part("outcome").fail(i, error); });
+    then(made, (value) => { state.pending--; turnoutSettle(i, value); }, (error) => { state.pending--; part("outcome").fail(i, error); });
   };
-  const each = (transform, texts) => {
+  const turnoutEach = (transform, texts) => {
     const { outputs } = state, count = texts.length;
     for (let i = 0; i < count; i++) {
       state.item = i;
@@ -64,7 +66,7 @@
           if (said && said[0] === "{") { outputs[i] = said; continue; }
         }
         if (made instanceof RealPromise) wait(i, made);
-        else settle(i, made);
+        else turnoutSettle(i, made);
       } catch (error) { part("outcome").fail(i, error); }
     }
   };
@@ -80,13 +82,13 @@
     run: (entry, about, ...texts) => {
       state.about = about;
       state.texts = texts;
-      if (entry === "transformEvent") each(libraries[""].transformEvent, texts);
+      if (entry === "transformEvent") turnoutEach(libraries[""].transformEvent, texts);
       else part("outcome").whole(entry, lookUp);
     },
     pending: () => state.pending,
-    results: () => { // joined, not concatenated: the binding knows no ropes
+    results: () => { // outputs are joined, not concatenated: the binding knows no ropes
       const { outputs, texts } = state;
-      outputs[texts.length] = `${state.item} ${state.odd} ${state.lines.length}`;
+      outputs[texts.length] = state.item + " " + state.odd + " " + state.lines.length;
       return join(outputs, "\n");
     },
     part: (which, verb, ...values) => part(which)[verb](...values),

@@ -1,7 +1,7 @@
 // Time, chance and metadata: those of the event, so that a run again gives the same.
 ((kit) => {
   "use strict";
-  const { state, parse, stringify, defineProperty, text, imul, charCode, construct, RealDate, RealMap } = kit;
+  const { state, parse, stringify, defineProperty, text, imul, charCode, construct, RealDate } = kit;
   let metadata = null, places = null, timed = -1, moment = NaN, seeded = -1, seed = 0;
 
   const notes = (index) => {
@@ -34,7 +34,7 @@
   const random = () => {
     if (seeded !== state.item) {
       seeded = state.item;
-      const from = `${state.name}\0${state.event?.messageId}`;
+      const from = state.name + "\0" + text(state.event?.messageId);
       seed = 2166136261;
       for (let i = 0; i < from.length; i++) seed = imul(seed ^ charCode(from, i), 16777619);
     }
@@ -45,20 +45,16 @@
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
   };
 
+  const key = (identity) => (typeof identity === "string" ? "text " + identity : "other " + text(identity));
   const lookUp = (event) => {
     const wanted = event === null || event === undefined ? undefined : event.messageId;
-    let index = state.event?.messageId === wanted ? state.item : -1;
-    if (index < 0) {
-      if (places === null) {
-        places = new RealMap();
-        for (let i = 0; i < state.texts.length; i++) {
-          const identity = parse(state.texts[i])?.messageId;
-          if (!places.has(identity)) places.set(identity, i);
-        }
-      }
-      index = places.get(wanted) ?? -1;
+    if (state.event?.messageId === wanted) return parse(stringify(notes(state.item)));
+    if (places === null) { // a map's methods could have been replaced
+      places = { __proto__: null };
+      for (let i = 0; i < state.texts.length; i++) places[key(parse(state.texts[i])?.messageId)] ??= i;
     }
-    return index < 0 ? {} : parse(stringify(notes(index)));
+    const index = places[key(wanted)];
+    return index === undefined ? {} : parse(stringify(notes(index)));
   };
   return { Date: FixedDate, random, lookUp };
 })

@@ -21,7 +21,7 @@
     let said, stack = "";
     try {
       said = error instanceof RealError || (objective(error) && "message" in error)
-        ? `${error.name ?? "Error"}: ${error.message}`
+        ? text(error.name ?? "Error") + ": " + text(error.message)
         : error === null ? "null was thrown, or memory ran out" : text(error);
       stack = text(error?.stack ?? "");
     } catch { said = "an error whose text cannot be had"; }
@@ -54,12 +54,12 @@
 
   // A batch's outputs stand at place 0 as rows "identity, output or error"; the worker sorts them.
   const together = (value, what) => {
-    if (!isArray(value)) { problem(0, `TypeError: returned events from ${what} is not an array`); return; }
+    if (!isArray(value)) { problem(0, "TypeError: returned events from " + what + " is not an array"); return; }
     const made = [];
     for (let i = 0; i < value.length; i++) {
       const one = value[i];
       if (!objective(one)) {
-        made[i] = [null, null, `returned event in events array from ${what} is not an object`, ""];
+        made[i] = [null, null, "returned event in events array from " + what + " is not an object", ""];
         continue;
       }
       try { made[i] = [one.messageId ?? null, written(one)]; } catch (error) {

@@ -11,7 +11,7 @@
   };
   const ask = (verb, values) => new RealPromise((resolve, reject) => {
     const ticket = ++tickets, said = stringify({ id: ticket, verb, args: values });
-    if (said.length > 1000000) throw new RealError(`${verb} is asked with more than 1,000,000 characters`);
+    if (said.length > 1000000) throw new RealError(verb + " is asked with more than 1,000,000 characters");
     waiting[ticket] = [resolve, reject];
     pending[pending.length] = said;
   });
@@ -35,7 +35,7 @@
       else rest[rest.length] = pending[i];
     }
     pending = rest;
-    return `[${join(first, ",")}]`;
+    return "[" + join(first, ",") + "]";
   };
   const told = (given) => {
     const answers = parse(given);
