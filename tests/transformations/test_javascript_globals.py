@@ -70,6 +70,7 @@ async def test_a_script_that_replaces_what_everything_is_made_of_gets_the_same(p
             for (const key of names(one))
                 if (typeof one[key] === "function" && key !== "random") one[key] = gone;
         for (const key of ["eval", "Map", "Error", "Promise", "String"]) globalThis[key] = gone;
+        Object.prototype.get = gone;
     """
     use = """export function transformEvent(e, metadata) {
         log("said", {a: 1});
@@ -120,8 +121,8 @@ async def test_what_a_global_refuses_is_said_of_the_scripts_own_line(pool: Pool)
 
 
 async def test_a_failure_is_said_of_the_line_that_caused_it_not_of_a_place_in_what_it_read(pool: Pool) -> None:
-    lines = ["export const transformEvent = e => {", "  if (e.round) { e.self = e; return e; }", "", "  JSON.parse('{');"]
-    source = "\n".join([*lines, "}", *(["//"] * 200)])
+    source = "export const transformEvent = e => {\n  if (e.round) { e.self = e; return e; }\n\n  JSON.parse('{');\n}"
+    source += "\n//" * 200
     assert await ran(pool, source, {}, {"round": 1}) == [
         "case.js:4: SyntaxError: Expected property name or '}' in JSON at position 1 (line 1 column 2)",
         "case.js: TypeError: circular reference",
@@ -133,6 +134,20 @@ async def test_what_is_asked_of_the_past_batch_is_not_there(pool: Pool) -> None:
     export const transformEvent = e => ({log: ++log.seen, date: ++Date.seen, fetch: ++fetch.seen});"""
     for _ in range(2):
         assert await ran(pool, source, {}) == [[{"log": 1, "date": 1, "fetch": 1}]]
+
+
+async def test_long_results_of_every_kind_come_out(pool: Pool) -> None:
+    source = """const long = "x".repeat(100000);
+    export function transformEvent(e) {
+        if (e.n === 0) return [{long}, {long}];
+        if (e.n === 1) throw new Error(long);
+        log(long);
+        return Promise.resolve({long});
+    }"""
+    several, failed, one = await ran(pool, source, {"n": 0}, {"n": 1}, {"n": 2})
+    assert several == [{"long": "x" * 100_000}] * 2
+    assert failed == "case.js:4: Error: " + "x" * (2000 - len("case.js:4: Error: "))
+    assert one == [{"long": "x" * 100_000}]
 
 
 async def test_results_too_large_together_are_run_in_another_batch(pool: Pool) -> None:

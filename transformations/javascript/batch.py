@@ -51,8 +51,10 @@ class Batch:
         late = False
         try:
             about = str(b"[" + b",".join(self.metadata) + b"]", "utf-8", "replace")
-            run.call("run", run.entry, about, *_texts(self.events))
-            self._settle(run)
+            waits = run.call("run", run.entry, about, *_texts(self.events))
+            run.jobs()
+            if waits:
+                self._settle(run)
         except Late:
             late = program.spent = True
         except JSException as error:
@@ -69,8 +71,7 @@ class Batch:
 
     def _settle(self, run: Run) -> None:
         """Run until every promise is settled, asking the parent for what they wait for."""
-        run.jobs()
-        while run.drive("pending"):
+        while run.drive("part", "outcome", "pending"):
             asked = run.drive("part", "reach", "asked")
             if asked == "[]":
                 return

@@ -29,6 +29,7 @@ class Late(Exception):
     """The time is up; what was done until then can still be asked."""
 
 
+_ENTRIES = ("transformEvent", "transformBatch")
 PARTS = ("moment", "console", "reach", "outcome")
 """What the core of the prelude reads when it is first used, in the order it takes them."""
 
@@ -115,7 +116,7 @@ class Run:
                 return True
             promise = self.context.module(code)
             self.jobs()
-            if self.drive("published", unit.module.name) is not None:  # the last thing a module does
+            if self.drive("published", unit.module.name):  # the last thing a module does
                 return True
             self.drive("part", "outcome", "watch", promise)
             self.jobs()
@@ -140,10 +141,10 @@ class Run:
         return False
 
     def _find_entry(self) -> None:
-        names = (self.drive("published", "") or "").split()
+        kinds = self.drive("published", "") or ""
+        names = [name for name, kind in zip(_ENTRIES, kinds, strict=False) if kind == "f"]
         if not names and self.program.script.plain and self.drive("part", "outcome", "legacy"):
             names = ["transform"]
-        self.drive("close")
         if len(names) != 1:
             message = f"Expected one of transformEvent,transformBatch. Found {','.join(names) or 'none'}"
             self.program.fault = Fault("error", message, self.program.file, 1)

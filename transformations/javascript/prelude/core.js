@@ -7,14 +7,14 @@
 ((name, credentials, moment, console, reach, outcome) => {
   "use strict";
   const { parse, stringify } = JSON, { defineProperty, freeze } = Object, { call } = Function.prototype;
-  const bound = (f) => call.bind(f), evaluate = eval, RealPromise = Promise;
+  const bound = (f) => call.bind(f), evaluate = eval;
   const kindOf = bound(Object.prototype.toString), then = bound(Promise.prototype.then);
   const join = bound(Array.prototype.join);
   const state = { name, credentials, item: 0, event: null, texts: [], about: "", outputs: [], odd: 0, pending: 0, lines: [] };
   const libraries = { __proto__: null };
-  const hidden = (key, value) => defineProperty(globalThis, key, { value, configurable: true, writable: true, enumerable: false });
+  const hidden = (key, value) => defineProperty(globalThis, key, { __proto__: null, value, configurable: true, writable: true });
   const kit = {
-    state, libraries, parse, stringify, defineProperty, bound, kindOf, then, join, hidden, RealPromise,
+    state, libraries, parse, stringify, defineProperty, bound, kindOf, then, join, hidden, RealPromise: Promise,
     RealError: Error, RealDate: Date, text: String, isArray: Array.isArray, imul: Math.imul, construct: Reflect.construct,
     slice: bound("".slice), charCode: bound("".charCodeAt), assign: Object.assign, hasOwn: Object.hasOwn,
   };
@@ -23,7 +23,7 @@
   const far = "\n".repeat(9999), texts = { moment, console, reach, outcome }, parts = { __proto__: null };
   const part = (which) => parts[which] ?? (parts[which] = evaluate(far + texts[which])(kit));
   const later = (which, key) => defineProperty(globalThis, key, {
-    configurable: true, enumerable: false,
+    configurable: true,
     get() { const value = part(which)[key]; hidden(key, value); return value; },
     set(value) { hidden(key, value); },
   });
@@ -40,53 +40,40 @@
   hidden("__turnoutLibrary", (wanted) => libraries[wanted]);
   hidden("__turnoutPublish", (wanted, exported) => { libraries[wanted] = freeze(exported); });
 
-  // A stack ends where a name begins with "turnout": below is nothing of the script.
-  // An output stands as its JSON, none as "-", what is neither in the words of outcome.js.
-  const turnoutSettle = (index, value) => {
-    try {
-      if (value === null || value === undefined) { state.odd++; state.outputs[index] = "-"; return; }
-      const made = kindOf(value) === "[object Object]" ? stringify(value) : "";
-      if (made && made[0] === "{") state.outputs[index] = made;
-      else part("outcome").settle(index, value);
-    } catch (error) { part("outcome").fail(index, error); }
-  };
-  const wait = (i, made) => {
-    state.pending++;
-    then(made, (value) => { state.pending--; turnoutSettle(i, value); }, (error) => { state.pending--; part("outcome").fail(i, error); });
-  };
+  // An output stands as its JSON, none as "-"; all else is in the words of outcome.js. A stack is read
+  // down to a name that begins with "turnout": below is nothing of the script.
   const turnoutEach = (transform, texts) => {
-    const { outputs } = state, count = texts.length;
-    for (let i = 0; i < count; i++) {
+    const { outputs } = state;
+    for (let i = 0; i < texts.length; i++) {
       state.item = i;
       try {
         const given = texts[i], event = state.event = given[0] === "{" ? parse(given) : part("outcome").odd(given);
         const made = transform(event, lookUp);
-        if (made === event) { // as it mostly is: an object for certain
+        if (made === undefined || made === null) { state.odd++; outputs[i] = "-"; continue; }
+        if (made === event || kindOf(made) === "[object Object]") { // an event handed back is one for certain
           const said = stringify(made);
           if (said && said[0] === "{") { outputs[i] = said; continue; }
         }
-        if (made instanceof RealPromise) wait(i, made);
-        else turnoutSettle(i, made);
+        part("outcome").settle(i, made);
       } catch (error) { part("outcome").fail(i, error); }
     }
   };
   const verbs = {
-    // What a module published of what can be an entry; nothing where it has not come to its end.
+    // First letters of what a module published by the names of entries: f where it is a function.
     published: (module) => {
       const found = libraries[module];
-      if (found === undefined) return;
-      return (typeof found.transformEvent === "function" ? "transformEvent " : "")
-        + (typeof found.transformBatch === "function" ? "transformBatch " : "");
+      return found && (typeof found.transformEvent)[0] + (typeof found.transformBatch)[0];
     },
-    close: () => { delete globalThis.__turnoutLibrary; delete globalThis.__turnoutPublish; },
     run: (entry, about, ...texts) => {
+      delete globalThis.__turnoutLibrary;
+      delete globalThis.__turnoutPublish;
       state.about = about;
       state.texts = texts;
       if (entry === "transformEvent") turnoutEach(libraries[""].transformEvent, texts);
       else part("outcome").whole(entry, lookUp);
+      return state.pending;
     },
-    pending: () => state.pending,
-    results: () => { // outputs are joined, not concatenated: the binding knows no ropes
+    results: () => { // joined: the binding knows no ropes, which long sums are
       const { outputs, texts } = state;
       outputs[texts.length] = state.item + " " + state.odd + " " + state.lines.length;
       return join(outputs, "\n");

@@ -23,13 +23,13 @@
     return construct(RealDate, values.length ? values : [now()], new.target);
   }
   FixedDate.prototype = RealDate.prototype;
-  const own = (key, value) => defineProperty(FixedDate, key, { value, configurable: true, writable: true, enumerable: false });
+  const own = (key, value) => defineProperty(FixedDate, key, { __proto__: null, value, configurable: true, writable: true });
   own("parse", RealDate.parse);
   own("UTC", RealDate.UTC);
   own("now", () => now());
-  defineProperty(FixedDate, "name", { value: "Date" });
-  defineProperty(FixedDate, "length", { value: 7 });
-  defineProperty(RealDate.prototype, "constructor", { value: FixedDate, configurable: true, writable: true });
+  defineProperty(FixedDate, "name", { __proto__: null, value: "Date" });
+  defineProperty(FixedDate, "length", { __proto__: null, value: 7 });
+  defineProperty(RealDate.prototype, "constructor", { __proto__: null, value: FixedDate, configurable: true, writable: true });
 
   const random = () => {
     if (seeded !== state.item) {

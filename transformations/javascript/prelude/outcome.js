@@ -27,24 +27,35 @@
     } catch { said = "an error whose text cannot be had"; }
     return [slice(said, 0, 2000), slice(stack, 0, 4000)];
   };
-  const fail = (index, error) => put(index, "!" + stringify(told(error)));
-  const problem = (index, said) => put(index, "!" + stringify([said, ""]));
-  const settle = (index, value) => {
-    if (objective(value)) { outputs[index] = written(value); return; }
-    if (!isArray(value)) {
-      problem(index, "TypeError: returned event from transformEvent(event) is not an object");
-      return;
-    }
-    if (value.length > 1000) { problem(index, "Error: more than 1,000 events returned for one"); return; }
-    const made = [];
-    for (let i = 0; i < value.length; i++) {
-      if (!objective(value[i])) {
-        problem(index, "TypeError: returned event in events array from transformEvent(event) is not an object");
+  const fail = (index, error) => put(index, join(["!", stringify(told(error))], ""));
+  const problem = (index, said) => put(index, join(["!", stringify([said, ""])], ""));
+  const turnoutSettle = (index, value) => {
+    try {
+      if (value === null || value === undefined) { put(index, "-"); return; }
+      if (objective(value)) { outputs[index] = written(value); return; }
+      if (!isArray(value)) {
+        problem(index, "TypeError: returned event from transformEvent(event) is not an object");
         return;
       }
-      made[i] = written(value[i]);
-    }
-    put(index, made.length ? "+" + join(made, "\x1e") : "-");
+      if (value.length > 1000) { problem(index, "Error: more than 1,000 events returned for one"); return; }
+      const made = [];
+      for (let i = 0; i < value.length; i++) {
+        if (!objective(value[i])) {
+          problem(index, "TypeError: returned event in events array from transformEvent(event) is not an object");
+          return;
+        }
+        made[i] = written(value[i]);
+      }
+      put(index, made.length ? join(["+", join(made, "\x1e")], "") : "-");
+    } catch (error) { fail(index, error); }
+  };
+  const wait = (index, promise, use) => {
+    state.pending++;
+    then(promise, (value) => { state.pending--; use(value); }, (error) => { state.pending--; fail(index, error); });
+  };
+  const settle = (index, made) => {
+    if (made instanceof RealPromise) wait(index, made, (value) => turnoutSettle(index, value));
+    else turnoutSettle(index, made);
   };
   const odd = (given) => { // an event that does not begin as an object does
     const event = parse(given);
@@ -76,15 +87,14 @@
       for (let i = 0; i < state.texts.length; i++) events[i] = odd(state.texts[i]);
       state.event = events[0];
       const made = transform(events, lookUp);
-      if (made instanceof RealPromise) {
-        state.pending++;
-        then(made, (value) => { state.pending--; together(value, what); }, (error) => { state.pending--; fail(0, error); });
-      } else together(made, what);
+      if (made instanceof RealPromise) wait(0, made, (value) => together(value, what));
+      else together(made, what);
     } catch (error) { fail(0, error); }
   };
 
   return {
     settle, fail, odd, whole,
+    pending: () => state.pending,
     watch: (promise) => {
       ended = false;
       then(promise, () => { ended = true; }, (error) => { ended = true; failure = stringify(told(error)); });

@@ -35,7 +35,7 @@
       else rest[rest.length] = pending[i];
     }
     pending = rest;
-    return "[" + join(first, ",") + "]";
+    return join(["[", join(first, ","), "]"], ""); // a long sum is a rope, which the binding does not know
   };
   const told = (given) => {
     const answers = parse(given);
