@@ -214,11 +214,9 @@ def _texts(events: Sequence[memoryview]) -> list[str]:
 
 
 def _whole(line: bytes) -> bytes:
-    """A line of the results whose outputs have no lone surrogates."""
-    if line[:1] not in b"+{":
-        return line
-    outputs = line.removeprefix(b"+").split(_BETWEEN)
-    return line[: line[:1] == b"+"] + _BETWEEN.join(map(_paired, outputs))
+    """A line of the results without lone surrogates."""
+    mark = line[: line[:1] in (b"+", b"!")]
+    return mark + _BETWEEN.join(map(_paired, line[len(mark) :].split(_BETWEEN)))
 
 
 def _paired(raw: bytes) -> bytes:
