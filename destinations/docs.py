@@ -59,6 +59,8 @@ def _facts(kind: type[Destination[Any]]) -> str:
         "integrations options it reads": ", ".join(f"`{o}`" for o in sorted(kind.options)) or "none",
         "speaks": "its own protocol (`client.py`)" if kind.records else "HTTP",
     }
+    if kind.forgets:
+        rows["deletes users"] = f"yes, {kind.forgets} in a request (`turnout forget`: [privacy](../privacy.md))"
     if kind.resumable:
         rows["jobs"] = "yes: what is under way goes on after a restart ([how](../destinations.md))"
     return _table(("", ""), rows.items())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from turnout.rules import Rule, decide_item, per_item
     from turnout.settings import Duration, Names, Pairs, SecretUrl, Settings, Size
+    from turnout.user import User
     from turnout.verdict import Outcome, Verdict, dead, delivered, filtered, pause, retry
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "Settings",
     "SigV4",
     "Size",
+    "User",
     "Verdict",
     "Xml",
     "dead",
@@ -79,6 +81,7 @@ _HOMES = {
     "request": ("Checkpoint", "Form", "Json", "JsonArray", "Raw", "Record", "Request", "Response", "Xml"),
     "rules": ("Rule", "decide_item", "per_item"),
     "settings": ("Duration", "Names", "Pairs", "SecretUrl", "Settings", "Size"),
+    "user": ("User",),
     "verdict": ("Outcome", "Verdict", "dead", "delivered", "filtered", "pause", "retry"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -19,6 +19,7 @@ from turnout.packing import Chunk, Packing, carrying, size_of, whole
 from turnout.request import Checkpoint, Json, JsonArray, Record, Request, Response
 from turnout.rules import Rule, decide
 from turnout.settings import Settings
+from turnout.user import User
 from turnout.verdict import Outcome, Verdict
 
 __all__ = ["BEHIND", "UNSENT", "Client", "Context", "Delivery", "Destination", "Exchange", "judge", "worst"]
@@ -128,7 +129,7 @@ class Destination(Generic[S]):
     the class writes them. `atomic` says that the tool takes a batch as a whole or not at all: a
     batch it rejects is then halved until the event it objects to is alone. `rules` says what the
     tool's answers mean where the house's status table does not (see `turnout.rules`). `resumable`
-    says that `exchange` yields checkpoints.
+    says that `exchange` yields checkpoints, `forgets` how many users a call of `forget` takes (0: none).
     `auth` is set in `__init__` where the tool wants credentials; requests stay without it, and whoever
     sends them adds it.
     """
@@ -143,6 +144,7 @@ class Destination(Generic[S]):
     atomic: ClassVar[bool] = False
     rules: ClassVar[tuple[Rule, ...]] = ()
     resumable: ClassVar[bool] = False
+    forgets: ClassVar[int] = 0
     auth: Auth | None = None
 
     def __init__(self, settings: S) -> None:
@@ -282,6 +284,11 @@ class Destination(Generic[S]):
         if request is None or len(events) > self.limit(request, at) or size_of(request) > at.delivery.batch_bytes:
             return None
         return carrying(request, whole(len(events)))
+
+    def forget(self, users: Sequence[User], at: Context) -> Exchange:
+        """Delete users at the tool; a verdict each: filtered where the tool cannot know one. See `forgets`."""
+        yield from ()
+        return [verdicts.filtered(f"{self.slug} cannot delete users") for _ in users]
 
     def _single(self, event: Event, at: Context) -> Exchange:
         """One event that travels alone: its requests one after the other, up to the first that fails."""

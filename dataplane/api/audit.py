@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from dataplane.metrics.log import logger
 from turnout import codec
 from turnout.clock import iso
 
-__all__ = ["Audit"]
+__all__ = ["ABOUT", "Audit"]
+
+ABOUT = "turnout.about"
+"""Where a handler leaves in its request what the audit trail is to say about it."""
 
 LIMIT = 10_000_000
 """Bytes; a full file is kept as audit.log.1, and the one before it is dropped."""
@@ -26,12 +31,13 @@ class Audit:
         self._path = path
         self._fd = self._open()
 
-    def note(self, who: str, verb: str, status: int) -> None:
-        """One line: `who` came by socket or token, the verb, and the HTTP status of the answer.
+    def note(self, who: str, verb: str, status: int, about: Mapping[str, Any] | None = None) -> None:
+        """One line: `who` came by socket or token, the verb, the HTTP status of the answer, and what the
+        handler has to say `about` it, which is nothing personal.
 
         What the disk refuses goes to the log instead: it was done already, and whoever asked must learn that.
         """
-        line = {"at": iso(datetime.now(UTC)), "who": who, "verb": verb, "status": status}
+        line = {"at": iso(datetime.now(UTC)), "who": who, "verb": verb, "status": status, **(about or {})}
         try:
             self._write(codec.dumps(line) + b"\n")
         except OSError as error:

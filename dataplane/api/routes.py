@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dataplane.api.handlers import alerts, events, inspect, letters, pauses, plan, replays, status
+from dataplane.api.handlers import alerts, events, forget, inspect, letters, pauses, plan, replays, status
 from dataplane.api.route import Route
 from dataplane.app.supervisor import Supervisor
 
@@ -28,6 +28,7 @@ ROUTES: tuple[Route, ...] = (
     *alerts.ROUTES,
     *replays.ROUTES,
     *plan.ROUTES,
+    *forget.ROUTES,
     Route("GET", "/openapi.json", "openapi", "This document.", _openapi, audited=False),
 )
 

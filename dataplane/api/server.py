@@ -13,7 +13,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from dataplane.api.audit import Audit
+from dataplane.api.audit import ABOUT, Audit
 from dataplane.api.route import DOOR
 from dataplane.api.routes import BASE, ROUTES, Route
 from dataplane.app.folders import admin_token
@@ -112,7 +112,7 @@ class Admin:
                 raise
             finally:
                 if route.audited and not route.streams and self._audit is not None:
-                    self._audit.note(who, route.verb, status)
+                    self._audit.note(who, route.verb, status, request.get(ABOUT))
 
         return handle
 

@@ -12,7 +12,19 @@ from typing import Annotated, Any
 
 import typer
 
-from dataplane.cli.commands import alerts, backup, events, inspect, letters, operate, pauses, replay, scripts, setup
+from dataplane.cli.commands import (
+    alerts,
+    backup,
+    events,
+    inspect,
+    letters,
+    operate,
+    pauses,
+    privacy,
+    replay,
+    scripts,
+    setup,
+)
 from dataplane.cli.options import AsJson
 
 __all__ = ["app", "main"]
@@ -48,7 +60,7 @@ def options(
         os.environ["TURNOUT_DEBUG"] = "1"
 
 
-for topic in (setup, operate, pauses, events, inspect, letters, alerts, backup, scripts, replay):
+for topic in (setup, operate, pauses, events, inspect, letters, alerts, backup, scripts, replay, privacy):
     topic.add(app)
 
 

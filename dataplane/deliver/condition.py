@@ -72,6 +72,10 @@ class Condition:
         self.breaker.sent()
         if self.refusal.now is not None:
             self.refusal.probing = True
+        self.paced(rate)
+
+    def paced(self, rate: float | None) -> None:
+        """A request takes its turn at `rate` requests per second, and says nothing of the destination."""
         if rate:
             self._next_slot = max(self._clock.monotonic(), self._next_slot) + 1 / rate
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from dataplane.metrics.log import logger
-from turnout.destination import BEHIND, Client, Context, Destination
+from turnout.destination import BEHIND, Client, Context, Destination, Exchange
 from turnout.errors import Refused
 from turnout.event import Event
 from turnout.request import Checkpoint, JsonArray, Record, Request, Response
+from turnout.user import User
 from turnout.verdict import Outcome, Verdict, dead, retry
 
-__all__ = ["Client", "Keeper", "Sender", "Sent", "Unauthorized", "all_delivered", "run"]
+__all__ = ["Client", "Keeper", "Sender", "Sent", "Unauthorized", "all_delivered", "forget", "run"]
 
 log = logger()
 
@@ -123,8 +124,24 @@ def _plain(verdict: Verdict) -> bool:
 async def _requests(
     adapter: Destination[Any], events: Sequence[Event], at: Context, send: Send, keeper: Keeper | None
 ) -> list[Sent]:
-    made: list[tuple[Request, Response]] = []
     steps = adapter.exchange(events, at) if keeper is None else adapter.exchange(events, at, keeper.state)
+    verdicts, made = await _through(adapter, steps, len(events), lambda request: send(request, events), keeper)
+    if len(made) == 1 and len(made[0][0].events) == len(verdicts) == verdicts.count(verdicts[0]) \
+            and verdicts[0].outcome is Outcome.DELIVERED:  # as nearly always
+        return [Sent(verdicts[0], *made[0])] * len(verdicts)
+    last = {index: one for one in made for index in one[0].events}
+    sent = [Sent(verdict, *last.get(i, (None, None))) for i, verdict in enumerate(verdicts)]
+    if any(verdict.outcome is Outcome.DEAD for verdict in verdicts):
+        return [_alone(one, i) for i, one in enumerate(sent)]
+    return sent
+
+
+async def _through(
+    adapter: Destination[Any], steps: Exchange, count: int, send: Callable[[Request], Awaitable[Response]],
+    keeper: Keeper | None = None,
+) -> tuple[Sequence[Verdict], list[tuple[Request, Response]]]:
+    """Answer what an adapter asks until it is through: a verdict for each of `count`, and what was sent."""
+    made: list[tuple[Request, Response]] = []
     answer: Response | None = None
     refused: Unauthorized | None = None
     while True:
@@ -139,22 +156,28 @@ async def _requests(
             await keeper.keep(asked)
             answer = None
             continue
-        answer = refused or await send(asked, events)
+        answer = refused or await send(asked)
         if type(answer) is Unauthorized:
             refused = answer
         made.append((asked, answer))
-    if len(verdicts) != len(events):
-        raise RuntimeError(f"{adapter.slug} gave {len(verdicts)} verdicts for {len(events)} events")
+    if len(verdicts) != count:
+        raise RuntimeError(f"{adapter.slug} gave {len(verdicts)} verdicts for {count} events")
     if refused is not None:
         verdicts = [_unsent(verdict, refused.verdict) for verdict in verdicts]
-    if len(made) == 1 and len(made[0][0].events) == len(verdicts) == verdicts.count(verdicts[0]) \
-            and verdicts[0].outcome is Outcome.DELIVERED:  # as nearly always
-        return [Sent(verdicts[0], *made[0])] * len(verdicts)
-    last = {index: one for one in made for index in one[0].events}
-    sent = [Sent(verdict, *last.get(i, (None, None))) for i, verdict in enumerate(verdicts)]
-    if any(verdict.outcome is Outcome.DEAD for verdict in verdicts):
-        return [_alone(one, i) for i, one in enumerate(sent)]
-    return sent
+    return verdicts, made
+
+
+async def forget(
+    adapter: Destination[Any], users: Sequence[User], at: Context, send: Callable[[Request], Awaitable[Response]]
+) -> list[Verdict]:
+    """One verdict per user, in order; an adapter that raises has failed for all of them."""
+    try:
+        verdicts, _ = await _through(adapter, adapter.forget(users, at), len(users), send)
+    except Exception as error:  # noqa: BLE001 -- as in `run`
+        reason = f"adapter error: {_where(error)}"
+        log.error("deliver.adapter_error", destination=adapter.slug, error=reason)
+        return [dead(reason)] * len(users)
+    return [one.verdict for one in _sound(adapter, [Sent(verdict) for verdict in verdicts])]
 
 
 def _unsent(verdict: Verdict, instead: Verdict) -> Verdict:

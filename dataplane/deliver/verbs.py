@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dataplane.deliver import holds, letters, replay_verbs, sampling, tail
+from dataplane.deliver import forget, holds, letters, replay_verbs, sampling, tail
 from turnout.errors import Fixable
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ __all__ = ["VERBS", "Verb", "call"]
 Verb = Callable[["Engine", dict[str, Any]], Any]
 """Engine and arguments to plain JSON, at once or to be awaited."""
 
-VERBS: Mapping[str, Verb] = {**letters.VERBS, **holds.VERBS, **replay_verbs.VERBS, **sampling.VERBS, **tail.VERBS}
+VERBS: Mapping[str, Verb] = {
+    **letters.VERBS, **holds.VERBS, **replay_verbs.VERBS, **sampling.VERBS, **tail.VERBS, **forget.VERBS,
+}
 
 
 async def call(engine: Engine, verb: str, args: dict[str, Any]) -> Any:

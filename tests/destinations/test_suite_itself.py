@@ -204,6 +204,33 @@ def test_a_resumable_adapter_without_a_tool_fails(tried) -> None:
     assert tried(GOOD + JOBS, only="goes_on") == {"test_a_killed_exchange_goes_on"}
 
 
+FORGET = """
+    forgets: ClassVar = 2
+
+    def forget(self, users, at):
+        answer = yield Request("POST", "https://tool.example.com/delete", Json([user.user_id for user in users]))
+        return [self.judge(answer, at)] * len(users)
+"""
+
+
+def test_an_adapter_that_forgets_passes(tried) -> None:
+    assert tried(GOOD + FORGET, only="forgotten or broken") == set()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("forgets: ClassVar = 2", ""),
+        ("* len(users)", ""),
+        ("[user.user_id for user in users]", "len(users[-1].user_id.encode())"),
+        ("def forget(", "def erase("),
+    ],
+)
+def test_an_adapter_that_forgets_wrongly_fails(tried, old, new) -> None:
+    assert old in FORGET
+    assert tried(GOOD + FORGET.replace(old, new), only="forgotten") == {"test_users_are_forgotten"}
+
+
 RULES = """
     rules: ClassVar = (
         Rule("retry", "the tool is being moved", status=404, path="moving"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from turnout.testing.chaos import Chaos
-    from turnout.testing.driving import drive, drive_on
+    from turnout.testing.driving import drive, drive_forget, drive_on
     from turnout.testing.fake_clock import FakeClock
     from turnout.testing.fixture import Answer, Fixture, load
     from turnout.testing.recorder import Received, Recorder
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer", "Chaos", "DestinationContract", "FakeClock", "Fixture", "Received", "Recorder", "Tool", "drive",
-    "drive_on", "load",
+    "drive_forget", "drive_on", "load",
 ]
 
 _HOME = {
     "Answer": "fixture", "Chaos": "chaos", "DestinationContract": "suite", "FakeClock": "fake_clock",
-    "Fixture": "fixture", "Received": "recorder", "Recorder": "recorder", "drive": "driving", "drive_on": "driving",
+    "Fixture": "fixture", "Received": "recorder", "Recorder": "recorder", "drive": "driving",
+    "drive_forget": "driving", "drive_on": "driving",
     "Tool": "tool", "load": "fixture",
 }
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from turnout.destination import Context, Destination
+from turnout.destination import Context, Destination, Exchange
 from turnout.event import Event
 from turnout.request import Checkpoint, Request, Response
+from turnout.user import User
 from turnout.verdict import Verdict
 
-__all__ = ["drive", "drive_on"]
+__all__ = ["drive", "drive_forget", "drive_on"]
 
 
 def drive(
@@ -26,8 +27,20 @@ def drive(
     """
     if adapter.records:
         raise TypeError(f"{adapter.slug} returns records: its client.py delivers them")
+    return _through(adapter, adapter.exchange(events, at, resume), answer)
+
+
+def drive_forget(
+    adapter: Destination[Any], users: Sequence[User], at: Context, answer: Callable[[Request], Response]
+) -> tuple[Sequence[Verdict], list[Request]]:
+    """The verdicts of a user deletion and its requests, in sending order."""
+    return _through(adapter, adapter.forget(users, at), answer)
+
+
+def _through(
+    adapter: Destination[Any], steps: Exchange, answer: Callable[[Request], Response]
+) -> tuple[Sequence[Verdict], list[Request]]:
     sent: list[Request] = []
-    steps = adapter.exchange(events, at, resume)
     reply: Response | None = None
     while True:
         try:

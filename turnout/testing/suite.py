@@ -14,9 +14,7 @@ from __future__ import annotations
 import copy
 import importlib
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -29,11 +27,11 @@ from turnout.preview import curl, describe, describe_record
 from turnout.request import Record, Request, Response
 from turnout.rules import Rule, decide
 from turnout.settings import SecretUrl
-from turnout.testing.driving import drive, drive_on
+from turnout.testing.capabilities import Capabilities
+from turnout.testing.driving import drive
 from turnout.testing.fake_clock import START
 from turnout.testing.fixture import Answer, Fixture, folder, load
-from turnout.testing.hostile import events_like, mangled
-from turnout.testing.tool import Tool
+from turnout.testing.hostile import mangled
 from turnout.verdict import Verdict
 
 __all__ = ["DestinationContract"]
@@ -52,14 +50,11 @@ _SECRET = re.compile(
 )
 
 
-class DestinationContract:
+class DestinationContract(Capabilities):
     """Subclass it, set `destination`; see the module."""
 
-    destination: ClassVar[type[Destination[Any]]]
     own_statuses: ClassVar[frozenset[int]] = frozenset()
     """Statuses that the tool itself gives another meaning; its fixtures must show each."""
-    tool: ClassVar[type[Tool] | None] = None
-    """Stands in for the tool of a resumable destination; its `taken` says what it took for good."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """A case per fixture, per answer of a fixture, per line of the status table."""
@@ -71,12 +66,6 @@ class DestinationContract:
             metafunc.parametrize("told", told, ids=_case)
         if "line" in metafunc.fixturenames:
             metafunc.parametrize("line", TABLE, ids=lambda x: f"{x[0].status}-{x[1]}")
-
-    def _built(self) -> Destination[Any]:
-        return load(self.destination)[0].build(self.destination)
-
-    def _at(self, adapter: Destination[Any], **chosen: Any) -> Context:
-        return Context(START, replace(adapter.delivery, **chosen))
 
     def _senders(self) -> list[tuple[Fixture, Destination[Any]]]:
         return [(f, f.build(self.destination)) for f in load(self.destination) if f.sends]
@@ -276,24 +265,6 @@ class DestinationContract:
             )
             assert shown, f"no fixture's answer is decided by {rule}"
 
-    def test_a_killed_exchange_goes_on(self) -> None:
-        """Killed at any step, a resumable exchange ends with the same verdicts, and submits nothing twice."""
-        adapter = self._built()
-        if not adapter.resumable:
-            return
-        assert self.tool is not None, "set `tool` to what stands in for it: see turnout.testing.Tool"
-        events, at = self._crowd(5), self._at(adapter)
-        with self.tool() as whole:
-            expected, steps = drive_on(adapter, events, at, whole.send)
-            taken = Counter(whole.taken)
-        assert taken, "the tool took nothing: `taken` must say what it has for good"
-        assert set(taken.values()) == {1}
-        for step in range(steps):
-            with self.tool() as tool:
-                found, _ = drive_on(adapter, events, at, tool.send, killed=step)
-                assert list(found) == list(expected), f"killed at step {step}, the verdicts are others"
-                assert Counter(tool.taken) == taken, f"killed at step {step}, it took something else"
-
     # Hostility
 
     def test_hostile_events_never_raise(self, fixture: Fixture) -> None:
@@ -339,10 +310,6 @@ class DestinationContract:
         if self.destination.records:
             module = importlib.import_module(f"{self.destination.__module__}.client")
             assert callable(module.Client)
-
-    def _crowd(self, count: int) -> list[Event]:
-        loaded = [f for f in load(self.destination) if f.settings == load(self.destination)[0].settings]
-        return events_like([f.event for f in loaded], count)
 
     def _single(self, adapter: Destination[Any], event: Event, at: Context) -> bool:
         made = adapter.verdict(event, at)
