@@ -183,6 +183,11 @@ def test_throttled_calls_stop_the_rest() -> None:
     assert len(sent) == 1
 
 
+def test_calls_of_v1_do_not_wait_for_a_thousand_others() -> None:
+    assert made().delivery.batch < made(api="v2").delivery.batch == Customerio.delivery.batch == 1000
+    assert made().delivery.linger < made(api="v2").delivery.linger
+
+
 def test_a_user_waits_behind_an_event_that_failed() -> None:
     adapter = made()
     events = [Event(message={**event().message, "event": name}, key=1) for name in ("First", "Second")]
