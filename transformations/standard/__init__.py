@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from turnout import user_agent
+
 __all__ = ["NAMES", "Source", "preload", "source"]
 
 _JAVASCRIPT = {
@@ -29,6 +31,8 @@ _PYTHON = {
 }  # fmt: skip
 NAMES = {"javascript": _JAVASCRIPT, "python": _PYTHON}
 """By language: what a script imports, and the file it is in."""
+_ELSEWHERE = {"user_agent.py": Path(user_agent.__file__)}
+"""Destinations read user agents too, so this one is in the vocabulary."""
 
 
 class Source(NamedTuple):
@@ -40,7 +44,8 @@ class Source(NamedTuple):
 
 @cache
 def _read(file: str) -> str:
-    return Path(__file__).with_name(file).read_text(encoding="utf-8")
+    path = _ELSEWHERE.get(file) or Path(__file__).with_name(file)
+    return path.read_text(encoding="utf-8")
 
 
 def source(language: str, name: str) -> Source | None:

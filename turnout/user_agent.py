@@ -2,6 +2,8 @@
 
 {ua, browser: {name, version, major}, engine: {name, version}, os: {name, version}, device: {vendor, model,
 type}, cpu: {architecture}}; what it does not say is left out. The same tables as the JavaScript library.
+
+The text of this module is what a script gets that imports it, so it stands alone and keeps to the policy.
 """
 
 import re
