@@ -28,7 +28,7 @@ from turnout.preview import describe, describe_record
 from turnout.request import Checkpoint, Form, Json, JsonArray, Raw, Record, Request, Response, Xml
 from turnout.settings import Settings, spellings
 from turnout.values import snake
-from turnout.verdict import Verdict, dead, delivered
+from turnout.verdict import Outcome, Verdict, dead, delivered, retry
 
 __all__ = ["Case", "answer"]
 
@@ -52,9 +52,10 @@ class Case(BaseModel):
     calls that are answered, `{"request": {method, url, params, headers, data}, "response": {status,
     headers, data} | "error": text}`. A message may be a request that was made before (`{"method",
     "endpoint", "headers", "params", "body": {"JSON": …}}`): then only its batching is shown. With
-    `request`, a whole one, only the answer to it is judged, for all events; settings may then be left out.
-    Of credentials, an access token that would have to be asked for is shown as `***`; `metadata.secret`
-    gives settings of an account.
+    `request`, a whole one, only the answer to it is judged, for all events. In both, settings may be left
+    out. Of credentials, an access token that would have to be asked for is shown as `***`; `metadata.secret`
+    gives settings of an account. An event whose metadata has `dontBatch` is sent as one that a batch was
+    taken apart for.
     `constants` are fields of `delivery`, settings, or switches of the peer.
     """
 
@@ -82,13 +83,14 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
     chosen = _chosen(case.constants, slug, kind)
     meant = _meant(implied, case.settings, kind.settings_type)
     given = {**_account(case, kind.settings_type), **case.settings, **meant, **chosen.settings}
-    if case.request is not None:
+    made_before = case.request is not None or any(_made_before(one.message) for one in case.events)
+    if made_before:
         given |= _examples(kind.settings_type, given)
     settings, warnings, wrong = _settings(kind.settings_type, given)
     if settings is None:
         verdicts: Sequence[Verdict] = [dead(wrong)] * len(case.events)
         return _told(case, [], [], verdicts) | {"warnings": warnings}
-    if any(_made_before(one.message) for one in case.events):
+    if made_before:
         kind = type(kind.__name__, (kind,), {"verdict": _given})
     adapter = kind(settings)
     at = Context(now, replace(adapter.delivery, **chosen.delivery))
@@ -236,7 +238,29 @@ def _exchanged(
 ) -> tuple[list[Request], Sequence[Verdict]]:
     if case.request is not None:
         request = replace(_request(case.request), events=tuple(range(len(events))))
-        return [request], adapter.verdicts(request, network.answer(request), at)
+        return [request], _apart(adapter, case, adapter.verdicts(request, network.answer(request), at))
+    sent: list[Request] = []
+    verdicts: dict[int, Verdict] = {}
+    alone = [i for i, one in enumerate(case.events) if one.metadata.get("dontBatch")]
+    for places in ([i for i in range(len(events)) if i not in alone], alone):
+        way = replace(at, delivery=replace(at.delivery, batch=1)) if places is alone else at
+        requests, found = _driven(adapter, [events[i] for i in places], way, network)
+        sent += [replace(one, events=tuple(places[i] for i in one.events)) for one in requests]
+        verdicts.update(zip(places, found, strict=True))
+    return sent, [verdicts[i] for i in range(len(events))]
+
+
+def _apart(adapter: AnyDestination, case: Case, verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
+    """A batch that an atomic tool refuses as a whole is taken apart, so none of its events is dead yet."""
+    whole = adapter.atomic and len(verdicts) > 1 and all(one.outcome is Outcome.DEAD for one in verdicts)
+    if not whole or any(one.metadata.get("dontBatch") for one in case.events):
+        return verdicts
+    return [retry(f"sent again in a smaller batch: {one.reason}", status=one.status) for one in verdicts]
+
+
+def _driven(
+    adapter: AnyDestination, events: Sequence[Event], at: Context, network: _Network
+) -> tuple[list[Request], Sequence[Verdict]]:
     sent: list[Request] = []
     steps = adapter.exchange(events, at)
     reply: Response | None = None
@@ -312,6 +336,11 @@ def _request(message: Mapping[str, Any]) -> Request:
     return Request(method, str(message.get("endpoint", "")), _body(message.get("body") or {}), headers, params)
 
 
+def _several(value: Any) -> str | list[str]:
+    """A field of a form, or one that is there several times."""
+    return [_shown(one) for one in value] if isinstance(value, list) else _shown(value)
+
+
 def _body(body: Mapping[str, Any]) -> Json | JsonArray | Form | Xml | Raw | None:
     if body.get("JSON_ARRAY"):
         batch = body["JSON_ARRAY"].get("batch", "[]")
@@ -319,7 +348,7 @@ def _body(body: Mapping[str, Any]) -> Json | JsonArray | Form | Xml | Raw | None
     if body.get("JSON"):
         return Json(body["JSON"])
     if body.get("FORM"):
-        return Form({name: _shown(value) for name, value in body["FORM"].items()})
+        return Form({name: _several(value) for name, value in body["FORM"].items()})
     if body.get("XML"):
         return Xml(str(body["XML"].get("payload", "")))
     if body.get("GZIP"):

@@ -102,6 +102,34 @@ def test_an_answer_is_judged_without_the_settings_it_does_not_need() -> None:
     assert told(settings={})["verdicts"][0]["outcome"] == "dead"
 
 
+def test_a_setting_that_a_request_made_before_has_no_use_for_may_be_missing() -> None:
+    made = {"method": "POST", "endpoint": HOOK, "body": {"FORM": {"tag": ["a", "b"], "n": 1}}}
+    found = told(events=[{"message": made}], settings={})
+    assert found["requests"][0]["url"] == HOOK
+    assert found["requests"][0]["body"] == {"form": {"tag": ["a", "b"], "n": "1"}}
+    assert told(settings={})["verdicts"][0]["outcome"] == "dead"
+
+
+def test_an_event_that_a_batch_was_taken_apart_for_is_sent_alone() -> None:
+    events = [{"message": {**RENT, "n": n}, "metadata": {"dontBatch": n == 1}} for n in range(3)]
+    found = told(events=events, constants={"batch": 5})
+    assert [one["events"] for one in found["requests"]] == [[0, 2], [1]]
+    assert [one["event"] for one in found["verdicts"]] == [0, 1, 2]
+    assert found["requests"][1]["body"]["json"]["n"] == 1
+
+
+def test_a_batch_that_an_atomic_tool_refuses_is_not_dead_yet() -> None:
+    made = {"method": "POST", "endpoint": "https://api2.amplitude.com/batch", "body": {"JSON": {"events": [{}, {}]}}}
+    call = {"request": {"method": "POST", "url": made["endpoint"]}, "response": {"status": 400, "data": "no JSON"}}
+
+    def outcomes(**metadata: Any) -> list[str]:
+        found = told(type="amplitude", settings={}, request=made, network=[call], events=[{"metadata": metadata}] * 2)
+        return [one["outcome"] for one in found["verdicts"]]
+
+    assert outcomes() == ["retry", "retry"]
+    assert outcomes(dontBatch=True) == ["dead", "dead"]
+
+
 def test_records_of_a_tool_that_is_not_http() -> None:
     found = told(type="file", settings={"path": "events"}, clock="2026-11-24T00:00:00Z")
     assert found["records"] == [{"target": "2026-11-24", "key": None, "body": RENT}]

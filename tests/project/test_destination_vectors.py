@@ -68,3 +68,11 @@ def test_an_answer_without_settings_is_judged_with_those_of_the_first_good_case(
     }))
     lines = [lines_of(one, "WEBHOOK")[0] for one in vectors_in(tmp_path, ["webhook"]) if one.kind == "delivery"]
     assert [line["settings"]["webhookUrl"] for line in lines] == ["http://good.example.com", "http://own.example.com"]
+
+
+def test_a_case_of_the_processor_is_asked_with_batches_and_without() -> None:
+    case = {"id": "p-1", "message": {"type": "track"}, "destination": {"Config": {"key": "k"}}, "env": {"MOST": 3}}
+    one, other = lines_of(Vector("boats", "processor", case), "BOATS")
+    assert (one["id"], one["constants"]) == ('["p-1", [0]]', {"MOST": 3})
+    assert (other["id"], other["constants"]) == ('["p-1", [0], "unbatched"]', {"MOST": 3, "batch": 1})
+    assert one["settings"] == other["settings"] == {"key": "k"}
