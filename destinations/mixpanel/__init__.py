@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import partial
 from typing import Any, ClassVar, Final
 
+from destinations.mixpanel.answers import RULES, failed
 from destinations.mixpanel.browser import browser
 from destinations.mixpanel.mapping import EVENT, context_traits, insert_id, named, scalar, user_agent, utm
 from destinations.mixpanel.profile import apart, operators, profile, traits
+from destinations.mixpanel.progress import left, once
 from destinations.mixpanel.settings import MixpanelSettings
 from turnout import (
     Context,
@@ -18,15 +22,16 @@ from turnout import (
     Json,
     JsonArray,
     Kind,
+    Record,
     Request,
     Response,
-    Rule,
     Verdict,
     dead,
     delivered,
     filtered,
     per_item,
 )
+from turnout.destination import Exchange
 from turnout.errors import Refused
 from turnout.fields import Field, Fields, getter, look
 from turnout.lookups import IP
@@ -40,11 +45,6 @@ MOST_GROUPS: Final = 200
 """Updates of group profiles in a request; of events and users it is 2,000."""
 EARLIEST: Final = 31_536_000_000
 """1971-01-01 as milliseconds: /import refuses what is from before."""
-_BLAMED: Final = frozenset({
-    "data", "event", "properties", "properties.$insert_id", "properties.distinct_id", "properties.time",
-    "properties.token",
-})
-"""Fields of an event that an answer may blame by name; any other name could be a person's data."""
 _PLACE: Final = Fields(
     Field("$latitude", "context.location.latitude", via=number),
     Field("$longitude", "context.location.longitude", via=number),
@@ -64,13 +64,12 @@ class Mixpanel(Destination[MixpanelSettings]):
     kinds: ClassVar = frozenset(Kind) - {Kind.RECORD}
     delivery: ClassVar = Delivery(batch=2000, batch_bytes=1_000_000)
     settings_type: ClassVar = MixpanelSettings
-    rules: ClassVar = (
-        Rule("dead", "Mixpanel refuses an update of this request", status=200, path="error"),
-        Rule("dead", "Mixpanel refuses an update of this request", status=200, path="status", values=(0,)),
-    )
+    resumable: ClassVar = True
+    rules: ClassVar = RULES
 
     def __init__(self, settings: MixpanelSettings) -> None:
         super().__init__(settings)
+        self._done: Mapping[int, int] = {}
         host = f"https://{HOSTS[settings.data_residency]}.mixpanel.com"
         self._import, self._engage, self._groups = f"{host}/import", f"{host}/engage", f"{host}/groups"
         self._token = settings.token.get_secret_value()
@@ -238,6 +237,26 @@ class Mixpanel(Destination[MixpanelSettings]):
 
     # Batches and answers
 
+    def exchange(self, events: Sequence[Event], at: Context, resume: Any | None = None) -> Exchange:
+        """The default, but what counts (`$append`, `$add`) is done once.
+
+        Where an event has that behind it and must be retried, the events of this exchange are a job from
+        then on: its state is how many requests of each are done. A crash before that repeats them.
+        """
+        reached = list(resume) if resume is not None else [0] * len(events)
+        going = self
+        if resume is not None:
+            going = copy(self)
+            going._done = {id(event): done for event, done in zip(events, reached, strict=True) if done}
+        steps = super(Mixpanel, going).exchange(events, at)
+        judge = partial(self.verdicts, at=at)
+        return (yield from once(steps, reached, judge, resumed=resume is not None))
+
+    def verdict(self, event: Event, at: Context) -> list[Request] | Record | Verdict:
+        """What is still to be sent of an event."""
+        made = super().verdict(event, at)
+        return left(made, self._done.get(id(event), 0)) if self._done else made
+
     def group(self, request: Request) -> str:
         """By address: all that goes to one has the same credentials and params."""
         return request.url
@@ -257,14 +276,8 @@ class Mixpanel(Destination[MixpanelSettings]):
         if response.status == 400:
             rows = get(response.json(), "failed_records", None)
             if isinstance(rows, list) and rows:
-                return per_item(rows, len(request.events), _failed, rest=delivered(400))
+                return per_item(rows, len(request.events), failed, rest=delivered(400))
         return super().verdicts(request, response, at)
-
-
-def _failed(row: Mapping[str, Any]) -> Verdict:
-    field = row.get("field")
-    blamed = f": {field}" if isinstance(field, str) and field in _BLAMED else ""
-    return dead(f"HTTP 400: Mixpanel refuses this event{blamed}", 400)
 
 
 def _millis(message: Mapping[str, Any]) -> int | None:

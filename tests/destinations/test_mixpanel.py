@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import copy
+import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,9 +19,9 @@ from destinations import registry
 from destinations.mixpanel.browser import browser
 from destinations.mixpanel.mapping import insert_id, named
 from destinations.mixpanel.profile import taken
-from turnout import Context, Event
+from turnout import Checkpoint, Context, Event, JsonArray, Request, Response
 from turnout.preview import describe
-from turnout.testing import FakeClock, Received, Tool
+from turnout.testing import DestinationContract, FakeClock, Received, Tool, drive_on
 
 STEADY = settings(deadline=None, derandomize=True)
 NOW = FakeClock().now()
@@ -31,7 +33,24 @@ ID = re.compile(r"[0-9A-Za-z-]{1,36}")
 
 
 class Mixpanel(Tool):
-    """Refuses what https://docs.mixpanel.com/reference/import-events and /reference/profile-set say it refuses."""
+    """Refuses what https://docs.mixpanel.com/reference/import-events and /reference/profile-set say it refuses.
+
+    `taken` is what the project then holds: an event once for its `$insert_id`, a value that is set once however
+    often it is set, and each addition.
+    """
+
+    token = TOKEN
+
+    def __init__(self, **chosen: Any) -> None:
+        super().__init__(**chosen)
+        self.taken: list[str] = []
+
+    def take(self, one: Mapping[str, Any]) -> None:
+        counts = "$append" in one or "$add" in one
+        name = one["properties"].get("$insert_id") if "properties" in one else None
+        kept = name or json.dumps(one, sort_keys=True)
+        if counts or kept not in self.taken:
+            self.taken.append(kept)
 
     def answered(self, asked: Received) -> tuple[int, Any] | tuple[int, Any, Mapping[str, str]]:
         if asked.method != "POST":
@@ -40,7 +59,7 @@ class Mixpanel(Tool):
 
     def _imported(self, asked: Received) -> tuple[int, Any]:
         kind, _, pair = asked.headers.get("authorization", "").partition(" ")
-        account = "bot:s-1" if "project_id" in asked.query else f"{TOKEN}:"
+        account = "bot:s-1" if "project_id" in asked.query else f"{self.token}:"
         if kind != "Basic" or base64.b64decode(pair).decode() != account:
             return 401, {"code": 401, "error": "Invalid credentials", "status": "Unauthorized"}
         events = asked.json()
@@ -51,6 +70,9 @@ class Mixpanel(Tool):
             for i, one in enumerate(events) if (field := self._blamed(one))
         ]
         taken = {"num_records_imported": len(events) - len(bad)}
+        for one in events:
+            if not self._blamed(one):
+                self.take(one)
         if not bad or asked.query.get("strict") != "1":
             return 200, {"code": 200, "status": "OK", **taken}
         error = "some data points in the request failed validation"
@@ -75,11 +97,22 @@ class Mixpanel(Tool):
             return 413, ""
         who = "$distinct_id" if asked.path == "/engage" else "$group_id"
         for one in updates:
-            if one["$token"] != TOKEN:
+            if one["$token"] != self.token:
                 return 200, {"status": 0, "error": "token, missing or invalid"}
             if not one.get(who) or len(OPERATORS & one.keys()) != 1 or not isinstance(one, dict):
                 return 200, {"status": 0, "error": "some data points in the request failed validation"}
+        for one in updates:
+            self.take(one)
         return 200, {"status": 1, "error": None}
+
+
+class OfFixtures(Mixpanel):
+    token = "tok-hotel-1"
+
+
+class TestContract(DestinationContract):
+    destination = registry.find("mixpanel")
+    tool = OfFixtures
 
 
 def build(**chosen: Any):
@@ -184,6 +217,75 @@ def test_a_failed_import_leaves_the_profile_as_it_was_sent(status: int, outcome:
     outcomes, received = deliver(build(), [event(1, properties={"revenue": 5})], mixpanel)
     assert outcomes == [outcome]
     assert [one.path for one in received] == ["/engage", "/import"]
+
+
+# What counts
+
+
+def test_what_counts_is_counted_once_however_often_the_event_is_retried() -> None:
+    adapter = build(event_increments=["Book Lent"], append_properties=["visits"], identity_merge_api="original")
+    at = Context(NOW, adapter.delivery)
+    events = [
+        event(1, properties={"revenue": 5}), event(2), event(3, userId="null"),
+        event(4, type="identify", anonymousId="a-4", traits={"visits": "North", "name": "Ines"}),
+    ]
+    with Mixpanel() as mixpanel:
+        mixpanel.answer(200, b'{"status": 1, "error": null}')  # the updates, which are taken: see below
+        mixpanel.answer(503)
+        mixpanel.answer(429)
+        found, _ = drive_on(adapter, events, at, mixpanel.send)
+        asked = [(one.path, len(one.json())) for one in mixpanel.received]
+    assert [str(one.outcome) for one in found] == ["delivered", "delivered", "dead", "delivered"]
+    updates = [one for got in mixpanel.received if got.path == "/engage" for one in got.json()]
+    assert len(updates) == len({json.dumps(one, sort_keys=True) for one in updates}), asked
+    assert sum("$append" in one for one in updates) == 2
+    assert sum("$add" in one for one in updates) == 3
+    assert [path for path, _ in asked].count("/import") >= 3
+
+
+def test_a_retry_without_anything_counted_is_no_job() -> None:
+    adapter = build()
+    at = Context(NOW, adapter.delivery)
+    with Mixpanel() as mixpanel:
+        mixpanel.answer(503)
+        found, steps = drive_on(adapter, [event(1), event(2)], at, mixpanel.send)
+    assert ([str(one.outcome) for one in found], steps) == (["retry", "retry"], 1)
+
+
+@STEADY
+@given(st.lists(st.sampled_from([200, 200, 400, 429, 500]), min_size=1, max_size=6), st.integers(1, 5))
+def test_every_update_that_counts_is_taken_at_most_once(statuses: list[int], batch: int) -> None:
+    adapter = build(event_increments=["Book Lent"])
+    at = Context(NOW, replace(adapter.delivery, batch=batch))
+    events = [event(n, userId=f"u-{n % 2}", properties={"revenue": n + 1}) for n in range(5)]
+    taken: list[str] = []
+    calls = 0
+
+    def answer(request: Request) -> Response:
+        nonlocal calls
+        status = statuses[calls % len(statuses)] if calls < 12 else 200
+        calls += 1
+        if status == 200 and request.url.endswith("/engage"):
+            assert isinstance(request.body, JsonArray)
+            taken.extend(json.dumps(one, sort_keys=True) for one in request.body.values if "$append" in one)
+        return Response(status)
+
+    state: Any = None
+    for _ in range(40):
+        steps, reply = adapter.exchange(events, at, state), None
+        try:
+            while True:
+                asked = steps.send(reply)
+                reply = None if isinstance(asked, Checkpoint) else answer(asked)
+                state = asked.plain() if isinstance(asked, Checkpoint) else state
+        except StopIteration as stop:
+            found = stop.value
+        if state is None or all(one.final for one in found):
+            break
+    assert len(found) == 5
+    assert len(taken) == len(set(taken))
+    if all(one.outcome == "delivered" for one in found):
+        assert len(taken) == 5
 
 
 # Ids and names
