@@ -73,6 +73,13 @@ def test_a_good_adapter_passes(tried) -> None:
     assert tried() == set()
 
 
+@pytest.mark.parametrize("line", ["    _single = 1\n", "    def __init__(self, s):\n        self._chunks = s\n"])
+def test_a_name_of_the_base_fails(tried, line: str) -> None:
+    test = "test_it_takes_no_private_name_of_the_base"
+    broken = GOOD.replace("    def request", f"{line}\n    def request")
+    assert tried(broken, only=test) == {test}
+
+
 def test_what_is_never_sent_passes_nobody(tried) -> None:
     line = '        if event.message_id[-1] in "357": return dead("odd")\n'
     refuses = GOOD.replace("        body =", f"{line}        body =")

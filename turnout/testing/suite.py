@@ -82,6 +82,13 @@ class DestinationContract(Capabilities):
         assert kind.kinds <= frozenset(Kind)
         assert kind.delivery.batch >= 1
 
+    def test_it_takes_no_private_name_of_the_base(self) -> None:
+        """`self._single = True` would replace a step of the default exchange."""
+        own = {name for name in vars(Destination) if name.startswith("_") and not name.startswith("__")}
+        kinds = [kind for kind in self.destination.__mro__ if kind not in Destination.__mro__]
+        taken = own & {name for place in (*kinds, self._built()) for name in vars(place)}
+        assert not taken, f"{sorted(taken)} are steps of Destination itself: choose other names"
+
     def test_every_setting_is_described_with_an_example(self) -> None:
         """Docs, forms and errors are made from them."""
         fields = self.destination.settings_type.model_fields
