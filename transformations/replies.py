@@ -6,14 +6,14 @@ decoded here, but what is later spliced into a request cannot break out of its p
 
 from __future__ import annotations
 
-import json
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
 
 from transformations.base import Failed, Outputs, Ran, Script
 from transformations.sandbox import wire
-from turnout.preview import MASK
+from turnout.preview import MASK, spellings
 
 __all__ = ["Fault", "fault", "lines", "masked", "outputs", "single", "text"]
 
@@ -88,16 +88,17 @@ def text(blob: bytes) -> str:
 
 def masked(reason: str, script: Script) -> str:
     """A reason without the script's credentials, as they are and as errors quote them: it is stored and shown."""
-    for secret in script.credentials.values():
-        for spelled in _spelled(secret) | _spelled(secret.strip()):
-            reason = reason.replace(spelled, MASK)
+    for spelled in _needles(tuple(script.credentials.values())):
+        reason = reason.replace(spelled, MASK)
     return reason
 
 
-def _spelled(secret: str) -> set[str]:
-    if len(secret) < SECRET:
-        return set()
-    return {secret, _printable(secret), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+@lru_cache(64)
+def _needles(secrets: tuple[str, ...]) -> list[str]:
+    """Longest first; a reason has no line breaks, and Python quotes in a way of its own."""
+    plain = {one for secret in secrets for one in (secret, secret.strip()) if len(one) >= SECRET}
+    found = plain | {_printable(one) for one in plain} | {repr(one)[1:-1] for one in plain} | set(spellings(plain))
+    return sorted(found, key=len, reverse=True)
 
 
 def _printable(said: str) -> str:

@@ -319,3 +319,10 @@ async def test_a_source_has_a_longest_length(js: Run) -> None:
     assert await js(too_long, {}) == ["case.js:1: the source is longer than 512,000 characters"]
     library = await js("import 'lib'; export const transformEvent = e => e;", {}, libraries={"lib": too_long})
     assert [one.partition(":1: ")[2] for one in library] == ["the source is longer than 512,000 characters"]
+
+
+@pytest.mark.parametrize("made", ["undefined", "7", "({x: 1})"])
+async def test_what_a_script_has_written_for_its_log_lines_is_no_crash(js: Run, made: str) -> None:
+    source = f"Array.prototype.toJSON = () => {made}; export const transformEvent = e => {{ log(1); return e; }};"
+    (found,) = await js(source, {"n": 1})
+    assert found == [{"n": 1}] if made == "({x: 1})" else str(found).startswith("case.js:1: its results cannot be had:")

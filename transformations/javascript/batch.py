@@ -89,8 +89,8 @@ class Batch:
             said = run.drive("results").encode("utf-8", "replace")
             lines = said.split(b"\n")
             item, odd, logged = map(int, lines.pop().split())
-            self.logs = json.loads(run.drive("part", "console", "lines")) if logged else []
-        except (JSException, ValueError) as error:
+            self.logs = list(map(str, json.loads(run.drive("part", "console", "lines")))) if logged else []
+        except (JSException, ValueError, TypeError) as error:  # what is written may be the script's `toJSON`
             kind = "memory" if "out of memory" in str(error) else "error"
             self._stop(kind, f"its results cannot be had: {str(error).partition(chr(10))[0]}")
             return
