@@ -129,7 +129,8 @@ class Destination(Generic[S]):
     the class writes them. `atomic` says that the tool takes a batch as a whole or not at all: a
     batch it rejects is then halved until the event it objects to is alone. `rules` says what the
     tool's answers mean where the house's status table does not (see `turnout.rules`). `resumable`
-    says that `exchange` yields checkpoints, `forgets` how many users a call of `forget` takes (0: none).
+    says that `exchange` yields checkpoints, `forgets` how many users a call of `forget` takes (0: none),
+    `answer_bytes` how much of an answer is read.
     `auth` is set in `__init__` where the tool wants credentials; requests stay without it, and whoever
     sends them adds it.
     """
@@ -145,6 +146,7 @@ class Destination(Generic[S]):
     rules: ClassVar[tuple[Rule, ...]] = ()
     resumable: ClassVar[bool] = False
     forgets: ClassVar[int] = 0
+    answer_bytes: ClassVar[int] = 64 << 10
     auth: Auth | None = None
 
     def __init__(self, settings: S) -> None:
@@ -199,6 +201,18 @@ class Destination(Generic[S]):
         """One verdict per item of `request.events`, in order; `turnout.per_item` reads an answer with rows."""
         return [self.judge(response, at)] * len(request.events)
 
+    def _read(self, request: Request, response: Response, at: Context) -> Sequence[Verdict]:
+        """`verdicts`; of a success whose body must be read and is not whole nothing is called delivered."""
+        status = response.status
+        if response.cut and 200 <= status < 300 and (
+            type(self).verdicts is not Destination.verdicts
+            or any(rule.path and status in rule.statuses for rule in self.rules)
+        ):
+            reason = f"HTTP {status}: {response.error or f'the answer is longer than {self.answer_bytes:,} bytes'}"
+            lost = verdicts.retry(reason, status=status) if response.error else verdicts.dead(reason, status)
+            return [lost] * len(request.events)
+        return self.verdicts(request, response, at)
+
     def verdict(self, event: Event, at: Context) -> list[Request] | Record | Verdict:
         """`request` with its three shapes made one, and its errors made verdicts.
 
@@ -235,7 +249,7 @@ class Destination(Generic[S]):
         if (request := self._together(events, at)) is not None:
             response = yield request
             assert response is not None
-            return self.verdicts(request, response, at)
+            return self._read(request, response, at)
         found: list[Verdict | None] = [None] * len(events)
         ordered = at.delivery.order == "user"
         waiting = deque(self._chunks(events, at, found))
@@ -259,7 +273,7 @@ class Destination(Generic[S]):
             request = carrying(merged, tuple([i for i, _ in parts]))
             response = yield request
             assert response is not None
-            answers = self.verdicts(request, response, at)
+            answers = self._read(request, response, at)
             if self.atomic and len(parts) > 1 and all(a.outcome is Outcome.DEAD for a in answers):
                 half = len(parts) // 2
                 waiting.extendleft((Chunk(parts[half:], True), Chunk(parts[:half], True)))
@@ -302,7 +316,7 @@ class Destination(Generic[S]):
             request = carrying(part, (0,))
             response = yield request
             assert response is not None
-            (answer,) = self.verdicts(request, response, at)
+            (answer,) = self._read(request, response, at)
             found = worst(found, answer)
             if _spent(found):
                 break

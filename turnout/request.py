@@ -202,8 +202,8 @@ class Response:
 
     Where none came (network, timeout) `status` is 0 and `error` says what happened, without URL or
     payload. `permanent` then means that trying again cannot help: the address is refused by the
-    egress rules, or the request cannot be written as HTTP. With a status, `error` means that the
-    body was cut short.
+    egress rules, or the request cannot be written as HTTP. `cut` says that the body is not whole: it is
+    longer than what is read (`Destination.answer_bytes`), or broke off, which `error` then says.
     """
 
     status: int
@@ -211,6 +211,7 @@ class Response:
     body: bytes = b""
     error: str = ""
     permanent: bool = False
+    cut: bool = False
 
     def header(self, name: str) -> str | None:
         """A header by name, without case."""

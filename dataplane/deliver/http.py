@@ -31,16 +31,18 @@ class Sender:
     """Sends the requests of one destination: one pool of kept-alive connections.
 
     Redirects are not followed, cookies not kept, proxies of the environment not used, TLS is
-    verified. Unless `allow_private`, an address that is not public is refused on connect.
+    verified. Unless `allow_private`, an address that is not public is refused on connect. Of an answer
+    `kept` bytes are read.
     `connections` bounds those open at once; `tls` replaces the system's trust (a private CA).
     """
 
     def __init__(
-        self, *, allow_private: bool = False, connections: int = 8, tls: ssl.SSLContext | None = None
+        self, *, allow_private: bool = False, connections: int = 8, tls: ssl.SSLContext | None = None, kept: int = KEPT
     ) -> None:
         self._private = allow_private
         self._connections = connections
         self._tls = tls
+        self._kept = kept
         self._session: aiohttp.ClientSession | None = None
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
@@ -62,7 +64,7 @@ class Sender:
                 request.method, url, data=body, headers=headers, allow_redirects=False,
                 timeout=self._timeout(timeout),
             ) as response:
-                return await _answer(response)
+                return await _answer(response, self._kept)
         except TimeoutError:
             return Response(0, error=f"{_host(url)}: no answer within {timeout:g} s")
         except (aiohttp.ClientError, OSError) as error:
@@ -125,15 +127,15 @@ def _body(request: Request) -> tuple[bytes | io.BytesIO | None, Mapping[str, str
     return (data if len(data) < _LARGE else io.BytesIO(data)), headers
 
 
-async def _answer(response: aiohttp.ClientResponse) -> Response:
-    """Status, headers and the first `KEPT` bytes. What is longer, or breaks, loses its connection."""
+async def _answer(response: aiohttp.ClientResponse, kept: int) -> Response:
+    """Status, headers and the first `kept` bytes. What is longer, or breaks, loses its connection."""
     pieces: list[bytes] = []
     size, error = 0, ""
     try:
         while piece := await response.content.readany():
             pieces.append(piece)
             size += len(piece)
-            if size > KEPT:
+            if size > kept:
                 response.close()
                 break
     except (aiohttp.ClientError, OSError):  # a timeout is an OSError
@@ -141,7 +143,7 @@ async def _answer(response: aiohttp.ClientResponse) -> Response:
         response.close()
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     headers = {name: value if value.isascii() else _text(value) for name, value in response.headers.items()}
-    return Response(response.status, headers, body[:KEPT], error)
+    return Response(response.status, headers, body[:kept], error, cut=bool(error) or size > kept)
 
 
 def _text(value: str) -> str:

@@ -96,7 +96,9 @@ def _plan(
 ) -> Plan:
     adapter = registry.build(item.type, item.settings)
     delivery = delivery_of(adapter, item)
-    sender = Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency)
+    sender = Sender(
+        allow_private=config.egress.allow_private, connections=delivery.concurrency, kept=adapter.answer_bytes
+    )
     upstream = {name: one for name, one in upstream.items() if item.sources is None or name in item.sources}
     return Plan(
         id=ident,

@@ -156,7 +156,9 @@ class Replays:
             concurrency=max(1, own.delivery.concurrency // 2),
         )
         kind = config.destinations[definition.destination].type
-        sender = Sender(allow_private=config.egress.allow_private, connections=delivery.concurrency)
+        sender = Sender(
+            allow_private=config.egress.allow_private, connections=delivery.concurrency, kept=own.adapter.answer_bytes
+        )
         return replace(
             own,
             id=name,

@@ -10,9 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turnout import Context, Destination, Outcome, Response, Rule, Settings, decide_item, delivered, judge, per_item
+from turnout import (
+    Context,
+    Delivery,
+    Destination,
+    Event,
+    Json,
+    Outcome,
+    Request,
+    Response,
+    Rule,
+    Settings,
+    decide_item,
+    delivered,
+    judge,
+    per_item,
+)
 from turnout import dead as gone
 from turnout.rules import decide
+from turnout.testing import drive
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 STEADY = settings(deadline=None, derandomize=True)
@@ -166,3 +182,43 @@ def test_of_several_rows_for_an_item_one_that_is_not_delivered_counts() -> None:
     rows = [{"index": 0, "ok": 1}, {"index": 0}, {"index": 0, "ok": 1}, {"index": 9, "ok": 1}]
     found = per_item(rows, 2, lambda item: FINE if "ok" in item else REFUSED, rest=FINE)
     assert found == [REFUSED, FINE], "a row that is delivered may name what it wants"
+
+
+class PerRow(Destination[Settings]):
+    slug: ClassVar = "per_row"
+    names: ClassVar = ("PerRow",)
+
+    def request(self, event, at):
+        return Request("POST", "https://tool.example.com/", Json(event.message))
+
+    def verdicts(self, request, response, at):
+        rows = (response.json() or {}).get("errors", [])
+        return per_item(rows, len(request.events), lambda _: REFUSED, rest=FINE)
+
+
+class ByRule(PerRow):
+    rules: ClassVar = (Rule("dead", "refused", status=200, path="errors"),)
+    verdicts = Destination.verdicts
+
+
+class ByStatus(PerRow):
+    verdicts = Destination.verdicts
+
+
+@pytest.mark.parametrize("batch", [1, 10])
+@pytest.mark.parametrize(
+    ("kind", "answer", "outcome"),
+    [
+        (PerRow, Response(200, body=b"{}"), "delivered"),
+        (PerRow, Response(200, body=b'{"err', cut=True), "dead"),
+        (PerRow, Response(200, body=b'{"err', error="the answer's body broke off", cut=True), "retry"),
+        (ByRule, Response(200, body=b'{"err', cut=True), "dead"),
+        (ByRule, Response(201, body=b'{"err', cut=True), "delivered"),
+        (ByStatus, Response(200, body=b'{"err', cut=True), "delivered"),
+        (ByStatus, Response(503, body=b'{"err', cut=True), "retry"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_not_taken_for_a_success(kind, answer, outcome, batch) -> None:
+    events = [Event(message={"type": "track", "messageId": f"m{n}"}, key=n, number=n) for n in (1, 2)]
+    found, _ = drive(kind(Settings()), events, Context(NOW, Delivery(batch=batch)), lambda _: answer)
+    assert {verdict.outcome for verdict in found} == {outcome}
