@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from dataplane.protocols import lenient
+from turnout import codec
 from turnout.errors import Refused
 from turnout.protocol import Envelope, Limits, Parsed, Route, Unit, order_key
 
@@ -283,10 +284,21 @@ class _Judge:
         key = order_key(_text(head.anonymousId), _text(head.userId), "") or self.anonymous_id
         if key:
             return key
+        if kind == "record":
+            return _row(raw)
         own = head.previousId if kind == "alias" else head.groupId if kind == "group" else None
         if not _text(own):
             raise Refused("missing_id", "an event needs an anonymousId or a userId")
         return order_key("", "", _text(head.messageId)) or _text(own)
+
+
+def _row(raw: bytes) -> str:
+    """The order key of a warehouse row that names no user: what identifies the row, so that what happens to it
+    stays in order."""
+    found = codec.loads(raw).get("identifiers")
+    if not isinstance(found, dict) or not found:
+        raise Refused("missing_id", "a record needs identifiers, an anonymousId or a userId")
+    return "record:" + codec.dumps(dict(sorted(found.items()))).decode()
 
 
 def _text(value: Id) -> str:

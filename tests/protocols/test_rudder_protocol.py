@@ -121,6 +121,24 @@ def test_the_path_decides_the_type():
     assert list(parse(b'{"type":7,"userId":"u"}', "track").keys) == ["u"]
 
 
+@pytest.mark.parametrize(
+    ("row", "key"),
+    [
+        ({"identifiers": {"id": 7}}, 'record:{"id":7}'),
+        ({"identifiers": {"b": "\ud800", "a": 1}, "messageId": "m"}, 'record:{"a":1,"b":"\ufffd"}'),
+        ({"identifiers": {"a": 1}, "userId": "u"}, "u"),
+        ({"identifiers": {}}, ""), ({"identifiers": [1]}, ""), ({}, ""),
+    ],
+)
+def test_a_row_of_a_warehouse_is_kept_in_order_by_what_identifies_it(row, key):
+    body = json.dumps({"batch": [{"type": "record", "action": "update", **row}]}).encode()
+    parsed = parse(body, trusted=True)
+    assert list(parsed.keys) == [key]
+    assert bool(parsed.refused) == (not key)
+    if not key:
+        assert parsed.refused[0] == ("missing_id", "a record needs identifiers, an anonymousId or a userId")
+
+
 def test_types_of_a_batch_are_compared_without_case():
     parsed = parse(batch({"type": "TRACK", "userId": "u"}, {"type": "Identify", "userId": "v"}))
     assert parsed.keys == ["u", "v"]
