@@ -52,13 +52,15 @@ def ordered(
 ) -> list[dict[str, Any]]:
     """The event with its revenue, and, of an order, an event for each of its products.
 
-    `once` leaves the products in the order; `each` counts revenue by product and not by order.
+    What has products and a revenue is an order too, whatever its name. `once` leaves the products in the
+    order; `each` counts revenue by product and not by order.
     """
     name = event["event_type"]
-    items = products({"properties": properties}) if name.lower() in _ORDERS else []
-    by_product = each and bool(items)
+    money = revenue(name, properties)
+    items = products({"properties": properties}) if money or name.lower() in _ORDERS else []
     shown = properties if once or not items else values.without(properties, ("products",))
-    money = {} if by_product else revenue(name, properties)
+    if each and items:
+        money = {}
     main = {**event, "event_properties": values.without(shown, _TAKEN) if money else shown, **money}
     if not items or (once and not each):
         return [main]

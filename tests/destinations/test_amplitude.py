@@ -361,9 +361,17 @@ def test_an_order_and_its_products(once: bool, each: bool, count: int, products:
     assert properties == {"revenue": 13, "products": items}
 
 
-def test_products_of_another_event_stay_in_it() -> None:
+def test_products_of_what_is_no_order_stay_in_it() -> None:
     found = ordered({"event_type": "Cart Viewed"}, {"products": [{"price": 1}]}, once=False, each=True)
     assert [one["event_properties"] for one in found] == [{"products": [{"price": 1}]}]
+
+
+def test_what_has_a_revenue_and_products_is_an_order() -> None:
+    properties = {"revenue": 5, "products": [{"price": 5}, "no product", None]}
+    found = ordered({"event_type": "Berth Booked"}, properties, once=False, each=True)
+    assert [one["event_type"] for one in found] == ["Berth Booked", "Product Purchased"]
+    assert found[0]["event_properties"] == {"revenue": 5}
+    assert (found[1]["price"], found[1]["quantity"]) == (5, 1)
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers()), st.lists(st.sampled_from("abcdef")), st.booleans())
