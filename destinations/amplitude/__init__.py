@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -34,10 +35,14 @@ from turnout import (
     Rule,
     Verdict,
     codec,
+    dead,
+    filtered,
 )
+from turnout.destination import Exchange
 from turnout.errors import Refused
 from turnout.fields import getter, look
 from turnout.lookups import ANONYMOUS_ID, SESSION_ID, traits
+from turnout.user import User
 
 __all__ = ["Amplitude"]
 
@@ -46,6 +51,7 @@ SINGLE, BATCH = "/2/httpapi", "/batch"
 SHORTEST = 5
 """Characters an id has at least where a request does not ask for another bound; /batch drops shorter ones."""
 OPTIONS = {"min_id_length": 1}
+PRIVACY = {"us": "https://amplitude.com", "eu": "https://analytics.eu.amplitude.com"}
 _SESSIONS = [getter(path) for path in SESSION_ID]
 
 
@@ -61,6 +67,7 @@ class Amplitude(Destination[AmplitudeSettings]):
     )
     settings_type: ClassVar = AmplitudeSettings
     atomic: ClassVar = True
+    forgets: ClassVar = 100
     rules: ClassVar = (
         Rule("pause", "Amplitude does not know this API key", status=400, text="Invalid API key"),
         Rule("throttle", "too many events", status=429, after=answers.PAUSE),
@@ -71,6 +78,10 @@ class Amplitude(Destination[AmplitudeSettings]):
         self._key = settings.api_key.get_secret_value()
         host = HOSTS[settings.residency_server]
         self._upload, self._groups, self._users = host + SINGLE, host + "/groupidentify", host + "/usermap"
+        self._privacy, self._basic = PRIVACY[settings.residency_server] + "/api/2/deletions/users", ""
+        if settings.api_secret is not None:
+            pair = f"{self._key}:{settings.api_secret.get_secret_value()}"
+            self._basic = "Basic " + b64encode(pair.encode("utf-8", "replace")).decode()
         self._page = self._screen = None
         if settings.use_user_defined_page_event_name:
             self._page = template(settings.user_provided_page_event_string)
@@ -253,6 +264,22 @@ class Amplitude(Destination[AmplitudeSettings]):
                 if found is not None:
                     return found
         return super().verdicts(request, response, at)
+
+    # ---- users
+
+    def forget(self, users: Sequence[User], at: Context) -> Exchange:
+        """Delete users of this project by their user id, with all their events, some days from now."""
+        if not self._basic:
+            return [dead("to delete users, Amplitude needs the project's secret key: set api_secret")] * len(users)
+        ids = list(dict.fromkeys(user.user_id for user in users if user.user_id))
+        answer: Verdict | None = None
+        if ids:
+            # The value of a switch is a text there: https://amplitude.com/docs/apis/analytics/user-privacy
+            body = {"user_ids": ids, "requester": "Turnout", "ignore_invalid_id": "true"}
+            response = yield Request("POST", self._privacy, Json(body), {"Authorization": self._basic})
+            assert response is not None
+            answer = self.judge(response, at)
+        return [answer if answer and user.user_id else filtered("no userId") for user in users]
 
 
 def _events(body: Mapping[str, Any]) -> Sequence[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,7 +15,8 @@ from destinations.amplitude import Amplitude
 from destinations.amplitude.mapping import operations, session, template
 from destinations.amplitude.orders import ordered, revenue
 from turnout import Context, Event, codec
-from turnout.testing import DestinationContract, FakeClock, Received, Tool
+from turnout.testing import DestinationContract, FakeClock, Received, Tool, drive_forget
+from turnout.user import User
 
 KEY = "k-harbour"
 OPERATIONS = {"$set", "$setOnce", "$add", "$append", "$prepend", "$unset"}
@@ -205,6 +207,40 @@ def test_throttled_places_devices_and_quotas() -> None:
     with Ingestion() as tool:
         tool.answer(429, codec.dumps(said))
         assert [one[2] for one in told(adapter(), events, tool)] == [30.0, 30.0, 3600.0, None]
+
+
+# ---- deletion
+
+
+class Privacy(Tool):
+    """Where users are deleted: key and secret, at most 100 ids, switches as texts."""
+
+    def answered(self, asked: Received) -> tuple[int, Any]:
+        if (asked.headers["host"], asked.path) != ("analytics.eu.amplitude.com", "/api/2/deletions/users"):
+            return 404, "not found"
+        if asked.headers.get("authorization") != "Basic " + b64encode(f"{KEY}:s-1".encode()).decode():
+            return 403, {"code": 403, "message": "Forbidden"}
+        body = asked.json()
+        good = 0 < len(body["user_ids"]) <= 100 and body["ignore_invalid_id"] == "true" and body["requester"]
+        return (200, [{"day": "2026-01-12", "status": "staging"}]) if good else (400, {"error": "invalid"})
+
+
+def forgotten(users: list[User], **settings: Any) -> tuple[list[str], list[Any]]:
+    made = adapter(residency_server="eu", **settings)
+    with Privacy() as tool:
+        found, _ = drive_forget(made, users, Context(FakeClock().now(), made.delivery), tool.send)
+        return [str(one.outcome) for one in found], [asked.json()["user_ids"] for asked in tool.received]
+
+
+def test_users_are_deleted_by_their_id() -> None:
+    users = [User("ines"), User(email="bo@example.com"), User("bo"), User("ines")]
+    assert forgotten(users, api_secret="s-1") == (["delivered", "filtered", "delivered", "delivered"], [["ines", "bo"]])
+    assert forgotten([User(anonymous_id="a-1")], api_secret="s-1") == (["filtered"], [])
+
+
+def test_users_are_not_deleted_without_the_secret() -> None:
+    assert forgotten([User("ines")]) == (["dead"], [])
+    assert forgotten([User("ines")], api_secret="s-2") == (["dead"], [["ines"]])
 
 
 # ---- what a message becomes
