@@ -83,7 +83,8 @@ async def run(
     try:
         if client is not None:
             return _sound(adapter, await _records(adapter, events, at, client))
-        return _sound(adapter, await _requests(adapter, events, at, send, keeper))
+        steps = adapter.exchange(events, at) if keeper is None else adapter.exchange(events, at, keeper.state)
+        return _sound(adapter, await _requests(adapter, steps, events, send, keeper))
     except Exception as error:  # noqa: BLE001 -- an adapter may be a third party's; the fault is kept and shown
         if len(events) > 1 and keeper is None:
             alone = [await run(adapter, [event], at, send, client) for event in events]
@@ -122,25 +123,10 @@ def _plain(verdict: Verdict) -> bool:
 
 
 async def _requests(
-    adapter: Destination[Any], events: Sequence[Event], at: Context, send: Send, keeper: Keeper | None
+    adapter: Destination[Any], steps: Exchange, asked_for: Sequence[Any],
+    send: Callable[[Request, Any], Awaitable[Response]], keeper: Keeper | None,
 ) -> list[Sent]:
-    steps = adapter.exchange(events, at) if keeper is None else adapter.exchange(events, at, keeper.state)
-    verdicts, made = await _through(adapter, steps, len(events), lambda request: send(request, events), keeper)
-    if len(made) == 1 and len(made[0][0].events) == len(verdicts) == verdicts.count(verdicts[0]) \
-            and verdicts[0].outcome is Outcome.DELIVERED:  # as nearly always
-        return [Sent(verdicts[0], *made[0])] * len(verdicts)
-    last = {index: one for one in made for index in one[0].events}
-    sent = [Sent(verdict, *last.get(i, (None, None))) for i, verdict in enumerate(verdicts)]
-    if any(verdict.outcome is Outcome.DEAD for verdict in verdicts):
-        return [_alone(one, i) for i, one in enumerate(sent)]
-    return sent
-
-
-async def _through(
-    adapter: Destination[Any], steps: Exchange, count: int, send: Callable[[Request], Awaitable[Response]],
-    keeper: Keeper | None = None,
-) -> tuple[Sequence[Verdict], list[tuple[Request, Response]]]:
-    """Answer what an adapter asks until it is through: a verdict for each of `count`, and what was sent."""
+    """Answer what an adapter asks for some events or users, until it is through."""
     made: list[tuple[Request, Response]] = []
     answer: Response | None = None
     refused: Unauthorized | None = None
@@ -156,28 +142,36 @@ async def _through(
             await keeper.keep(asked)
             answer = None
             continue
-        answer = refused or await send(asked)
+        answer = refused or await send(asked, asked_for)
         if type(answer) is Unauthorized:
             refused = answer
         made.append((asked, answer))
-    if len(verdicts) != count:
-        raise RuntimeError(f"{adapter.slug} gave {len(verdicts)} verdicts for {count} events")
+    if len(verdicts) != len(asked_for):
+        raise RuntimeError(f"{adapter.slug} gave {len(verdicts)} verdicts for {len(asked_for)}")
     if refused is not None:
         verdicts = [_unsent(verdict, refused.verdict) for verdict in verdicts]
-    return verdicts, made
+    if len(made) == 1 and len(made[0][0].events) == len(verdicts) == verdicts.count(verdicts[0]) \
+            and verdicts[0].outcome is Outcome.DELIVERED:  # as nearly always
+        return [Sent(verdicts[0], *made[0])] * len(verdicts)
+    last = {index: one for one in made for index in one[0].events}
+    sent = [Sent(verdict, *last.get(i, (None, None))) for i, verdict in enumerate(verdicts)]
+    if any(verdict.outcome is Outcome.DEAD for verdict in verdicts):
+        return [_alone(one, i) for i, one in enumerate(sent)]
+    return sent
 
 
 async def forget(
-    adapter: Destination[Any], users: Sequence[User], at: Context, send: Callable[[Request], Awaitable[Response]]
+    adapter: Destination[Any], users: Sequence[User], at: Context,
+    send: Callable[[Request, Sequence[User]], Awaitable[Response]],
 ) -> list[Verdict]:
     """One verdict per user, in order; an adapter that raises has failed for all of them."""
     try:
-        verdicts, _ = await _through(adapter, adapter.forget(users, at), len(users), send)
+        sent = _sound(adapter, await _requests(adapter, adapter.forget(users, at), users, send, None))
     except Exception as error:  # noqa: BLE001 -- as in `run`
         reason = f"adapter error: {_where(error)}"
         log.error("deliver.adapter_error", destination=adapter.slug, error=reason)
         return [dead(reason)] * len(users)
-    return [one.verdict for one in _sound(adapter, [Sent(verdict) for verdict in verdicts])]
+    return [one.verdict for one in sent]
 
 
 def _unsent(verdict: Verdict, instead: Verdict) -> Verdict:

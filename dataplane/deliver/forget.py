@@ -95,7 +95,7 @@ async def _ask(courier: Courier, users: Sequence[User]) -> list[Verdict]:
     loop = asyncio.get_running_loop()
     timeout = min(TIMEOUT, plan.delivery.timeout.total_seconds())
 
-    async def send(request: Request) -> Response:
+    async def send(request: Request, _: Sequence[User]) -> Response:
         while (wait := condition.wait()) > 0:
             if condition.down or wait > BUDGET:
                 return Response(0, error=f"nothing is sent to it now, for {wait:.0f} s")

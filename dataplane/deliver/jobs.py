@@ -98,6 +98,10 @@ class Jobs:
         """An exchange begins; `adopt` makes its events exceptions, should there be a checkpoint."""
         return Job(self, adopt)
 
+    def of(self, row: ExceptionRow) -> Job | None:
+        """The job that a row is in."""
+        return next((job for job in self._jobs.values() if row in job.rows), None)
+
     def next_at(self) -> float | None:
         """When the next one may go on (Unix seconds); None where none waits."""
         return min((job.next_at for job in self._jobs.values() if not job.running), default=None)

@@ -25,7 +25,7 @@ def show(courier: Courier) -> dict[str, Any]:
         "retrying": len(courier.chains) - courier.chains.waiting,
         "waiting": courier.chains.waiting,
         "jobs": len(courier.jobs),
-        "next_retry_at": courier.chains.next_at(),
+        "next_retry_at": min(filter(None, (courier.chains.next_at(), courier.jobs.next_at())), default=None),
         "next_probe_at": _next_probe(courier),
         "oldest_queued_at": courier.lanes.oldest,
     }

@@ -104,9 +104,12 @@ def _sends_at(engine: Engine, courier: Courier) -> str | None:
 
 def _waits(courier: Courier, row: ExceptionRow) -> dict[str, Any]:
     flying = (row.number, row.child) in courier.chains.flying
+    next_at = row.next_at
+    if flying and (job := courier.jobs.of(row)) is not None and not job.running:
+        flying, next_at = False, job.next_at
     told: dict[str, Any] = {
         "child": row.child, "kind": row.kind, "attempts": row.attempts, "reason": row.reason,
-        "since": moment(row.first_at), "next_at": None if flying else moment(row.next_at),
+        "since": moment(row.first_at), "next_at": None if flying else moment(next_at),
         "sending": flying, "behind": None,
     }  # fmt: skip
     head = courier.chains.ahead_of(row)

@@ -11,8 +11,9 @@ import pytest
 from bulk_tool import ENTRY, Bulk, BulkServer
 from engine_kit import Plant, event
 
+from dataplane.deliver.trace import stands
 from destinations import registry
-from turnout import Checkpoint, Request
+from turnout import Checkpoint, Request, clock
 from turnout.request import LARGEST
 
 
@@ -113,6 +114,19 @@ async def test_a_job_that_runs_is_looked_at_again_and_not_submitted_again(plant:
     await plant.until(done(plant, 2))
     assert tool.asked == {"make": 1, "add": 1, "close": 1, "poll": 5, "rows": 1}
     assert {tuple(events) for _, events in Bulk.seen} == {((1, 0), (2, 0))}
+
+
+async def test_what_waits_in_a_job_is_told_with_its_time_and_cause(plant: Plant, tool: BulkServer) -> None:
+    tool.polls, tool.after = 1, 60
+    await plant.start(config(tool))
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: waits(plant))
+    now = plant.clock.now().timestamp()
+    told = await stands(plant.engine, plant.engine.couriers["jobs"], 1, None)
+    (row_,) = told["waits"]
+    assert (row_["sending"], row_["reason"]) == (False, "the job is running")
+    assert clock.parse(row_["next_at"]).timestamp() > now + 50  # type: ignore[union-attr]
+    assert row(plant)["next_retry_at"] > now + 50
 
 
 async def test_other_events_make_a_job_of_their_own_meanwhile_and_a_users_wait(plant: Plant, tool: BulkServer) -> None:
