@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 from destinations.mixpanel.answers import RULES, failed
 from destinations.mixpanel.browser import browser
+from destinations.mixpanel.deletion import MOST, UNKNOWN, deletion, ids
 from destinations.mixpanel.mapping import EVENT, context_traits, insert_id, named, scalar, user_agent, utm
 from destinations.mixpanel.profile import apart, operators, profile, traits
 from destinations.mixpanel.progress import left, once
@@ -36,6 +37,7 @@ from turnout.errors import Refused
 from turnout.fields import Field, Fields, getter, look
 from turnout.lookups import IP
 from turnout.paths import get
+from turnout.user import User
 from turnout.values import iso, millis, number
 
 __all__ = ["Mixpanel"]
@@ -65,6 +67,7 @@ class Mixpanel(Destination[MixpanelSettings]):
     delivery: ClassVar = Delivery(batch=2000, batch_bytes=1_000_000)
     settings_type: ClassVar = MixpanelSettings
     resumable: ClassVar = True
+    forgets: ClassVar = MOST
     rules: ClassVar = RULES
 
     def __init__(self, settings: MixpanelSettings) -> None:
@@ -219,9 +222,7 @@ class Mixpanel(Destination[MixpanelSettings]):
     def _who(self, message: Mapping[str, Any]) -> str:
         """The `distinct_id`; "" where nobody is named, which Mixpanel takes for an event of nobody."""
         user, device = scalar(message.get("userId")), scalar(message.get("anonymousId"))
-        if user or not device:
-            return user
-        return f"$device:{device}" if self._simplified else device
+        return user or (f"$device:{device}" if device and self._simplified else device)
 
     def _update(self, update: Mapping[str, Any], who: str) -> Request:
         return self._profiled({**update, "$token": self._token, "$distinct_id": who})
@@ -251,6 +252,16 @@ class Mixpanel(Destination[MixpanelSettings]):
         steps = super(Mixpanel, going).exchange(events, at)
         judge = partial(self.verdicts, at=at)
         return (yield from once(steps, reached, judge, resumed=resume is not None))
+
+    def forget(self, users: Sequence[User], at: Context) -> Exchange:
+        """Profiles are deleted, or a task is made that deletes events too: `user_deletion_api`."""
+        known = [ids(user, simplified=self._simplified) for user in users]
+        every = [one for own in known for one in own]
+        if not every:
+            return [UNKNOWN] * len(users)
+        answer = yield deletion(self.settings, self._engage, every)
+        assert answer is not None
+        return [self.judge(answer, at) if own else UNKNOWN for own in known]
 
     def verdict(self, event: Event, at: Context) -> list[Request] | Record | Verdict:
         """What is still to be sent of an event."""

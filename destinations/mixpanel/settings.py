@@ -107,6 +107,10 @@ class MixpanelSettings(Settings):
         examples=["${MIXPANEL_GDPR_TOKEN}"],
     )
 
+    compliance_type: Literal["GDPR", "CCPA"] = Field(
+        "GDPR", description="The law that a deletion by task is for.", examples=["CCPA"]
+    )
+
     @model_validator(mode="after")
     def _whole(self) -> MixpanelSettings:
         account = (self.service_account_user_name, self.service_account_secret, self.project_id)
