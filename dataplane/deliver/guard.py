@@ -61,10 +61,10 @@ def guarded_socket(info: Any) -> socket.socket:
 
 
 class GuardedResolver(AbstractResolver):
-    """The system's resolver without private addresses; `Blocked` where nothing is left."""
+    """The system's resolver, or another one, without private addresses; `Blocked` where nothing is left."""
 
-    def __init__(self) -> None:
-        self._system = ThreadedResolver()
+    def __init__(self, system: AbstractResolver | None = None) -> None:
+        self._system = system or ThreadedResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -77,5 +77,5 @@ class GuardedResolver(AbstractResolver):
         return public
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Close the resolver it stands before."""
         await self._system.close()

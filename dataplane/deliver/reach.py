@@ -19,10 +19,11 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import maxminddb
-from aiohttp.resolver import ThreadedResolver
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from dataplane.deliver.guard import Blocked, GuardedResolver, guarded_socket
+from dataplane.deliver.lookups import Lookups
 from dataplane.metrics.log import logger
 from transformations.base import Answer, Question, Script
 from transformations.fetch import Fetch, Unasked, allowed, read_address, read_fetch
@@ -36,6 +37,8 @@ HOPS = 3
 """Redirects that are followed; each hop is checked like the first."""
 CONCURRENT = 10
 """Requests of one script at a time."""
+LOOKUPS = 2
+"""Names of one script that are looked up at a time."""
 MOST = 1 << 20
 """Bytes of an answer; a larger one is an error."""
 KEPT, KEPT_BYTES = 2_000, 16 << 20
@@ -53,7 +56,8 @@ class Outside:
     def __init__(self, *, allow_private: bool = False, database: Path | None = None) -> None:
         self._private = allow_private
         self._places = open_places(database)
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._sessions: dict[tuple[str, bool], aiohttp.ClientSession] = {}
+        self._resolvers: list[AbstractResolver] = []
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._cache: OrderedDict[bytes, tuple[float, Answer, int]] = OrderedDict()
         self._cached = 0
@@ -113,7 +117,7 @@ class Outside:
         try:
             async with asyncio.timeout(script.reach.timeout):
                 for _ in range(HOPS + 1):
-                    found, size = await self._send(request)
+                    found, size = await self._send(script.name, request)
                     if isinstance(found, Answer):
                         return found, size
                     allowed(found, script)
@@ -124,12 +128,12 @@ class Outside:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Answer(error=_failure(error, request.host)), 0
 
-    async def _send(self, request: Fetch) -> tuple[Answer | Fetch, int]:
+    async def _send(self, name: str, request: Fetch) -> tuple[Answer | Fetch, int]:
         """The answer, or the request that a redirect asks for."""
         url = URL(request.url)
         if not _same(url, request.host):
             raise Unasked("fetch url is not valid")
-        async with self._session().request(
+        async with self._session(name).request(
             request.method, url, data=request.body, headers=request.headers, allow_redirects=False
         ) as response:
             to = response.headers.get("Location")
@@ -146,15 +150,18 @@ class Outside:
             value = {"url": request.url, "status": response.status, "headers": headers, "body": text}
             return Answer(value), len(body) + len(request.url) + sum(len(n) + len(v) for n, v in headers.items())
 
-    def _session(self) -> aiohttp.ClientSession:
-        found = self._sessions.get(self._private)
+    def _session(self, name: str) -> aiohttp.ClientSession:
+        """Connections of one script: who leaves half a request, or a second answer, on one meets it alone."""
+        found = self._sessions.get((name, self._private))
         if found is None:
+            lookups = Lookups(LOOKUPS)
+            self._resolvers.append(lookups)
             connector = aiohttp.TCPConnector(
-                limit=100,
-                resolver=ThreadedResolver() if self._private else GuardedResolver(),
+                limit=CONCURRENT,
+                resolver=lookups if self._private else GuardedResolver(lookups),
                 socket_factory=None if self._private else guarded_socket,
             )
-            found = self._sessions[self._private] = aiohttp.ClientSession(
+            found = self._sessions[name, self._private] = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False,
                 headers={"User-Agent": f"Turnout/{__version__}", "Accept-Encoding": "identity"},
                 timeout=aiohttp.ClientTimeout(total=None),
@@ -196,7 +203,10 @@ class Outside:
         """Close connections and files."""
         for session in self._sessions.values():
             await session.close()
+        for resolver in self._resolvers:
+            await resolver.close()
         self._sessions.clear()
+        self._resolvers.clear()
         if self._places is not None:
             self._places.close()
             self._places = None

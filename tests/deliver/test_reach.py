@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from aiohttp import web
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from dataplane.deliver.guard import Blocked, GuardedResolver
+from dataplane.deliver.lookups import Lookups
 from dataplane.deliver.reach import CONCURRENT, MOST, Outside, located
 from transformations.base import Answer, Question, Reaching, Script
 from transformations.fetch import matches
@@ -254,3 +258,56 @@ async def test_headers_that_are_no_text_are_told_as_text(outside: Outside) -> No
         found = await fetch(outside, script(), f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
     assert found.value["headers"]["x-city"] == "Z\ufffdrich"
     assert json.dumps(found.value, ensure_ascii=False).encode()
+
+
+async def test_scripts_share_no_connection(outside: Outside) -> None:
+    """What one script, or the server for it, left on a connection would be the answer to another's request."""
+    seen: list[asyncio.StreamWriter] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer)
+        number = len(seen)
+        while await reader.readline():
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d" % number)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    other = Script("other", "", reach=script().reach)
+    async with server:
+        answers = [await fetch(outside, one, url) for one in (script(), other, script(), other)]
+        await outside.close()
+    assert [one.value["body"] for one in answers] == ["1", "2", "1", "2"]
+
+
+async def test_names_that_are_slow_to_resolve_hold_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gate.wait(30) and [])
+    outside = Outside()
+    slow = [Script(f"slow{n}", "", reach=Reaching(("*.slow.example",), timeout=0.05)) for n in range(4)]
+    try:
+        asked = [Question("fetch", (f"http://{n}.slow.example/",)) for n in range(CONCURRENT)]
+        for answers in await asyncio.gather(*(outside(one, asked) for one in slow)):
+            assert {one.error for one in answers} == {"no answer within 0.05 s"}
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "at once"), 10) == "at once"
+    finally:
+        gate.set()
+        await outside.close()
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+async def test_names_are_looked_up_and_judged(guarded: bool) -> None:
+    lookups = Lookups(1)
+    resolver = GuardedResolver(lookups) if guarded else lookups
+    try:
+        if guarded:
+            with pytest.raises(Blocked):
+                await resolver.resolve("localhost", 80, socket.AF_INET)
+        else:
+            (found,) = await resolver.resolve("localhost", 80, socket.AF_INET)
+            assert (found["hostname"], found["host"], found["port"]) == ("localhost", "127.0.0.1", 80)
+        with pytest.raises(socket.gaierror):
+            await resolver.resolve("no-such-name.invalid", 80)
+    finally:
+        await resolver.close()
