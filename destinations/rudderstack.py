@@ -19,7 +19,9 @@ class Chosen(NamedTuple):
 
 
 NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "AM": ("amplitude", {"enhanced_user_operations": False, "library": "rudderstack"}),
+    "AM": (
+        "amplitude", {"enhanced_user_operations": False, "context_places": False, "library": "rudderstack"},
+    ),
     "BRAZE": ("braze", {}),
     "CUSTOMERIO": ("customerio", {"deduplicate": False}),
     "CUSTOMERIO_AUDIENCE": ("customerio_audience", {}),

@@ -12,8 +12,11 @@ from destinations.amplitude.mapping import (
     NAME,
     USER_ID,
     browser,
+    context_places,
     context_properties,
+    event_groups,
     identify_properties,
+    is_group,
     mobile,
     operations,
     placed,
@@ -100,7 +103,7 @@ class Amplitude(Destination[AmplitudeSettings]):
         made = self._common(event, at)
         if event.kind == "group":
             return self._grouped(message, options, made)
-        groups = _groups(options)
+        groups = event_groups(options)
         if groups:
             made["groups"] = groups
         if event.message_id:
@@ -142,6 +145,8 @@ class Amplitude(Destination[AmplitudeSettings]):
         device = self._device(message, machine, made)
         if device:
             made["device_id"] = device
+        if settings.context_places:
+            context_places(message, made)
         if settings.version_name:
             made.setdefault("app_version", settings.version_name)
         made.setdefault("time", int(at.now.timestamp() * 1000))
@@ -203,7 +208,7 @@ class Amplitude(Destination[AmplitudeSettings]):
     def _group(self, message: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         """`group_type`, `group_value` and `group_properties`, of the options or by the settings' traits."""
         given = options.get("groups")
-        if isinstance(given, Mapping) and _is_group(given):
+        if isinstance(given, Mapping) and is_group(given):
             names = ("group_type", "group_value", "group_properties")
             return {name: given[name] for name in names if name in given}
         settings, found = self.settings, traits(message)
@@ -212,7 +217,7 @@ class Amplitude(Destination[AmplitudeSettings]):
             "group_value": found.get(settings.group_value_trait),
             "group_properties": found,
         }
-        if not _is_group(group):
+        if not is_group(group):
             raise Refused(
                 "missing_field",
                 "a group event needs texts in the traits named by group_type_trait and group_value_trait",
@@ -285,15 +290,3 @@ class Amplitude(Destination[AmplitudeSettings]):
 def _events(body: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
     events = body.get("events")
     return events if isinstance(events, list) else [events] if isinstance(events, dict) else []
-
-
-def _is_group(group: Mapping[str, Any]) -> bool:
-    return isinstance(group.get("group_type"), str) and bool(group["group_type"] and word(group.get("group_value")))
-
-
-def _groups(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Groups of one event: `{group_type, group_value}`, or names and values as Amplitude has them."""
-    given = options.get("groups")
-    if not isinstance(given, Mapping) or not given:
-        return {}
-    return {given["group_type"]: given["group_value"]} if _is_group(given) else dict(given)

@@ -16,8 +16,8 @@ from turnout.fields import Field, Fields, getter, look
 from turnout.user_agent import BROWSERS, SYSTEMS, device, first
 
 __all__ = [
-    "COMMON", "NAME", "USER_ID", "UTM", "browser", "context_properties", "identify_properties", "mobile",
-    "operations", "placed", "session", "template", "word",
+    "COMMON", "NAME", "USER_ID", "UTM", "browser", "context_places", "context_properties", "event_groups",
+    "identify_properties", "is_group", "mobile", "operations", "placed", "session", "template", "word",
 ]
 
 
@@ -35,7 +35,6 @@ def _plain(value: Any) -> Any:
 USER_ID: Final = lookups.USER_ID_ONLY
 NAME: Final = ("name", "event", "properties.name", "properties.category", "category")
 """What a page or screen is called."""
-# A city of context.traits itself is left out, as by RudderStack: see the README.
 _PLACES = ("traits.{0}", "traits.address.{0}", "context.traits.address.{0}")
 COMMON: Final = Fields(
     Field("user_id", USER_ID, via=word),
@@ -121,6 +120,15 @@ def session(*given: Any) -> int:
 # ---- properties of the user
 
 
+def context_places(message: Mapping[str, Any], into: dict[str, Any]) -> None:
+    """City and country that stand in `context.traits` itself, where a browser's SDK puts them."""
+    traits = look(message, "context.traits")
+    if isinstance(traits, dict):
+        for name in _PLACED & traits.keys():
+            if name not in into and word(traits[name]):
+                into[name] = word(traits[name])
+
+
 UTM: Final = "context.campaign"
 _INITIAL = ("initial_referrer", "initial_referring_domain")
 
@@ -193,12 +201,26 @@ def operations(
     gone = [name for name in unset if isinstance(name, str) and name] if isinstance(unset, list) else []
     if gone:
         made["$unset"] = dict.fromkeys(gone, "-")
-    if not made:
-        return properties
     if not apart:
         return {**properties, **made}
     rest = values.without(properties, gone)
     return {**({"$set": rest} if rest else {}), **made}
+
+
+# ---- groups
+
+
+def is_group(group: Mapping[str, Any]) -> bool:
+    """Whether it names one: texts in `group_type` and `group_value`."""
+    return isinstance(group.get("group_type"), str) and bool(group["group_type"] and word(group.get("group_value")))
+
+
+def event_groups(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Groups of one event: `{group_type, group_value}`, or names and values as Amplitude has them."""
+    given = options.get("groups")
+    if not isinstance(given, Mapping) or not given:
+        return {}
+    return {given["group_type"]: given["group_value"]} if is_group(given) else dict(given)
 
 
 # ---- names

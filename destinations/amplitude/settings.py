@@ -73,7 +73,7 @@ class AmplitudeSettings(Settings):
     enhanced_user_operations: bool = Field(
         True,
         validation_alias=AliasChoices("enableEnhancedUserOperations", "enableEnhncedUserOpertaions"),
-        description="Put other traits under `$set` where there are operations beside; Amplitude wants them apart.",
+        description="Put the other traits of an identify under `$set`: Amplitude wants operations apart.",
         examples=[False],
     )
     track_products_once: bool = Field(
@@ -84,6 +84,11 @@ class AmplitudeSettings(Settings):
     )
     map_device_brand: bool = Field(
         False, description="`device_brand` is `context.device.brand`, not the manufacturer.", examples=[True]
+    )
+    context_places: bool = Field(
+        True,
+        description="A `city` and `country` in `context.traits` itself are the place of an event too.",
+        examples=[False],
     )
     version_name: str = Field(
         "", description="`app_version` of events that bring none.", examples=["2.4.0"]

@@ -303,6 +303,17 @@ def test_ids_are_texts_and_a_number_is_one() -> None:
     assert (found["user_id"], found["device_id"], found["event_type"]) == ("1234567", "9", "7")
 
 
+def test_a_place_in_the_context_is_not_lost() -> None:
+    identify = {"type": "identify", "context": {"traits": {"city": "Sneek", "country": 7, "name": "Ines"}}}
+    found = made(identify)
+    assert (found["city"], found["country"]) == ("Sneek", "7")
+    assert found["user_properties"] == {"$set": {"name": "Ines"}}
+    assert "city" not in made(identify, context_places=False)
+    assert made({**identify, "traits": {"city": "Lemmer"}})["city"] == "Lemmer"
+    track = {"type": "track", "event": "Boat Rented", "context": {"traits": {"city": {"odd": 1}}}}
+    assert "city" not in made(track)
+
+
 def test_groups_of_one_event() -> None:
     track = {"type": "track", "event": "Boat Rented"}
     assert made(track, {"groups": {"crew": ["A", "B"]}})["groups"] == {"crew": ["A", "B"]}
@@ -413,6 +424,7 @@ def test_what_has_a_revenue_and_products_is_an_order() -> None:
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers()), st.lists(st.sampled_from("abcdef")), st.booleans())
 def test_operations_lose_no_property(properties: dict[str, int], named: list[str], apart: bool) -> None:
     found = operations(dict(properties), [("$add", named)], None, apart=apart)
-    plain = found.get("$set", {}) if apart and "$add" in found else {k: v for k, v in found.items() if k != "$add"}
+    plain = found.get("$set", {}) if apart else {k: v for k, v in found.items() if k != "$add"}
+    assert not apart or found.keys() <= {"$set", "$add"}
     assert {**plain, **found.get("$add", {})} == properties
     assert not plain.keys() & found.get("$add", {}).keys()
