@@ -16,7 +16,7 @@ from turnout.fields import Field, Fields, getter, look
 from turnout.user_agent import BROWSERS, SYSTEMS, device, first
 
 __all__ = [
-    "COMMON", "NAME", "USER_ID", "UTM", "browser", "context_places", "context_properties", "event_groups",
+    "COMMON", "NAME", "USER_ID", "browser", "context_places", "context_properties", "event_groups",
     "identify_properties", "is_group", "mobile", "operations", "placed", "session", "template", "word",
 ]
 
@@ -129,7 +129,6 @@ def context_places(message: Mapping[str, Any], into: dict[str, Any]) -> None:
                 into[name] = word(traits[name])
 
 
-UTM: Final = "context.campaign"
 _INITIAL = ("initial_referrer", "initial_referring_domain")
 
 
