@@ -25,7 +25,7 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "BRAZE": ("braze", {}),
     "CUSTOMERIO": ("customerio", {"deduplicate": False}),
     "CUSTOMERIO_AUDIENCE": ("customerio_audience", {}),
-    "DISCORD": ("discord", {}),
+    "DISCORD": ("discord", {"mentions": True}),
     "FACEBOOK_CONVERSIONS": ("facebook_conversions", {}),
     "FACEBOOK_PIXEL": ("facebook_pixel", {}),
     "GA4": ("ga4", {}),
@@ -44,7 +44,9 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "S3": ("s3", {}),
     "SALESFORCE": ("salesforce", {}),
     "SEGMENT": ("segment", {}),
-    "SLACK": ("slack", {}),
+    "SLACK": ("slack", {
+        "username": "RudderStack", "icon_url": "https://cdn.rudderlabs.com/rudderstack.png",
+    }),
     "WEBHOOK": ("webhook", {"idempotency_key": False}),
 }
 """The peer's definition name, and ours with the settings that its name stands for where they are not given."""

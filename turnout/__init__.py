@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Xml,
     )
     from turnout.rules import Rule, decide_item, per_item
-    from turnout.settings import Duration, Names, Pairs, SecretUrl, Settings, Size
+    from turnout.settings import Duration, HookUrl, Names, Pairs, SecretUrl, Settings, Size
     from turnout.user import User
     from turnout.verdict import Outcome, Verdict, dead, delivered, filtered, pause, retry
 
@@ -43,6 +43,7 @@ __all__ = [
     "Event",
     "Form",
     "Header",
+    "HookUrl",
     "Json",
     "JsonArray",
     "Kind",
@@ -80,7 +81,7 @@ _HOMES = {
     "event": ("Event", "Kind"),
     "request": ("Checkpoint", "Form", "Json", "JsonArray", "Raw", "Record", "Request", "Response", "Xml"),
     "rules": ("Rule", "decide_item", "per_item"),
-    "settings": ("Duration", "Names", "Pairs", "SecretUrl", "Settings", "Size"),
+    "settings": ("Duration", "HookUrl", "Names", "Pairs", "SecretUrl", "Settings", "Size"),
     "user": ("User",),
     "verdict": ("Outcome", "Verdict", "dead", "delivered", "filtered", "pause", "retry"),
 }

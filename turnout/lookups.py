@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from turnout.fields import look
+from turnout.fields import getter, look
 
 __all__ = [
     "ANONYMOUS_ID", "BIRTHDAY", "CITY", "COMPANY", "COUNTRY", "CREATED_AT", "CURRENCY", "EMAIL",
@@ -63,13 +63,16 @@ PAGE_TITLE: Final = ("context.page.title", "properties.title")
 PAGE_REFERRER: Final = ("context.page.referrer", "properties.referrer")
 
 
+_TRAITS = tuple(getter(path) for path in TRAITS)
+
+
 def traits(message: Any) -> dict[str, Any]:
     """The traits of an event, else those of its context, not merged; {} where it has none.
 
     Not a copy: it must not be changed.
     """
-    for path in TRAITS:
-        found = look(message, path)
+    for find in _TRAITS:
+        found = find(message)
         if isinstance(found, dict) and found:
             return found
     return {}

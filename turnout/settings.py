@@ -21,13 +21,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from turnout.durations import Duration, Size
-from turnout.preview import mask_url
+from turnout.preview import MASK, mask_url
 
-__all__ = ["Duration", "Names", "Pairs", "SecretUrl", "Settings", "Size", "spellings"]
+__all__ = ["BROWSER", "Duration", "HookUrl", "Names", "Pairs", "SecretUrl", "Settings", "Size", "spellings"]
 
 
 class SecretUrl(Secret[str]):
-    """An `http` or `https` address that may carry credentials in its userinfo or query.
+    """An `http` or `https` address that may carry credentials in its userinfo or query (in its path: `HookUrl`).
 
     Shown with both masked (`https://***@example.com/hook?token=***`); `get_secret_value()` is the
     address itself. Raises pydantic's `url` errors for what is no such address.
@@ -47,9 +47,9 @@ class SecretUrl(Secret[str]):
 
     @classmethod
     def _parse(cls, value: Any) -> SecretUrl:
-        if isinstance(value, SecretUrl):
+        if isinstance(value, cls):
             return value
-        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        text = value.get_secret_value() if isinstance(value, SecretStr | SecretUrl) else value
         if not isinstance(text, str):
             raise PydanticCustomError("url", "must be an address such as https://example.com/hook")
         try:
@@ -69,6 +69,21 @@ class SecretUrl(Secret[str]):
         split = urlsplit(self.get_secret_value())
         yield from (piece for piece in (split.username, split.password) if piece)
         yield from (value for _, value in parse_qsl(split.query) if value)
+
+
+class HookUrl(SecretUrl):
+    """An address whose path is the credential, as that of a chat's incoming webhook: of it only the host is shown."""
+
+    def _display(self) -> str:
+        split = urlsplit(self.get_secret_value())
+        return f"{split.scheme}://{split.hostname}/{MASK}"
+
+    def parts(self) -> Iterator[str]:
+        """The pieces that must not be shown: the path too."""
+        yield from super().parts()
+        path = urlsplit(self.get_secret_value()).path.strip("/")
+        if path:
+            yield path
 
 
 def spellings(name: str, info: FieldInfo) -> Sequence[str]:
@@ -96,6 +111,12 @@ def _pairs(value: Any) -> Any:
             found[one["from"]] = one["to"]
     return found
 
+
+BROWSER = frozenset({
+    "blacklistedEvents", "connectionMode", "consentManagement", "eventFilteringOption", "ketchConsentPurposes",
+    "oneTrustCookieCategories", "useNativeSDK", "whitelistedEvents",
+})
+"""What RudderStack keeps with nearly every destination for its SDKs, and filters that belong to the config here."""
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 """A list of names; RudderStack's list of objects with one value each (`{eventName: …}`) is read too."""

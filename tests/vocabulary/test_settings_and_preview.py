@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, SecretStr, ValidationError
 
-from turnout import Duration, Form, Json, JsonArray, Raw, Record, Request, SecretUrl, Settings, Size, Xml
+from turnout import Duration, Form, HookUrl, Json, JsonArray, Raw, Record, Request, SecretUrl, Settings, Size, Xml
 from turnout.preview import MASK, curl, describe, describe_record, mask_url
 
 STEADY = settings(deadline=None, derandomize=True)
@@ -51,6 +51,20 @@ def test_settings_show_no_secret_and_know_them_all() -> None:
     assert FULL.web_url.get_secret_value().endswith("#frag")
     assert (FULL.size, FULL.wait) == (2_000_000, timedelta(minutes=15))
     assert Everything.model_json_schema()["properties"]["webUrl"]["format"] == "uri"
+
+
+def test_of_a_hook_only_the_host_is_shown() -> None:
+    class Hooked(Settings):
+        url: HookUrl
+
+    for query in ("", "?wait=true"):
+        hook = Hooked.model_validate({"url": f"https://chat.example.com:8443/services/T1/path-mark{query}"})
+        assert str(hook.url) == "https://chat.example.com/***"
+        assert "-mark" not in repr(hook) + hook.model_dump_json()
+        asked = Request("POST", hook.url.get_secret_value(), Json({}))
+        assert "-mark" not in str(describe(asked, hook.secrets())) + curl(asked, hook.secrets())
+    with pytest.raises(ValidationError):
+        Hooked.model_validate({"url": "chat.example.com/services"})
 
 
 @pytest.mark.parametrize(
