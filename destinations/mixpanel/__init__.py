@@ -8,11 +8,12 @@ from copy import copy
 from functools import partial
 from typing import Any, ClassVar, Final
 
+from destinations.mixpanel import mapping
 from destinations.mixpanel.answers import RULES, failed
 from destinations.mixpanel.browser import browser
 from destinations.mixpanel.deletion import MOST, UNKNOWN, deletion, ids
-from destinations.mixpanel.mapping import EVENT, context_traits, insert_id, named, scalar, user_agent, utm
-from destinations.mixpanel.profile import apart, operators, profile, traits
+from destinations.mixpanel.mapping import context_traits, insert_id, ip, millis_of, named, scalar, user_agent
+from destinations.mixpanel.profile import apart, around, operators, profile, traits
 from destinations.mixpanel.progress import left, once
 from destinations.mixpanel.settings import MixpanelSettings
 from turnout import (
@@ -34,11 +35,10 @@ from turnout import (
 )
 from turnout.destination import Exchange
 from turnout.errors import Refused
-from turnout.fields import Field, Fields, getter, look
-from turnout.lookups import IP
+from turnout.fields import getter
 from turnout.paths import get
 from turnout.user import User
-from turnout.values import iso, millis, number
+from turnout.values import iso, number
 
 __all__ = ["Mixpanel"]
 
@@ -47,11 +47,6 @@ MOST_GROUPS: Final = 200
 """Updates of group profiles in a request; of events and users it is 2,000."""
 EARLIEST: Final = 31_536_000_000
 """1971-01-01 as milliseconds: /import refuses what is from before."""
-_PLACE: Final = Fields(
-    Field("$latitude", "context.location.latitude", via=number),
-    Field("$longitude", "context.location.longitude", via=number),
-)
-_active: Final = getter("context.active")
 _geo_source: Final = getter("context.location.geoSource")
 _GEO: Final = ("reverse_geocoding", None, "")
 
@@ -114,7 +109,7 @@ class Mixpanel(Destination[MixpanelSettings]):
         sent = self._event(event, at, name, {**known, **properties} if isinstance(known, dict) else {**properties})
         updates: list[dict[str, Any]] = []
         if amount := number(properties.get("revenue")):
-            paid = {"$time": iso(_millis(message)), "$amount": amount}
+            paid = {"$time": iso(millis_of(message)), "$amount": amount}
             updates.append({"$append": {"$transactions": paid}})
         added = {one: n for one in self._added if (n := number(properties.get(one))) is not None}
         if name in self._counted:
@@ -135,14 +130,16 @@ class Mixpanel(Destination[MixpanelSettings]):
     def _event(self, event: Event, at: Context, name: str, properties: dict[str, Any]) -> Request:
         """An event for /import. Raises `Refused` for a time or an id that it cannot have."""
         message = event.message
-        when = _millis(message)
+        when = millis_of(message)
         if when is None:
             raise Refused("bad_time", "neither timestamp nor originalTimestamp is a time")
         if when < EARLIEST:
             raise Refused("too_old", "Mixpanel takes no event from before 1971")
         if self._oldest is not None and at.now.timestamp() * 1000 - when > self._oldest:
             raise Refused("too_old", "the event is older than max_age allows")
-        EVENT.fill(message, properties)
+        mapping.fill(mapping.EVENT, message, properties)
+        if (address := ip(message)) is not None:
+            properties["ip"] = address
         user, device = scalar(message.get("userId")), scalar(message.get("anonymousId"))
         if user:
             properties["$user_id"] = user
@@ -153,7 +150,7 @@ class Mixpanel(Destination[MixpanelSettings]):
         properties["token"] = self._token
         properties["distinct_id"] = self._who(message)
         properties["time"] = when
-        utm(message, properties)
+        mapping.utm(message, properties)
         if event.kind != "track":
             for part in ("name", "category"):
                 if (value := message.get(part)) not in (None, ""):
@@ -172,13 +169,7 @@ class Mixpanel(Destination[MixpanelSettings]):
         made = [self._update({operator: values}, who) for operator, values in apart(self._operators, given)]
         made_of = profile(message, given, new=self.settings.use_new_mapping)
         update: dict[str, Any] = {"$set": made_of, "$token": self._token, "$distinct_id": who}
-        if (ip := _ip(message)) is not None:
-            update["$ip"] = ip
-        update["$time"] = _millis(message)
-        if _active(message) is False:
-            update["$ignore_time"] = True
-        _PLACE.fill(message, update)
-        made.append(self._profiled(update))
+        made.append(self._profiled(around(message, update)))
         user, device = scalar(message.get("userId")), scalar(message.get("anonymousId"))
         if user and device and user != device and not self._simplified:
             properties = {"$distinct_ids": [user, device], "token": self._token}
@@ -192,7 +183,7 @@ class Mixpanel(Destination[MixpanelSettings]):
         given = message.get("traits")
         company = given if isinstance(given, dict) else {}
         made: list[Request] = []
-        who, ip = self._who(message), _ip(message)
+        who, address = self._who(message), ip(message)
         for key in keys:
             value = get(company, key, None)
             ids = [one for one in (value if isinstance(value, list) else [value]) if scalar(one)]
@@ -200,7 +191,7 @@ class Mixpanel(Destination[MixpanelSettings]):
                 continue
             if who:
                 update = {"$token": self._token, "$distinct_id": who, "$set": {key: ids}}
-                made.append(self._profiled({**update, "$ip": ip} if ip is not None else update))
+                made.append(self._profiled({**update, "$ip": address} if address is not None else update))
             made += [
                 self._sent(self._groups, {"$token": self._token, "$group_key": key, "$group_id": one, "$set": company})
                 for one in ids
@@ -289,12 +280,3 @@ class Mixpanel(Destination[MixpanelSettings]):
             if isinstance(rows, list) and rows:
                 return per_item(rows, len(request.events), failed, rest=delivered(400))
         return super().verdicts(request, response, at)
-
-
-def _millis(message: Mapping[str, Any]) -> int | None:
-    when = millis(message.get("timestamp"))
-    return millis(message.get("originalTimestamp")) if when is None else when
-
-
-def _ip(message: Mapping[str, Any]) -> Any:
-    return look(message, IP)

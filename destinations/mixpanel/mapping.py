@@ -7,18 +7,19 @@ https://docs.mixpanel.com/docs/data-structure/property-reference/reserved-proper
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from turnout import Context, Event
 from turnout.errors import Refused
-from turnout.fields import Field, Fields, getter
+from turnout.fields import Field, Fields, getter, look
 from turnout.lookups import IP
 from turnout.paths import first
-from turnout.values import text
+from turnout.values import millis, text
 
 __all__ = [
-    "DEVICE", "EVENT", "ORIGIN", "SCREEN", "context_traits", "insert_id", "named", "scalar", "user_agent", "utm",
+    "DEVICE", "EVENT", "ORIGIN", "SCREEN", "Sections", "context_traits", "fill", "insert_id", "ip", "millis_of",
+    "named", "scalar", "user_agent", "utm",
 ]
 
 context_traits: Final = getter("context.traits")
@@ -29,41 +30,55 @@ LONGEST_ID: Final = 36
 _BRACES: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _STRANGE: Final = re.compile(r"[^0-9A-Za-z-]")
 
-SCREEN: Final = (
-    Field("$screen_height", "context.screen.height"),
-    Field("$screen_width", "context.screen.width"),
-)
-ORIGIN: Final = (
-    Field("$initial_referrer", "context.page.initial_referrer"),
-    Field("$initial_referring_domain", "context.page.initial_referring_domain"),
-)
-DEVICE: Final = (
-    Field("$carrier", "context.network.carrier"),
-    Field("$manufacturer", "context.device.manufacturer"),
-    Field("$model", "context.device.model"),
-    Field("$wifi", "context.network.wifi"),
-    Field("$os", "context.os.name"),
-)
+Sections = Sequence[tuple[str, Fields]]
+"""Fields by the part of `context` that they are in: most events have few parts, and the others cost nothing."""
 
-EVENT: Final = Fields(
-    Field("ip", IP),
-    Field("campaign_id", "context.campaign.name"),
-    Field("$current_url", "context.page.url"),
-    Field("$referrer", "context.page.referrer"),
-    *SCREEN,
-    Field("$screen_dpi", "context.screen.density"),
-    Field("mp_lib", "context.library.name"),
-    *ORIGIN,
-    Field("$app_name", "context.app.name"),
-    Field("$app_namespace", "context.app.namespace"),
-    Field("$app_build_number", "context.app.build"),
-    Field("$app_version_string", "context.app.version"),
-    *DEVICE,
-    Field("$os_version", "context.os.version"),
-    Field("$latitude", "context.location.latitude"),
-    Field("$longitude", "context.location.longitude"),
+SCREEN: Final = (Field("$screen_height", "height"), Field("$screen_width", "width"))
+ORIGIN: Final = (
+    Field("$initial_referrer", "initial_referrer"),
+    Field("$initial_referring_domain", "initial_referring_domain"),
 )
+DEVICE: Final[Sections] = (
+    ("network", Fields(Field("$carrier", "carrier"), Field("$wifi", "wifi"))),
+    ("device", Fields(Field("$manufacturer", "manufacturer"), Field("$model", "model"))),
+)
+EVENT: Final[Sections] = (
+    ("campaign", Fields(Field("campaign_id", "name"))),
+    ("page", Fields(Field("$current_url", "url"), Field("$referrer", "referrer"), *ORIGIN)),
+    ("screen", Fields(*SCREEN, Field("$screen_dpi", "density"))),
+    ("library", Fields(Field("mp_lib", "name"))),
+    ("app", Fields(
+        Field("$app_name", "name"),
+        Field("$app_namespace", "namespace"),
+        Field("$app_build_number", "build"),
+        Field("$app_version_string", "version"),
+    )),
+    *DEVICE,
+    ("os", Fields(Field("$os", "name"), Field("$os_version", "version"))),
+    ("location", Fields(Field("$latitude", "latitude"), Field("$longitude", "longitude"))),
+)  # fmt: skip
 """Properties of an event."""
+
+
+def ip(message: Mapping[str, Any]) -> Any:
+    """Where the event came from; None where that is not known."""
+    return look(message, IP)
+
+
+def millis_of(message: Mapping[str, Any]) -> int | None:
+    """When the event was, in milliseconds; None where neither of its times is one."""
+    when = millis(message.get("timestamp"))
+    return millis(message.get("originalTimestamp")) if when is None else when
+
+
+def fill(sections: Sections, message: Mapping[str, Any], into: dict[str, Any]) -> None:
+    """Add what the context of an event says."""
+    context = message.get("context")
+    if isinstance(context, dict):
+        for name, fields in sections:
+            part = context.get(name)
+            if part and isinstance(part, dict):
+                fields.fill(part, into)
 
 
 def utm(message: Mapping[str, Any], properties: dict[str, Any]) -> None:

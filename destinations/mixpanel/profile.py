@@ -10,13 +10,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from destinations.mixpanel.browser import browser
-from destinations.mixpanel.mapping import DEVICE, ORIGIN, SCREEN, context_traits, user_agent
+from destinations.mixpanel.mapping import (
+    DEVICE,
+    ORIGIN,
+    SCREEN,
+    Sections,
+    context_traits,
+    fill,
+    ip,
+    millis_of,
+    user_agent,
+)
 from destinations.mixpanel.settings import MixpanelSettings
 from turnout.fields import Field, Fields, getter
 from turnout.lookups import mapped
-from turnout.values import iso
+from turnout.values import iso, number
 
-__all__ = ["Operators", "apart", "operators", "profile", "taken", "traits"]
+__all__ = ["Operators", "apart", "around", "operators", "profile", "taken", "traits"]
 
 
 def _date(value: Any) -> Any:
@@ -40,8 +50,12 @@ _PROFILE: Final = Fields(
 )
 """Properties of a profile, from traits."""
 
-_CONTEXT: Final = Fields(
-    *DEVICE, *SCREEN, *ORIGIN, Field("$geo_source", "context.location.geoSource"),
+_CONTEXT: Final[Sections] = (
+    *DEVICE,
+    ("os", Fields(Field("$os", "name"))),
+    ("screen", Fields(*SCREEN)),
+    ("page", Fields(*ORIGIN)),
+    ("location", Fields(Field("$geo_source", "geoSource"))),
 )
 """Properties of a profile, from the event around the traits."""
 
@@ -66,6 +80,10 @@ _APPLE: Final = Fields(
     Field("$ios_app_release", "context.app.version"),
     Field("$ios_app_version", "context.app.build"),
 )
+_PLACE: Final[Sections] = (
+    ("location", Fields(Field("$latitude", "latitude", via=number), Field("$longitude", "longitude", via=number))),
+)
+_active: Final = getter("context.active")
 _kind: Final = getter("context.device.type")
 _token: Final = getter("context.device.token")
 _DEVICES: Final = {
@@ -109,6 +127,17 @@ def operators(settings: MixpanelSettings) -> Operators:
     ]
 
 
+def around(message: Mapping[str, Any], update: dict[str, Any]) -> dict[str, Any]:
+    """An update of a profile with where and when it comes from."""
+    if (address := ip(message)) is not None:
+        update["$ip"] = address
+    update["$time"] = millis_of(message)
+    if _active(message) is False:
+        update["$ignore_time"] = True
+    fill(_PLACE, message, update)
+    return update
+
+
 def apart(chosen: Operators, given: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The traits that are not simply set, by operator; they are taken out of `given`."""
     found = []
@@ -141,7 +170,7 @@ def profile(message: Mapping[str, Any], given: dict[str, Any], *, new: bool) -> 
     for name, value in given.items():
         if name not in _KNOWN:
             made[name] = value
-    _CONTEXT.fill(message, made)
+    fill(_CONTEXT, message, made)
     _phone(message, made)
     if message.get("channel") == "web":
         made.update(browser(user_agent(message)))
