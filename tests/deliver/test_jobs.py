@@ -298,3 +298,38 @@ async def test_a_checkpoint_that_cannot_be_kept_ends_it(
     assert row(plant)["jobs"] == 0
     assert tool.asked == {}
     balanced(plant)
+
+
+class TestOfAReplay:
+    async def replayed(self, plant: Plant, tool: BulkServer) -> int:
+        """A replay of two delivered events whose job waits for a minute."""
+        await plant.start(config(tool))
+        await plant.send(event("ann", 1), event("bob", 1))
+        await plant.until(done(plant, 2))
+        tool.polls, tool.after = 1, 60
+        asked = {"destination": "jobs", "unordered": True}
+        ident = int((await plant.engine.call("replay.start", asked))["id"])
+        await plant.until(lambda: plant.engine.replays.couriers[f"replay:{ident}"].jobs.next_at() is not None)
+        await plant.engine.books.commit()
+        assert [one[1] for one in stored(plant)] == [f"replay:{ident}"]
+        return ident
+
+    async def test_it_goes_on_after_a_restart(self, plant: Plant, tool: BulkServer) -> None:
+        ident = await self.replayed(plant, tool)
+        await plant.stop()
+        await plant.start(config(tool))
+        plant.advance(61)
+        for courier in plant.engine.replays.couriers.values():
+            courier.pump()
+        await plant.until(lambda: not plant.engine.replays.couriers)
+        found = await plant.engine.call("replay.status", {"id": ident})
+        assert (found["state"], found["delivered"]) == ("done", 2)
+        assert sorted(tool.taken) == ["ann-1", "ann-1", "bob-1", "bob-1"], "once by each"
+        assert row(plant)["delivered"] == 2
+
+    async def test_it_is_cancelled_with_its_job(self, plant: Plant, tool: BulkServer) -> None:
+        ident = await self.replayed(plant, tool)
+        await plant.engine.call("replay.cancel", {"id": ident})
+        await plant.until(lambda: not plant.engine.replays.couriers)
+        await plant.engine.books.commit()
+        assert stored(plant) == []
