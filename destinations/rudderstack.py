@@ -43,7 +43,7 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "REDIS": ("redis", {}),
     "S3": ("s3", {}),
     "SALESFORCE": ("salesforce", {}),
-    "SEGMENT": ("segment", {}),
+    "SEGMENT": ("segment", {"rudderstack_fields": True}),
     "SLACK": ("slack", {
         "username": "RudderStack", "icon_url": "https://cdn.rudderlabs.com/rudderstack.png",
     }),

@@ -1,0 +1,102 @@
+"""Segment: every event as it is, in batches, to a source of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from destinations.segment.settings import SegmentSettings
+from turnout import Basic, Context, Delivery, Destination, Event, Json, Kind, Request, codec
+from turnout.errors import Refused
+from turnout.fields import Field, Fields
+from turnout.lookups import GROUP_ID, TIMESTAMP, traits
+
+__all__ = ["Segment"]
+
+HOSTS = {"us": "https://api.segment.io/v1/batch", "eu": "https://events.eu1.segmentapis.com/v1/batch"}
+LARGEST = 32_000
+"""Bytes that Segment takes of an event; more in one of them refuses its whole batch."""
+LONGEST_ID = 100
+# https://segment.com/docs/connections/spec/common/ and the pages of each call.
+_PLAIN = ("anonymousId", "userId", "event", "name", "category", "previousId", "properties", "traits")
+_WHOLE = Fields(*(Field(name, name) for name in _PLAIN), Field("groupId", GROUP_ID), Field("timestamp", TIMESTAMP))
+_RUDDERSTACK = Fields(
+    *(Field(name, name) for name in ("anonymousId", "userId", "event", "groupId", "previousId", "properties")),
+    Field("timeStamp", "timestamp"),
+)
+_HEAD, _TAIL = b'{"batch":[', b"]}"
+_NEEDED = {"track": "event", "group": "groupId", "alias": "previousId"}
+
+
+class Segment(Destination[SegmentSettings]):
+    """All six types; Segment's own routing and destinations follow from there."""
+
+    slug: ClassVar = "segment"
+    names: ClassVar = ("Segment", "Segment.io")
+    kinds: ClassVar = frozenset(Kind) - {Kind.RECORD}
+    # 500 KB and 2,500 events at most: https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/
+    delivery: ClassVar = Delivery(batch=500, batch_bytes=480_000)
+    settings_type: ClassVar = SegmentSettings
+    atomic: ClassVar = True
+
+    def __init__(self, settings: SegmentSettings) -> None:
+        super().__init__(settings)
+        self.auth = Basic(settings.write_key.get_secret_value())
+        endpoint = settings.endpoint
+        self._url = HOSTS[settings.region] if endpoint is None else endpoint.get_secret_value()
+        self._make = _as_rudderstack if settings.rudderstack_fields else _whole
+
+    def request(self, event: Event, at: Context) -> Request:
+        """A batch of one. Refused is what Segment would answer 200 for and drop."""
+        made = self._make(event, at)
+        if "userId" not in made and "anonymousId" not in made:
+            raise Refused("missing_field", "userId or anonymousId is missing")
+        needed = _NEEDED.get(event.kind)
+        if needed is not None and needed not in made:
+            raise Refused("missing_field", f"{needed} is missing")
+        data = codec.dumps(made)
+        if len(data) > LARGEST:
+            raise Refused("too_large", f"it has {len(data):,} bytes, and Segment takes {LARGEST:,} of an event")
+        return Request("POST", self._url, Json.encoded(_HEAD + data + _TAIL))
+
+    def merge(self, requests: Sequence[Request]) -> Request:
+        """One batch of theirs; events are not encoded again."""
+        bodies = [request.body for request in requests]
+        parts = [body.data[len(_HEAD):-len(_TAIL)] for body in bodies if isinstance(body, Json)]
+        return replace(requests[0], body=Json.encoded(_HEAD + b",".join(parts) + _TAIL))
+
+
+def _whole(event: Event, at: Context) -> dict[str, Any]:
+    message = event.message
+    made = _WHOLE.fill(message, {"type": event.kind, "messageId": _id(event, at)})
+    context, ip = message.get("context"), message.get("request_ip")
+    context = context if isinstance(context, dict) else {}
+    if isinstance(ip, str) and ip and not context.get("ip"):
+        context = {**context, "ip": ip}  # else Segment has nobody's address: it is us who send
+    if context:
+        made["context"] = context
+    kept = _integrations(message.get("integrations"))
+    if kept:
+        made["integrations"] = kept
+    return made
+
+
+def _id(event: Event, at: Context) -> str:
+    """What Segment knows an event again by: its own id, unless several have it or it is meant as a new one."""
+    ident = event.message_id
+    return ident if ident and not event.child and not at.salt and len(ident) <= LONGEST_ID else at.id(event)
+
+
+def _integrations(value: Any) -> dict[str, Any]:
+    """What an event says to tools behind Segment; what it says to all, or to Segment, was for this router."""
+    if not isinstance(value, Mapping):
+        return {}
+    return {key: said for key, said in value.items() if key.lower() not in ("all", "segment", "segment.io")}
+
+
+def _as_rudderstack(event: Event, at: Context) -> dict[str, Any]:
+    made = _RUDDERSTACK.fill(event.message, {"type": event.kind})
+    if found := traits(event.message):
+        made["traits"] = found
+    return made
