@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 __all__ = [
     "Answer", "Failed", "Item", "Library", "Outputs", "Question", "Ran", "Reach", "Reaching", "Runner", "Script",
@@ -59,16 +59,14 @@ class Script:
         return digest.hexdigest()[:12]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One event for a script: the event and its metadata, each a JSON object as bytes."""
 
     event: bytes
     metadata: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(NamedTuple):
     """What the script made of one event: JSON objects; none means it was dropped."""
 
     events: tuple[bytes, ...]

@@ -28,7 +28,9 @@ class Clock(Protocol):
 
 def iso(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds: `2026-11-23T09:36:56.779Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from turnout import codec, paths
@@ -12,6 +13,7 @@ from turnout.errors import Refused
 __all__ = ["Event", "Kind"]
 
 T = TypeVar("T")
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Kind(StrEnum):
@@ -37,7 +39,10 @@ class Event:
     address (a write key is public). Adapters must not change `message`.
     """
 
-    __slots__ = ("_id", "_kind", "_message", "_once", "_raw", "child", "key", "number", "options", "source", "trusted")
+    __slots__ = (
+        "_id", "_kind", "_made", "_maker", "_message", "_more", "_raw", "child", "key", "number", "options", "source",
+        "trusted",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -59,12 +64,14 @@ class Event:
         self._message = message
         self._kind = kind
         self._id = message_id
-        self._once: dict[Callable[[Event], Any], Any] | None = None
+        self._maker: Callable[[Event], Any] | None = None
+        self._made: Any = None
+        self._more: dict[Callable[[Event], Any], Any] | None = None
         self.key = key
         self.number = number
         self.child = child
         self.source = source
-        self.options: Mapping[str, Any] = options or {}
+        self.options: Mapping[str, Any] = options or _NONE
         self.trusted = trusted
 
     @property
@@ -105,13 +112,17 @@ class Event:
         `make` is pure, looks at nothing but the event's message, and is the same object at every call: a
         function of a module. What it raises is not remembered.
         """
-        if self._once is None:
-            self._once = {}
-        elif make in self._once:
-            found: T = self._once[make]
+        if self._maker is make:  # mostly there is one, and no need of a dict
+            found: T = self._made
             return found
-        made = self._once[make] = make(self)
-        return made
+        if self._maker is None:
+            made = self._made = make(self)
+            self._maker = make
+            return made
+        more = self._more = self._more or {}
+        if make not in more:
+            more[make] = make(self)
+        return more[make]  # type: ignore[no-any-return]  # what `make` made
 
     @property
     def message_id(self) -> str:

@@ -64,7 +64,10 @@ class Lanes:
         self.position = position
         self._offered = list(cursors) if cursors is not None else [position] * LANES
         self._highest = max(self._offered)
-        self._queues: list[deque[Entry]] = [deque() for _ in range(LANES)]
+        # Nearly all lanes hold one event or none: the first of each in one short list, and what is behind it, where
+        # something is. 256 queues would be a megabyte that every batch of every destination walks through.
+        self._heads: list[Entry | None] = [None] * LANES
+        self._rest: dict[int, deque[Entry]] = {}
         self._flying: list[int] = [0] * LANES
         self._ready: deque[int] = deque()
         self._waits = bytearray(LANES)  # 1 where the lane is in _ready
@@ -84,7 +87,7 @@ class Lanes:
     def idle(self, key: int) -> bool:
         """Whether nothing of this key's lane waits or is in flight, so that a decided event is settled now."""
         lane = key & _MASK
-        return not self._queues[lane] and not self._flying[lane]
+        return self._heads[lane] is None and not self._flying[lane]
 
     @property
     def empty(self) -> bool:
@@ -94,12 +97,14 @@ class Lanes:
     def offer(self, entry: Entry) -> bool:
         """Queue an event; True where it is decided and its lane is idle, so the caller settles it now."""
         lane = entry.lane
-        queue = self._queues[lane]
         self._offered[lane] = entry.number + 1
         self._highest = max(self._highest, entry.number + 1)
-        if entry.decided and not queue and not self._flying[lane]:
-            return True
-        queue.append(entry)
+        if self._heads[lane] is None:
+            if entry.decided and not self._flying[lane]:
+                return True
+            self._heads[lane] = entry
+        else:
+            self._behind(lane, entry)
         self.count += 1
         self.bytes += entry.size
         if not self._flying[lane]:
@@ -108,21 +113,53 @@ class Lanes:
 
     def offer_all(self, entries: Sequence[Entry], upto: int) -> list[Entry]:
         """Queue many events, the last there are before number `upto`; gives those to be settled now."""
-        queues, flying, waits, ready, stalled = self._queues, self._flying, self._waits, self._ready, self.stalled
+        heads, flying, waits, ready, stalled = self._heads, self._flying, self._waits, self._ready, self.stalled
         done: list[Entry] = []
+        lanes = () if self.count or self.flying or ready or stalled else [entry.lane for entry in entries]
+        if lanes and len(set(lanes)) == len(lanes) and True not in [entry.decided for entry in entries]:
+            for lane, entry in zip(lanes, entries, strict=True):  # as below, where all is idle and none is twice
+                heads[lane] = entry
+                waits[lane] = 1
+            ready.extend(lanes)
+            self.count, self.bytes, self.position = len(lanes), sum([entry.size for entry in entries]), upto
+            return done
         for entry in entries:
             lane = entry.lane
-            if entry.decided and not queues[lane] and not flying[lane]:
+            if heads[lane] is not None:
+                self._behind(lane, entry)
+                continue
+            if entry.decided and not flying[lane]:
                 done.append(entry)
                 continue
-            queues[lane].append(entry)
+            heads[lane] = entry
             if not waits[lane] and not flying[lane] and lane not in stalled:
                 waits[lane] = 1
                 ready.append(lane)
         self.count += len(entries) - len(done)
-        self.bytes += sum([entry.size for entry in entries]) - sum([entry.size for entry in done])
+        self.bytes += sum([entry.size for entry in entries])
+        if done:
+            self.bytes -= sum([entry.size for entry in done])
         self.position = upto  # so no lane needs to be told
         return done
+
+    def _behind(self, lane: int, entry: Entry) -> None:
+        """Put an event at the end of a lane that has some."""
+        rest = self._rest.get(lane)
+        if rest is None:
+            self._rest[lane] = deque((entry,))
+        else:
+            rest.append(entry)
+
+    def _shift(self, lane: int) -> Entry | None:
+        """Take the first event out of a lane; gives the one that is first then."""
+        rest = self._rest.get(lane)
+        if rest is None:
+            self._heads[lane] = None
+            return None
+        head = self._heads[lane] = rest.popleft()
+        if not rest:
+            del self._rest[lane]
+        return head
 
     def _wake(self, lane: int) -> None:
         if not self._waits[lane] and lane not in self.stalled:
@@ -139,7 +176,11 @@ class Lanes:
         stalls until `unstall`; no `blocked` at all holds nothing back. At least one event is taken where
         one may be, whatever its size.
         """
-        queues, flying, waits, ready = self._queues, self._flying, self._waits, self._ready
+        if blocked is None and self.count <= events and self.bytes <= size and self.count == len(self._ready):
+            whole = self._all()
+            if whole:
+                return whole, []
+        heads, rest, flying, waits, ready = self._heads, self._rest, self._flying, self._waits, self._ready
         send: list[Entry] = []
         settled: list[Entry] = []
         used = room = gone = 0
@@ -148,19 +189,19 @@ class Lanes:
                 break
             lane = ready.popleft()
             waits[lane] = 0
-            queue = queues[lane]
-            if len(queue) == 1 and blocked is None:  # nearly always; the same as below
-                entry = queue[0]
-                if entry.plain and (room + entry.size <= size or not used):
-                    queue.clear()
-                    send.append(entry)
-                    used += 1
-                    room += entry.size
-                    flying[lane] = entry.number
-                    continue
+            entry = heads[lane]
+            if (
+                blocked is None and entry is not None and entry.plain and lane not in rest
+                and (room + entry.size <= size or not used)
+            ):  # nearly always; the same as below
+                heads[lane] = None
+                send.append(entry)
+                used += 1
+                room += entry.size
+                flying[lane] = entry.number
+                continue
             first = 0
-            while queue:
-                entry = queue[0]
+            while entry is not None:
                 hold = False if blocked is None or entry.decided else blocked(entry.key)
                 if hold is None:
                     self.stalled.add(lane)
@@ -179,32 +220,53 @@ class Lanes:
                     room += entry.size
                     if not first:
                         first = entry.number
-                queue.popleft()
+                entry = self._shift(lane)
                 if used >= events:
                     break
             if first:
                 flying[lane] = first
-            elif queue:
+            elif entry is not None:
                 self._wake(lane)
         self.count -= len(send) + len(settled)
         self.bytes -= room + gone
         self.flying += len(send)
         return send, settled
 
+    def _all(self) -> list[Entry]:
+        """Take all that waits, where that is one event to be sent for each lane that is ready; else nothing."""
+        send = [entry for lane in self._ready if (entry := self._heads[lane]) is not None]
+        if len(send) != self.count or False in [entry.plain for entry in send]:
+            return []
+        flying = self._flying
+        for entry in send:
+            flying[entry.lane] = entry.number
+        self._heads = [None] * LANES  # that was all there is
+        self._ready.clear()
+        self._waits = bytearray(LANES)
+        self.count = self.bytes = 0
+        self.flying += len(send)
+        return send
+
     def settle(self, entries: Sequence[Entry]) -> None:
         """What was taken to be sent has its verdicts (or is kept elsewhere): its lanes go on."""
-        queues, flying = self._queues, self._flying
         self.flying -= len(entries)
+        if not self.count and not self.flying:
+            self._flying = [0] * LANES
+            return
+        heads, flying = self._heads, self._flying
         for entry in entries:
             lane = entry.lane
             flying[lane] = 0
-            if queues[lane]:
+            if heads[lane] is not None:
                 self._wake(lane)
 
     def put_back(self, entries: Sequence[Entry]) -> None:
         """What was taken was not delivered and goes back to the heads of its lanes."""
         for entry in reversed(entries):
-            self._queues[entry.lane].appendleft(entry)
+            lane, head = entry.lane, self._heads[entry.lane]
+            self._heads[lane] = entry
+            if head is not None:
+                self._rest.setdefault(lane, deque()).appendleft(head)
             self.count += 1
             self.bytes += entry.size
         self.settle(entries)
@@ -213,13 +275,14 @@ class Lanes:
         """Forget what is queued, so that it is read again; what is in flight stays. Not while a batch
         is being offered."""
         was = self.position
-        for lane, queue in enumerate(self._queues):
-            if queue:
-                self._offered[lane] = queue[0].number
-                self.position = min(self.position, queue[0].number)
-                queue.clear()
+        for lane, head in enumerate(self._heads):
+            if head is not None:
+                self._offered[lane] = head.number
+                self.position = min(self.position, head.number)
+                self._heads[lane] = None
             else:
                 self._offered[lane] = max(was, self._offered[lane])
+        self._rest.clear()
         self._highest = max(self._offered)
         self.count = self.bytes = 0
         self.stalled.clear()
@@ -235,7 +298,7 @@ class Lanes:
         """There may be room again for events that are held back."""
         lanes, self.stalled = self.stalled, set()
         for lane in lanes:
-            if self._queues[lane] and not self._flying[lane]:
+            if self._heads[lane] is not None and not self._flying[lane]:
                 self._wake(lane)
 
     @property
@@ -246,28 +309,32 @@ class Lanes:
     @property
     def oldest(self) -> int | None:
         """When the oldest queued event was received, in ms; None where nothing is queued."""
-        return min((queue[0].at for queue in self._queues if queue), default=None)
+        return min((head.at for head in self._heads if head is not None), default=None)
 
     def stands(self, number: int, key: int) -> Literal["unread", "queued", "sending", "settled"]:
         """Where an event of an order key's hash is."""
         lane = key & _MASK
-        queue = self._queues[lane]
+        head = self._heads[lane]
         if number >= self._offered[lane] and number >= self.position:
             return "unread"
-        if queue and number >= queue[0].number:
+        if head is not None and number >= head.number:
             return "queued"
         return "sending" if 0 < self._flying[lane] <= number else "settled"
 
     def ahead(self, number: int, key: int) -> int:
         """How many queued events of its lane come before an event."""
-        return sum(entry.number < number for entry in self._queues[key & _MASK])
+        lane = key & _MASK
+        head = self._heads[lane]
+        if head is None:
+            return 0
+        return sum(entry.number < number for entry in (head, *self._rest.get(lane, ())))
 
     def lowest(self) -> int:
         """The lowest cursor, in a tenth of the time that all of them take."""
         idle = max(self.position, min(self._offered))
         if not self.count and not self.flying:
             return idle
-        queued = min((queue[0].number for queue in self._queues if queue), default=idle)
+        queued = min((head.number for head in self._heads if head is not None), default=idle)
         return min(idle, queued, min(filter(None, self._flying), default=idle))
 
     def cursors(self) -> array[int]:
@@ -278,7 +345,9 @@ class Lanes:
         else:
             found = array("Q", [max(position, offered) for offered in self._offered])
         if not self.empty:
-            for lane, (flying, queue) in enumerate(zip(self._flying, self._queues, strict=True)):
-                if flying or queue:
-                    found[lane] = flying or queue[0].number
+            for lane, (flying, head) in enumerate(zip(self._flying, self._heads, strict=True)):
+                if flying:
+                    found[lane] = flying
+                elif head is not None:
+                    found[lane] = head.number
         return found

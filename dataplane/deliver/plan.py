@@ -60,6 +60,10 @@ class Plan:
         if self.delivery.order != "user":
             return [event for entry in entries for event in self.events(entry)]
         trusted = self.trusted
+        if not trusted:
+            shared = [entry.event for entry in entries]
+            if None not in shared and True not in [event.trusted for event in shared if event is not None]:
+                return shared  # type: ignore[return-value]  # none of them is None
         found: list[Event] = []
         for entry in entries:
             event = entry.event

@@ -86,9 +86,8 @@ class Settler:
         """Settle many events at once, where each has one output and all were delivered; else False."""
         if self.ledger.watch is not None or len(sent) != len(entries) or not all_delivered(sent):
             return False
-        for entry in entries:
-            if len(entry.parts) != 1:
-                return False
+        if False in [entry.plain for entry in entries]:
+            return False
         self.ledger.counts[self.id, "delivered"] += len(entries)
         return True
 

@@ -51,6 +51,11 @@ def rudder_id(user_id: str, anonymous_id: str) -> str:
     return _uuid(md5(joined, usedforsecurity=False).hexdigest())
 
 
+@lru_cache(maxsize=1024)
+def _request_ip(ip: str) -> bytes:
+    return b'"request_ip":' + codec.dumps(ip)
+
+
 def generated_id(secret: bytes, number: int) -> str:
     """The messageId of an event that came without one: the same at every reading of the log."""
     return _uuid(blake2b(number.to_bytes(8, "little"), key=secret, digest_size=16).hexdigest())
@@ -84,7 +89,7 @@ def enrich(raw: bytes, head: EventHead, stamp: Stamp, message_id: str) -> bytes:
     if given:
         parts.append(b'"anonymousId":' + codec.dumps(given))
     if ip:
-        parts.append(b'"request_ip":' + codec.dumps(ip))
+        parts.append(_request_ip(ip))
     if head.messageId != message_id:
         parts.append(b'"messageId":' + codec.dumps(message_id))
     if original is None:

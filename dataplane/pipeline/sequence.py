@@ -66,12 +66,14 @@ class Sequenced:
     """One unique event: where it stands, its head, and (made on first use) its enriched bytes."""
 
     __slots__ = (
-        "_enriched", "_message_id", "broken", "entry", "head", "key", "made", "number", "raw", "received", "secret",
+        "_enriched", "_message_id", "broken", "entry", "head", "key", "made", "number", "ran", "raw", "received",
+        "secret", "source",
     )  # fmt: skip
 
     def __init__(self, number: int, key: int, raw: bytes, received: _Received, secret: bytes) -> None:
         self.entry: Any = None  # what delivery makes of it for all destinations alike, as it is
         self.made: list[Any] = []  # and of its transformations
+        self.ran: tuple[Any, Any] | None = None  # what ran last, and what that made of it
         self.number, self.key, self.raw = number, key, raw
         self.broken = ""
         try:
@@ -80,6 +82,8 @@ class Sequenced:
             self.head = EventHead()
             self.broken = error.message
         self.received = received
+        self.source = received.envelope.source
+        """Id of its source in config.yaml."""
         self.secret = secret
         self._enriched: bytes | None = None
         self._message_id: str | None = None
@@ -88,11 +92,6 @@ class Sequenced:
     def envelope(self) -> Envelope:
         """What the server added to its request; the same object for all events of a request."""
         return self.received.envelope
-
-    @property
-    def source(self) -> str:
-        """Id of its source in config.yaml."""
-        return self.received.envelope.source
 
     @property
     def received_at(self) -> int:

@@ -23,7 +23,9 @@ async def outage(plant: Plant, server: Server, hours: int, first: int = 0) -> No
         await plant.send(*(event(f"user{u}", hour) for u in range(5)))
         await plant.until(lambda: row(plant)["state"] in ("down", "paused") and row(plant)["unread"] == 0)
         plant.advance(HOUR)
+        courier = plant.engine.couriers["hook"]
         await plant.until(lambda asked=asked: len(server.got) > asked)  # type: ignore[misc]
+        await plant.until(lambda courier=courier: not courier.sending)  # type: ignore[misc]  # its answer counts
 
 
 @pytest.mark.parametrize("status", [500, 401, 0])
