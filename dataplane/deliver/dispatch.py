@@ -91,22 +91,10 @@ async def _transformed(
     sent = [
         i for i, event in enumerate(events) if going[i] and not event.broken and verdict_of(event) is None
     ]
-    # Destinations with one chain share its runs while they are up to date. One that was full for a moment reads the
-    # same events later, and finds here what they came to.
-    ran = (plan.chain, plan.told)
-    fresh: list[int] = []
-    for i in sent:
-        known = events[i].ran
-        if known is not None and known[0] == ran:
-            outputs[i] = known[1]
-        else:
-            fresh.append(i)
-    if fresh:
-        made = await transform.run_patiently(runner, plan.chain, [events[i] for i in fresh], plan.told)
-        for i, parts in zip(fresh, made, strict=True):
+    if sent:
+        made = await transform.run_patiently(runner, plan.chain, [events[i] for i in sent], plan.told)
+        for i, parts in zip(sent, made, strict=True):
             outputs[i] = parts
-            if not isinstance(events[i], Sourced) and not any(transform.failed(part) for part in parts):
-                events[i].ran = (ran, parts)
     return outputs
 
 

@@ -66,14 +66,13 @@ class Sequenced:
     """One unique event: where it stands, its head, and (made on first use) its enriched bytes."""
 
     __slots__ = (
-        "_enriched", "_message_id", "broken", "entry", "head", "key", "made", "number", "ran", "raw", "received",
+        "_enriched", "_message_id", "broken", "entry", "head", "key", "made", "number", "raw", "received",
         "secret", "source",
     )  # fmt: skip
 
     def __init__(self, number: int, key: int, raw: bytes, received: _Received, secret: bytes) -> None:
         self.entry: Any = None  # what delivery makes of it for all destinations alike, as it is
         self.made: list[Any] = []  # and of its transformations
-        self.ran: tuple[Any, Any] | None = None  # what ran last, and what that made of it
         self.number, self.key, self.raw = number, key, raw
         self.broken = ""
         try:

@@ -11,9 +11,9 @@ from dataplane.pipeline.sequence import Sequenced
 from transformations.base import Failed, Item, Outputs, Ran, Runner, Script
 from turnout import codec
 from turnout.errors import Stopped, Transient
-from turnout.verdict import Outcome, Verdict, dead, filtered
+from turnout.verdict import Verdict, dead, filtered
 
-__all__ = ["SCRIPT", "Part", "failed", "metadata", "run_chain", "run_patiently", "run_script"]
+__all__ = ["SCRIPT", "Part", "metadata", "run_chain", "run_patiently", "run_script"]
 
 log = logger()
 
@@ -26,11 +26,6 @@ class Part(NamedTuple):
 
     raw: bytes
     verdict: Verdict | None = None
-
-
-def failed(part: Part) -> bool:
-    """Whether a script did not survive the event: another run may go well."""
-    return part.verdict is not None and part.verdict.outcome is Outcome.DEAD
 
 
 def metadata(event: Sequenced, extra: Mapping[str, Any]) -> bytes:

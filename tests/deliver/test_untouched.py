@@ -156,30 +156,6 @@ async def test_what_scripts_make_is_shared_too_by_destinations_that_get_the_same
     assert one.event is None
 
 
-async def test_what_a_script_made_a_moment_ago_is_not_made_again_where_it_went_well() -> None:
-    fast, late, told = (_Stand(Lanes(1)) for _ in range(3))
-    for stand in (fast, late, told):
-        stand.plan.chain = (Script("some", "", "some.py"),)
-    told.plan.told = {"destinationId": "told"}
-    read = [event(1, 7), event(2, 8), event(3, 9)]
-    fails = {2}
-
-    def some(message: dict[str, Any]) -> Any:
-        number = message["properties"]["n"]
-        if number in fails:
-            raise ValueError("not yet")
-        return None if number == 3 else message
-
-    runner = InProcess(some=some)
-    outcomes: list[list[Any]] = []
-    for stand in (fast, late, told):
-        (row,) = await dispatch.entries(runner, read, [cast(Courier, stand)], cast(Plan, stand.plan))
-        outcomes.append([verdict and verdict.outcome.value for entry in row for _, _, verdict in entry.parts])
-        fails.clear()
-    assert runner.runs == [("some", 3), ("some", 1), ("some", 3)]  # told something else, it may make something else
-    assert outcomes == [[None, "dead", "filtered"], [None, None, "filtered"], [None, None, "filtered"]]
-
-
 def test_what_was_read_a_moment_ago_is_not_read_again_and_memory_is_bounded() -> None:
     reads: list[int] = []
 
