@@ -32,7 +32,7 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "GOOGLE_ADWORDS_ENHANCED_CONVERSIONS": ("google_enhanced_conversions", {}),
     "GOOGLE_ADWORDS_OFFLINE_CONVERSIONS": ("google_offline_conversions", {}),
     "HS": ("hubspot", {}),
-    "HTTP": ("http", {}),
+    "HTTP": ("http", {"is_default_mapping": False}),
     "INTERCOM": ("intercom", {}),
     "KAFKA": ("kafka", {}),
     "KLAVIYO": ("klaviyo", {}),

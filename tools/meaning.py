@@ -43,6 +43,8 @@ def _body(body: Mapping[str, Any]) -> dict[str, Any]:
             form = _FORMS.get(name, name)
             part = canonical(_part(form, value))
             packed = name == "GZIP" and isinstance(part, dict | list)
+            if part in ({}, []):
+                continue  # as text, too: the array of a batch of requests that have no body
             found["json" if packed or form == "json_array" else form] = part
     return found
 

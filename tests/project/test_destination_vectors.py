@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.destination_vectors import Vector, compare, lines_of, vectors_in
+from tools.meaning import request_of
 
 
 def router(*connections: dict[str, Any]) -> Vector:
@@ -76,3 +77,8 @@ def test_a_case_of_the_processor_is_asked_with_batches_and_without() -> None:
     assert (one["id"], one["constants"]) == ('["p-1", [0]]', {"MOST": 3})
     assert (other["id"], other["constants"]) == ('["p-1", [0], "unbatched"]', {"MOST": 3, "batch": 1})
     assert one["settings"] == other["settings"] == {"key": "k"}
+
+
+def test_the_array_of_a_batch_without_bodies_is_no_body() -> None:
+    told = {"method": "GET", "endpoint": "https://api.example.com/a", "body": {"JSON_ARRAY": {"batch": "[]"}}}
+    assert request_of(told) == request_of({"method": "GET", "url": "https://api.example.com/a"})
