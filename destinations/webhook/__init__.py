@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from destinations.webhook.settings import RESERVED, WebhookSettings
 from turnout import Context, Delivery, Destination, Event, Json, JsonArray, Request, codec
+from turnout.lookups import traits
+from turnout.values import without
 
 __all__ = ["Webhook"]
 
@@ -45,7 +47,7 @@ class Webhook(Destination[WebhookSettings]):
             message, headers, url = _directed(body.value, headers, url)
             body = Json(message)
         if self._asks:
-            source = body.value.get("traits" if event.kind == "identify" else "properties")
+            source = traits(body.value) if event.kind == "identify" else body.value.get("properties")
             params = dict(_flat(source)) if isinstance(source, Mapping) else {}
             return Request(self.settings.method, url, headers=headers, params=params, secret=self._secret)
         return Request(self.settings.method, url, body, headers, secret=self._secret)
@@ -98,22 +100,35 @@ def _with_ip(message: Mapping[str, Any]) -> Mapping[str, Any]:
 def _directed(
     message: Mapping[str, Any], headers: Mapping[str, str], url: str
 ) -> tuple[Mapping[str, Any], Mapping[str, str], str]:
-    """What an event of a trusted source may say itself: `header`, `fullPath`, `appendPath`.
+    """What an event of a trusted source may say itself: `header`, `fullPath`, `appendPath`; what is obeyed leaves it.
 
     RudderStack takes these from everyone. A write key is public, so here they are plain data
     unless the source is marked `trusted`. What is no header or no address is dead when it is sent.
     """
-    own = message.get("header")
+    own, obeyed = message.get("header"), set[str]()
     if isinstance(own, Mapping):
         added = {k: v for k, v in own.items() if isinstance(v, str) and k.lower() not in RESERVED}
         headers = {**headers, **added}
-        message = {k: v for k, v in message.items() if k != "header"}
-    full, append = message.get("fullPath"), message.get("appendPath")
-    if isinstance(full, str) and full:
-        url = full
-    if isinstance(append, str) and append:
-        url += append
-    return message, headers, url
+        obeyed.add("header")
+    beside = _said(message.get("integrations"))
+    for name in ("fullPath", "appendPath"):
+        path = message.get(name)
+        if isinstance(path, str) and path:
+            obeyed.add(name)
+        else:
+            path = beside.get(name)
+        if isinstance(path, str) and path:
+            url = path if name == "fullPath" else url + path
+    return without(message, obeyed) if obeyed else message, headers, url
+
+
+def _said(integrations: Any) -> Mapping[str, Any]:
+    """What the integrations object says to webhooks, under the name in any case."""
+    if isinstance(integrations, Mapping):
+        for name, said in integrations.items():
+            if isinstance(said, Mapping) and name.lower() == "webhook":
+                return said
+    return {}
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 
-from turnout import SecretUrl, Settings
+from turnout import SecretUrl, Settings, values
+from turnout.settings import BROWSER
 
 __all__ = ["RESERVED", "WebhookSettings"]
 
@@ -18,7 +19,10 @@ RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection
 
 
 def _headers(value: Any) -> Any:
-    """A mapping, or RudderStack's list of {from: name, to: value}; pairs without a name are left out."""
+    """A mapping, or RudderStack's list of {from: name, to: value}; pairs without a name are left out.
+
+    Numbers and booleans become text.
+    """
     if isinstance(value, list):
         pairs = [(p.get("from"), p.get("to")) if isinstance(p, dict) else (None, None) for p in value]
         if any(name is None for name, _ in pairs):
@@ -26,6 +30,7 @@ def _headers(value: Any) -> Any:
         value = {name: text for name, text in pairs if name}
     if not isinstance(value, dict):
         return value
+    value = {name: values.text(text) if isinstance(text, bool | int | float) else text for name, text in value.items()}
     for name, text in value.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError("a header name may hold letters, digits and - only")
@@ -39,6 +44,8 @@ def _headers(value: Any) -> Any:
 
 class WebhookSettings(Settings):
     """Where to send, how, and with which headers."""
+
+    ignored: ClassVar = BROWSER
 
     webhook_url: SecretUrl = Field(
         description="Address that gets the events; user, password and query are never shown.",

@@ -88,7 +88,7 @@ async def test_a_header_that_would_split_the_request_is_dead(recorder) -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"X A": "1"}, {"X-A": "a\nb"}, {"Host": "h"}, {"": "x"}, [{"to": "x"}], ["X-A"], "X-A: 1", {"X-A": 1},
+    [{"X A": "1"}, {"X-A": "a\nb"}, {"Host": "h"}, {"": "x"}, [{"to": "x"}], ["X-A"], "X-A: 1", {"X-A": ["1"]},
      [{"from": "X-A"}]],
 )
 def test_headers_that_are_none_are_refused_without_their_value(headers) -> None:
@@ -131,3 +131,37 @@ async def test_each_method_arrives(recorder, method, body) -> None:
     assert (came.method, came.path, bool(came.body)) == (method, "/in", body)
     flat = {} if body else {"a.b[0]": "1", "a.b[1]": "ü&", "t": "true"}
     assert came.query == {"fixed": "1", **flat}
+
+
+HOST = "https://doors.example"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said", "url", "left"),
+    [
+        ({"fullPath": HOST}, {}, HOST, {}), ({"appendPath": "/a"}, {}, f"{URL}/a", {}),
+        ({"fullPath": HOST, "appendPath": "/a"}, {}, f"{HOST}/a", {}),
+        ({}, {"Webhook": {"fullPath": HOST}}, HOST, {}), ({}, {"webhook": {"appendPath": "/b"}}, f"{URL}/b", {}),
+        ({"appendPath": "/a"}, {"WEBHOOK": {"fullPath": HOST, "appendPath": "/b"}}, f"{HOST}/a", {}),
+        ({"fullPath": 7, "appendPath": ""}, {"WEBHOOK": True}, URL, {"fullPath": 7, "appendPath": ""}),
+        ({}, {"Slack": {"fullPath": HOST}}, URL, {}),
+    ],
+)
+def test_a_trusted_event_names_its_address_in_the_message_or_beside_it(fields, said, url, left) -> None:
+    plain = {"type": "track", "messageId": "m", "integrations": said}
+    (request,) = sent(hook(idempotency_key=False), [Event(message={**plain, **fields}, trusted=True)])
+    assert (request.url, request.body.value) == (url, {**plain, **left})
+    (request,) = sent(hook(idempotency_key=False), [Event(message={**plain, **fields})])
+    assert (request.url, request.body.value) == (URL, {**plain, **fields})
+
+
+def test_an_event_that_is_directed_for_one_hook_is_whole_for_the_next() -> None:
+    one = event(trusted=True, header={"X-A": "a"}, fullPath=HOST)
+    first, second = (sent(hook(idempotency_key=False), [one])[0] for _ in range(2))
+    assert first == second
+    assert one.message["fullPath"] == HOST
+
+
+def test_numbers_in_headers_are_text() -> None:
+    (request,) = sent(hook(headers={"X-A": 1, "X-B": True}, idempotency_key=False), [event()])
+    assert request.headers == {"X-A": "1", "X-B": "true"}
