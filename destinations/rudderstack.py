@@ -18,6 +18,8 @@ class Chosen(NamedTuple):
     delivery: Mapping[str, Any] = {}
 
 
+_GA4: Mapping[str, Any] = {"fit_limits": False, "pii_properties_to_ignore": [], "whole_seconds": True}
+
 NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "AM": (
         "amplitude", {"enhanced_user_operations": False, "context_places": False, "library": "rudderstack"},
@@ -28,7 +30,8 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "DISCORD": ("discord", {"mentions": True}),
     "FACEBOOK_CONVERSIONS": ("facebook_conversions", {}),
     "FACEBOOK_PIXEL": ("facebook_pixel", {}),
-    "GA4": ("ga4", {}),
+    "GA4": ("ga4", _GA4),
+    "GA4_V2": ("ga4", _GA4),
     "GOOGLE_ADWORDS_ENHANCED_CONVERSIONS": ("google_enhanced_conversions", {}),
     "GOOGLE_ADWORDS_OFFLINE_CONVERSIONS": ("google_offline_conversions", {}),
     "HS": ("hubspot", {}),
