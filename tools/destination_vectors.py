@@ -94,10 +94,16 @@ def _line(
         "constants": {**(case.get("env") or {}), **(case.get("peer_constant_override") or {})},
     }
     if case.get("network"):
-        line["network"] = case["network"]
+        line["network"] = [*case["network"], *_others(case)]
     if vector.kind == "delivery":
         line["request"] = case["request"]
     return line
+
+
+def _others(case: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Calls recorded with the peer's other cases, of addresses that it did not ask here since it remembered them."""
+    own = {_address(call["request"]) for call in case["network"]}
+    return [call for call in case.get("_network") or [] if _address(call["request"]) not in own]
 
 
 def _configured(one: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,6 +132,8 @@ def compare(vector: Vector, found: Sequence[tuple[Sequence[int], Mapping[str, An
     made: list[tuple[frozenset[int], Any]] = []
     verdicts: dict[int, Mapping[str, Any]] = {}
     recorded = {_address(call["request"]) for call in vector.case.get("network") or []}
+    if recorded:
+        recorded |= {_address(call["request"]) for call in _others(vector.case)} - _written(vector.case["expect"])
     for places, answer in found:
         asked = [
             (frozenset(places[i] for i in one["events"]), request_of(one)) for one in answer["requests"]
@@ -138,6 +146,13 @@ def compare(vector: Vector, found: Sequence[tuple[Sequence[int], Mapping[str, An
     if vector.kind == "processor":
         return _made(vector.case["expect"], [one for _, one in made], verdicts)
     return _batched(vector.case, made, verdicts)
+
+
+def _written(expect: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Where a case's requests go in the end."""
+    parts = [*(expect.get("batches") or []), *(expect.get("mixed") or []), expect]
+    wanted = [one for part in parts for one in (part.get("requests") or part.get("output") or [])]
+    return {(made["method"], made["url"]) for made in map(request_of, wanted) if "url" in made}
 
 
 def _made(expect: Mapping[str, Any], made: Sequence[Any], verdicts: Mapping[int, Mapping[str, Any]]) -> str:
@@ -246,7 +261,8 @@ def measure(folder: Path, slugs: Sequence[str] = (), *, case: str = "", verbose:
         ident, places, *unbatched = json.loads(answer["id"])
         (alone if unbatched else answers).setdefault(ident, []).append((places, answer))
     if case:
-        print(json.dumps({"case": [one.case for one in vectors], "answers": answers.get(case)}, indent=1))
+        shown = [{name: value for name, value in one.case.items() if name[0] != "_"} for one in vectors]
+        print(json.dumps({"case": shown, "answers": answers.get(case)}, indent=1))
     rows: dict[str, dict[str, Counter[str]]] = {}
     differences: list[str] = []
     for one in vectors:
@@ -277,7 +293,8 @@ def vectors_in(folder: Path, slugs: Sequence[str]) -> Iterator[Vector]:
             for case in whole.get(kind) or []:
                 if case.get("verified") is not False:
                     own = case.get("destinationConfig") or (settings if kind == "delivery" else None)
-                    yield Vector(slug, kind, {**case, "destinationConfig": own, "_type": name})
+                    more = {"destinationConfig": own, "_type": name, "_network": whole.get("all_network_mocks")}
+                    yield Vector(slug, kind, {**case, **more})
 
 
 def _settings(whole: Mapping[str, Any]) -> Mapping[str, Any]:

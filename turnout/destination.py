@@ -127,7 +127,7 @@ class Destination(Generic[S]):
     object that reach it (a write key is public, so never a URL, header, credential or table).
     `records` says that the tool is not HTTP: `request` returns a `Record`, and a `client.py` beside
     the class writes them. `atomic` says that the tool takes a batch as a whole or not at all: a
-    batch it rejects is then halved until the event it objects to is alone. `rules` says what the
+    batch it rejects (no 2xx) is then halved until the event it objects to is alone. `rules` says what the
     tool's answers mean where the house's status table does not (see `turnout.rules`). `resumable`
     says that `exchange` yields checkpoints, `forgets` how many users a call of `forget` takes (0: none),
     `answer_bytes` how much of an answer is read.
@@ -274,7 +274,8 @@ class Destination(Generic[S]):
             response = yield request
             assert response is not None
             answers = self._read(request, response, at)
-            if self.atomic and len(parts) > 1 and all(a.outcome is Outcome.DEAD for a in answers):
+            refused = response.status >= 300  # what is answered with 2xx was looked at item by item
+            if self.atomic and refused and len(parts) > 1 and all(a.outcome is Outcome.DEAD for a in answers):
                 half = len(parts) // 2
                 waiting.extendleft((Chunk(parts[half:], True), Chunk(parts[:half], True)))
                 continue

@@ -87,6 +87,10 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
     if made_before:
         given |= _examples(kind.settings_type, given)
     settings, warnings, wrong = _settings(kind.settings_type, given)
+    if settings is None and made_before:  # credentials of which one is needed, and none is given
+        settings, warnings, wrong = _settings(
+            kind.settings_type, given | _examples(kind.settings_type, given, every=True)
+        )
     if settings is None:
         verdicts: Sequence[Verdict] = [dead(wrong)] * len(case.events)
         return _told(case, [], [], verdicts) | {"warnings": warnings}
@@ -152,11 +156,12 @@ def _meant(implied: Mapping[str, Any], given: Mapping[str, Any], kind: type[Sett
     }
 
 
-def _examples(kind: type[Settings], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that must be given and are not: what an answer means seldom depends on them."""
+def _examples(kind: type[Settings], given: Mapping[str, Any], *, every: bool = False) -> dict[str, Any]:
+    """The settings that must be given (or all) and are not: what an answer means seldom depends on them."""
     return {
         name: info.examples[0] for name, info in kind.model_fields.items()
-        if info.is_required() and info.examples and not any(one in given for one in (name, *spellings(name, info)))
+        if (every or info.is_required()) and info.examples
+        and not any(one in given for one in (name, *spellings(name, info)))
     }
 
 
@@ -213,7 +218,9 @@ def _event(one: _One, adapter: AnyDestination) -> Event:
     way = route(message.get("integrations"), kind, "", replace(gate, kinds=frozenset((kind,))))
     options = {} if isinstance(way, Filtered) else way.options
     source = str(one.metadata.get("sourceId") or "case")
-    return Event(codec.dumps(message), key=key, number=1, source=source, options=options, trusted=True)
+    job = one.metadata.get("jobId")  # where a peer's queue has an event is what `number` is here
+    number = job if isinstance(job, int) and not isinstance(job, bool) and job > 0 else 1
+    return Event(codec.dumps(message), key=key, number=number, source=source, options=options, trusted=True)
 
 
 # ---- driving
@@ -238,7 +245,8 @@ def _exchanged(
 ) -> tuple[list[Request], Sequence[Verdict]]:
     if case.request is not None:
         request = replace(_request(case.request), events=tuple(range(len(events))))
-        return [request], _apart(adapter, case, adapter.verdicts(request, network.answer(request), at))
+        response = network.answer(request)
+        return [request], _apart(adapter, case, response, adapter.verdicts(request, response, at))
     sent: list[Request] = []
     verdicts: dict[int, Verdict] = {}
     alone = [i for i, one in enumerate(case.events) if one.metadata.get("dontBatch")]
@@ -250,9 +258,12 @@ def _exchanged(
     return sent, [verdicts[i] for i in range(len(events))]
 
 
-def _apart(adapter: AnyDestination, case: Case, verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
+def _apart(
+    adapter: AnyDestination, case: Case, response: Response, verdicts: Sequence[Verdict]
+) -> Sequence[Verdict]:
     """A batch that an atomic tool refuses as a whole is taken apart, so none of its events is dead yet."""
-    whole = adapter.atomic and len(verdicts) > 1 and all(one.outcome is Outcome.DEAD for one in verdicts)
+    refused = adapter.atomic and response.status >= 300
+    whole = refused and len(verdicts) > 1 and all(one.outcome is Outcome.DEAD for one in verdicts)
     if not whole or any(one.metadata.get("dontBatch") for one in case.events):
         return verdicts
     return [retry(f"sent again in a smaller batch: {one.reason}", status=one.status) for one in verdicts]
@@ -273,7 +284,7 @@ def _driven(
             reply = None
             continue
         sent.append(asked)
-        reply = network.answer(asked)
+        reply = network.answer(shown(adapter.auth, asked))
 
 
 class _Network:
@@ -284,7 +295,7 @@ class _Network:
         self.missing = ""
 
     def answer(self, request: Request) -> Response:
-        """The answer that was recorded; the first whose body is the same, else the first of the address."""
+        """The answer that was recorded for the address: best with the same body, then with the same credentials."""
         if self._calls is None:
             return Response(200)
         address = _asked({"method": request.method, "url": request.url, "params": request.params})
@@ -294,7 +305,9 @@ class _Network:
             return Response(200)
         body = describe(request, masked=False)["body"]
         sent = next(iter(body.values()), None)
-        return _response(next((one for one in found if one["request"].get("data") == sent), found[0]))
+        same = [one for one in found if one["request"].get("data") == sent] or found
+        ours = _credentials(request.headers)
+        return _response(next((one for one in same if _credentials(one["request"].get("headers")) == ours), same[0]))
 
 
 def _asked(request: Mapping[str, Any]) -> tuple[str, str, frozenset[tuple[str, str]]]:
@@ -302,6 +315,10 @@ def _asked(request: Mapping[str, Any]) -> tuple[str, str, frozenset[tuple[str, s
     params = {name: _shown(value) for name, value in (request.get("params") or {}).items()}
     query = frozenset({**dict(parse_qsl(url.query, keep_blank_values=True)), **params}.items())
     return str(request.get("method", "GET")).upper(), url._replace(query="").geturl().rstrip("/"), query
+
+
+def _credentials(headers: Mapping[str, Any] | None) -> str | None:
+    return next((_shown(v) for name, v in (headers or {}).items() if name.lower() == "authorization"), None)
 
 
 def _shown(value: Any) -> str:

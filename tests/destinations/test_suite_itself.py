@@ -86,6 +86,23 @@ def test_what_is_never_sent_passes_nobody(tried) -> None:
     assert tried(refuses, only="test_order_of_a_user_is_kept") == set()
 
 
+ASKS = """
+    def exchange(self, events, at, resume=None):
+        yield Request("GET", "https://tool.example.com/known", events=tuple(range(len(events))))
+        return (yield from super().exchange(events, at))
+"""
+
+
+def test_a_look_up_for_all_is_no_event_out_of_order(tried) -> None:
+    says = "def looks_up(self, request): return request.method == 'GET'"
+    assert tried(GOOD + ASKS, contract=says) == set()
+
+
+def test_a_request_for_all_that_no_one_calls_a_look_up_is_one_too_large(tried) -> None:
+    test = "test_every_event_is_in_one_request_or_has_a_verdict"
+    assert tried(GOOD + ASKS, only=test) == {test}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "test"),
     [

@@ -6,11 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import model_validator
 from typer.testing import CliRunner
 
 from dataplane.cli.main import app
 from dataplane.inspect.cases import Case, answer
 from destinations import rudderstack
+from destinations.webhook import Webhook
+from destinations.webhook.settings import WebhookSettings
+from turnout import Context, Event, Verdict, dead, filtered
 from turnout.errors import Fixable
 from turnout.testing import FakeClock
 
@@ -66,6 +70,26 @@ def test_the_call_with_the_same_body_answers() -> None:
         return {"request": {"method": "POST", "url": HOOK, "data": data}, "response": {"status": status}}
 
     assert told(network=[call({"a": 1}, 400), call(RENT, 200)])["verdicts"][0]["outcome"] == "delivered"
+
+
+def test_of_calls_that_are_alike_the_one_with_the_same_credentials_answers() -> None:
+    def call(key: str, status: int) -> dict[str, Any]:
+        request = {"method": "POST", "url": HOOK, "headers": {"authorization": key}}
+        return {"request": request, "response": {"status": status}}
+
+    settings = {"webhook_url": HOOK, "headers": {"Authorization": "Bearer k-2"}}
+    network = [call("Bearer k-1", 400), call("Bearer k-2", 503)]
+    assert told(settings=settings, network=network)["verdicts"][0]["outcome"] == "retry"
+
+
+def test_an_event_has_the_number_that_it_had_in_the_peers_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    def numbered(self: Webhook, event: Event, at: Context) -> Verdict:
+        return filtered(str(event.number))
+
+    monkeypatch.setattr(Webhook, "request", numbered)
+    jobs: list[Any] = [41, None, "b-7", 0, True]
+    found = told(events=[{"message": RENT, "metadata": {"jobId": job}} for job in jobs])
+    assert [one["reason"] for one in found["verdicts"]] == ["41", "1", "1", "1", "1"]
 
 
 def test_a_call_without_an_answer_is_no_answer() -> None:
@@ -128,6 +152,37 @@ def test_a_batch_that_an_atomic_tool_refuses_is_not_dead_yet() -> None:
 
     assert outcomes() == ["retry", "retry"]
     assert outcomes(dontBatch=True) == ["dead", "dead"]
+
+
+def test_what_an_atomic_tool_judges_item_by_item_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Webhook, "atomic", True)
+    monkeypatch.setattr(Webhook, "verdicts", lambda self, request, response, at: [dead("no")] * len(request.events))
+    made = {"method": "POST", "endpoint": HOOK, "body": {"JSON": {"boats": [1, 2]}}}
+
+    def outcomes(status: int) -> list[str]:
+        call = {"request": {"method": "POST", "url": HOOK}, "response": {"status": status}}
+        found = told(request=made, network=[call], events=[{}, {}])
+        return [one["outcome"] for one in found["verdicts"]]
+
+    assert outcomes(400) == ["retry", "retry"]
+    assert outcomes(207) == ["dead", "dead"]
+
+
+def test_credentials_of_which_one_is_needed_may_be_missing_where_an_answer_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Keys(WebhookSettings):
+        @model_validator(mode="after")
+        def _one(self) -> Keys:
+            if not self.headers:
+                raise ValueError("needs headers")
+            return self
+
+    monkeypatch.setattr(Webhook, "settings_type", Keys)
+    made = {"method": "POST", "endpoint": HOOK, "body": {"JSON": {"n": 1}}}
+    call = {"request": {"method": "POST", "url": HOOK}, "response": {"status": 200}}
+    assert told(request=made, network=[call])["verdicts"][0]["outcome"] == "delivered"
+    assert told()["verdicts"][0]["outcome"] == "dead"
 
 
 def test_records_of_a_tool_that_is_not_http() -> None:

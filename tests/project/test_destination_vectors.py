@@ -82,3 +82,26 @@ def test_a_case_of_the_processor_is_asked_with_batches_and_without() -> None:
 def test_the_array_of_a_batch_without_bodies_is_no_body() -> None:
     told = {"method": "GET", "endpoint": "https://api.example.com/a", "body": {"JSON_ARRAY": {"batch": "[]"}}}
     assert request_of(told) == request_of({"method": "GET", "url": "https://api.example.com/a"})
+
+
+def test_what_a_peer_remembered_is_answered_from_its_other_cases() -> None:
+    def call(method: str, path: str) -> dict[str, Any]:
+        return {"request": {"method": method, "url": f"https://api.example.com{path}"}, "response": {"status": 200}}
+
+    own, remembered, write = call("GET", "/boats"), call("GET", "/berths"), call("POST", "/tours")
+    wanted = {"method": "POST", "endpoint": "https://api.example.com/tours", "body": {"JSON": {"n": 1}}}
+    case = {
+        "id": "r-2", "inputs": [{"message": {}, "metadata": {"jobId": 7}}], "network": [own],
+        "_network": [own, remembered, write], "expect": {"batches": [{"jobs": [7], "requests": [wanted]}]},
+    }
+    vector = Vector("boats", "router", case)
+    (line,) = lines_of(vector, "BOATS")
+    assert line["network"] == [own, remembered, write]
+
+    def request(method: str, path: str, **body: Any) -> dict[str, Any]:
+        return {"method": method, "url": f"https://api.example.com{path}", "body": body, "events": [0]}
+
+    asked = [request("GET", "/boats"), request("GET", "/berths")]
+    answer = {"requests": asked, "records": [], "verdicts": [{"event": 0, "outcome": "delivered", "reason": ""}]}
+    assert "1 requests expected, 0 found" in compare(vector, [([0], answer)])
+    assert compare(vector, [([0], {**answer, "requests": [*asked, request("POST", "/tours", json={"n": 1})]})]) == ""

@@ -240,6 +240,18 @@ def test_an_atomic_tool_is_told_apart_from_its_poison(poison) -> None:
     assert len(sent) <= 7
 
 
+def test_what_an_atomic_tool_took_item_by_item_is_not_halved() -> None:
+    class Atomic(Plain):
+        atomic = True
+
+        def verdicts(self, request, response, at):
+            return [dead("no")] * len(request.events)
+
+    found, sent = drive(Atomic(Settings()), [event(i) for i in range(4)], at(batch=4), lambda _: Response(207))
+    assert len(sent) == 1
+    assert {str(v.outcome) for v in found} == {"dead"}
+
+
 def test_a_batch_that_is_rejected_is_not_split_unless_the_adapter_says_so() -> None:
     found, sent = drive(Plain(Settings()), [event(i) for i in range(4)], at(batch=4), lambda _: Response(400))
     assert len(sent) == 1
