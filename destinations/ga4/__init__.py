@@ -10,14 +10,14 @@ from destinations.ga4.deletion import account, deletion
 from destinations.ga4.events import EVENTS
 from destinations.ga4.names import event_name, fitted, fitted_items, key
 from destinations.ga4.params import custom, session, tracked, user_properties
-from destinations.ga4.paths import EACH, found, parsed, put
-from destinations.ga4.settings import EventMapping, GA4Settings
+from destinations.ga4.settings import GA4Settings
 from destinations.ga4.user_data import user_data
 from turnout import Context, Delivery, Destination, Event, Json, Kind, Request, Rule, User, dead
 from turnout.destination import Exchange
 from turnout.errors import Refused
 from turnout.fields import getter, look
 from turnout.lookups import GROUP_ID, IP, TIMESTAMP, USER_ID_ONLY, external_id, traits
+from turnout.mapping import Body
 from turnout.values import moment, number, text
 
 __all__ = ["GA4"]
@@ -33,7 +33,6 @@ _USER = tuple(getter(path) for path in USER_ID_ONLY)
 _PAGE = (("page_location", "url"), ("page_referrer", "referrer"), ("page_title", "title"))
 _SECRET = frozenset({"api_secret"})
 _EMPTY: Mapping[str, Any] = {}
-_Paths = tuple[tuple[tuple[str | int, ...], tuple[str | int, ...]], ...]
 
 
 class GA4(Destination[GA4Settings]):
@@ -64,9 +63,9 @@ class GA4(Destination[GA4Settings]):
         key_of = settings.service_account
         self._account = account(key_of.get_secret_value()) if key_of is not None else None
         self._private = frozenset(settings.pii_properties_to_ignore)
-        self._mapped: dict[str, list[tuple[str, _Paths]]] = {}
+        self._mapped: dict[str, list[tuple[str, Body]]] = {}
         for mapping in settings.events_mapping:
-            self._mapped.setdefault(key(mapping.event), []).append((mapping.name.strip(), _compiled(mapping)))
+            self._mapped.setdefault(key(mapping.event), []).append((mapping.name.strip(), Body(mapping.properties)))
 
     def forget(self, users: Sequence[User], at: Context) -> Exchange:
         """Delete users of the property by their user id and, on a website, their client id."""
@@ -160,20 +159,21 @@ class GA4(Destination[GA4Settings]):
         return client
 
     def _own(
-        self, mapping: tuple[str, _Paths], message: Mapping[str, Any], context: Mapping[str, Any],
+        self, mapping: tuple[str, Body], message: Mapping[str, Any], context: Mapping[str, Any],
         options: Mapping[str, Any], at: Context,
     ) -> dict[str, Any]:
         """A request that the settings map path by path; ids, time and consent are there already."""
-        name, paths = mapping
-        body = self._common(message, context, options, at)
-        body["events"] = [{"name": name, "params": {}}]
-        for to, source in paths:
-            put(body, to, found(message, source), many=EACH in source)
-        for one in body["events"] if isinstance(body["events"], list) else ():
-            if isinstance(one, dict) and isinstance(one.get("params"), dict):
-                one["name"] = event_name(text(one.get("name")) or "")
-                session(one["params"], _EMPTY, context, options, hybrid=self._hybrid)
-                one["params"] = self._fitted(one["params"])
+        name, mapped = mapping
+        given = {**self._common(message, context, options, at), "events": [{"name": name, "params": {}}]}
+        body: dict[str, Any] = mapped.made(message, given)
+        events, body["events"] = body.get("events"), []
+        for one in events if isinstance(events, list) else ():
+            if not isinstance(one, dict) or not isinstance(one.get("params"), dict):
+                raise Refused("mapping", "a mapping leaves an event without a name or params")
+            params = dict(one["params"])  # what is mapped as a whole is still the event's own
+            session(params, _EMPTY, context, options, hybrid=self._hybrid)
+            named = event_name(text(one.get("name")) or "")
+            body["events"].append({**one, "name": named, "params": self._fitted(params)})
         return body
 
     def _shown(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,10 +199,6 @@ class GA4(Destination[GA4Settings]):
 
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else _EMPTY
-
-
-def _compiled(mapping: EventMapping) -> _Paths:
-    return tuple((parsed(to), parsed(source)) for to, source in mapping.properties.items())
 
 
 def _page(params: dict[str, Any], own: Mapping[str, Any], context: Mapping[str, Any]) -> None:

@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from destinations.ga4.names import event_name
-from destinations.ga4.paths import parsed
 from turnout import Names, Settings
 from turnout.errors import Refused
+from turnout.mapping import Body
 
 __all__ = ["EventMapping", "GA4Settings"]
 
@@ -40,7 +40,7 @@ def _mappings(value: Any) -> Any:
 
 
 class EventMapping(BaseModel):
-    """A track event and the request that is made of it, path by path."""
+    """A track event and the request that is made of it: `properties` are mappings as `turnout.mapping` has them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, hide_input_in_errors=True)
 
@@ -52,9 +52,7 @@ class EventMapping(BaseModel):
 
     @model_validator(mode="after")
     def _legal(self) -> EventMapping:
-        for pair in self.properties.items():
-            for path in pair:
-                parsed(path)
+        Body(self.properties)
         try:
             event_name(self.name)
         except Refused as error:
@@ -105,7 +103,7 @@ class GA4Settings(Settings):
         description="Track events with a request of their own, path by path; several for one event are sent in order.",
         examples=[[{
             "event": "Room Booked", "name": "purchase",
-            "properties": {"events[0].params.transaction_id": "properties.booking"},
+            "properties": {"events[0].params.transaction_id": "$.properties.booking"},
         }]],
     )  # fmt: skip
     pii_properties_to_ignore: Names = Field(

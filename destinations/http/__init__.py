@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from destinations.http.settings import HttpSettings
-from destinations.http.source import Source, source
-from destinations.http.target import Body, name
 from destinations.http.xml import xml
 from turnout import Basic, Bearer, Context, Delivery, Destination, Event, Form, Header, Json, Request, Xml, values
 from turnout.auth import Auth
 from turnout.errors import Refused
+from turnout.mapping import Body, Source, name, source
 
 __all__ = ["Http"]
 

@@ -7,10 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 
-from destinations.http.source import source
-from destinations.http.target import Body, name
 from destinations.webhook.settings import RESERVED
 from turnout import SecretUrl, Settings, values
+from turnout.mapping import Body, name, source
 from turnout.settings import BROWSER
 
 __all__ = ["HttpSettings"]

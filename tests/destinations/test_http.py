@@ -17,12 +17,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from destinations import registry
-from destinations.http.source import source
-from destinations.http.target import Body
 from destinations.http.xml import xml
 from destinations.rudderstack import slug_of
 from turnout import Context, Event
 from turnout.errors import Refused
+from turnout.mapping import Body, source
 from turnout.preview import describe
 from turnout.testing import DestinationContract, FakeClock, Received, Tool
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from destinations.http.jsonpath import Step, defined, look, read
 from turnout import values
+from turnout.mapping.jsonpath import Step, defined, look, read
 from turnout.templates import Template
 
 __all__ = ["Source", "source"]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from destinations.http.jsonpath import EVERY, Deep, Every, read
-from destinations.http.source import Source, source
 from turnout.errors import Refused
+from turnout.mapping.jsonpath import EVERY, Deep, Every, read
+from turnout.mapping.source import Source, source
 
 __all__ = ["Body", "name"]
 
@@ -67,9 +67,10 @@ class Body:
             raise ValueError("some mappings make the body a list ($[*]), and some an object")
         self._list = lists == {True}
 
-    def made(self, message: Any) -> Any:
-        """The body for a message: what is not there is left out; a path with `*` over nothing is an empty list."""
-        body: Any = [] if self._list else {}
+    def made(self, message: Any, into: dict[str, Any] | None = None) -> Any:
+        """The body for a message, in `into` where it is given: what is not there is left out; a path with `*` over
+        nothing is an empty list."""
+        body: Any = ([] if self._list else {}) if into is None else into
         for one, to, copied in self._rows:
             value = one.find(message)
             if value is None:
