@@ -24,7 +24,10 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "AM": (
         "amplitude", {"enhanced_user_operations": False, "context_places": False, "library": "rudderstack"},
     ),
-    "BRAZE": ("braze", {}),
+    "BRAZE": ("braze", {
+        "alias_label": "rudder_id", "group_prefix": "ab_rudder_group_", "partner": "RudderStack",
+        "use_ecommerce_recommended_events": False,
+    }),
     "CUSTOMERIO": ("customerio", {"deduplicate": False}),
     "CUSTOMERIO_AUDIENCE": ("customerio_audience", {}),
     "DISCORD": ("discord", {"mentions": True}),

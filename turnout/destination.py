@@ -20,7 +20,7 @@ from turnout.request import Checkpoint, Json, JsonArray, Record, Request, Respon
 from turnout.rules import Rule, decide
 from turnout.settings import Settings
 from turnout.user import User
-from turnout.verdict import Outcome, Verdict
+from turnout.verdict import Outcome, Verdict, worst
 
 __all__ = ["BEHIND", "UNSENT", "Client", "Context", "Delivery", "Destination", "Exchange", "judge", "worst"]
 
@@ -171,6 +171,14 @@ class Destination(Generic[S]):
         """How many requests of this one's group travel together; `delivery.batch` where it is less."""
         return at.delivery.batch
 
+    def weight(self, request: Request) -> int:
+        """What a request counts for in `limit`: more than 1 where it brings several of what the tool counts."""
+        return 1
+
+    def takes_whole(self, request: Request) -> bool:
+        """Whether the tool takes this request as a whole or not at all: `atomic`, unless its addresses differ."""
+        return self.atomic
+
     def merge(self, requests: Sequence[Request]) -> Request:
         """One request for those of one group: a JSON array of their bodies.
 
@@ -275,7 +283,8 @@ class Destination(Generic[S]):
             assert response is not None
             answers = self._read(request, response, at)
             refused = response.status >= 300  # what is answered with 2xx was looked at item by item
-            if self.atomic and refused and len(parts) > 1 and all(a.outcome is Outcome.DEAD for a in answers):
+            dead = len(parts) > 1 and all(a.outcome is Outcome.DEAD for a in answers)
+            if refused and dead and self.takes_whole(request):
                 half = len(parts) // 2
                 waiting.extendleft((Chunk(parts[half:], True), Chunk(parts[:half], True)))
                 continue
@@ -346,22 +355,12 @@ class Destination(Generic[S]):
                 packing.chunks.extend(Chunk([(i, request)], False) for request in made)
             else:
                 try:
-                    parts = [(r, self.group(r), size_of(r), self.limit(r, at)) for r in made]
+                    parts = [(r, self.group(r), size_of(r), self.limit(r, at), self.weight(r)) for r in made]
                 except Refused as error:
                     found[i] = verdicts.dead(error.message)
                     continue
                 packing.add(i, key, parts)
         return packing.chunks
-
-
-_RANK = {Outcome.FILTERED: 0, Outcome.DELIVERED: 1, Outcome.DEAD: 2, Outcome.RETRY: 3, Outcome.PAUSE: 4}
-
-
-def worst(one: Verdict | None, other: Verdict) -> Verdict:
-    """The verdict of an event sent as several requests: the worst of its parts."""
-    if one is None or _RANK[other.outcome] > _RANK[one.outcome]:
-        return other
-    return one
 
 
 def _spent(verdict: Verdict | None) -> bool:

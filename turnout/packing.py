@@ -13,11 +13,12 @@ __all__ = ["Chunk", "Packing", "carrying", "size_of", "whole"]
 
 @dataclass(slots=True)
 class Chunk:
-    """Requests that leave together; `size` is what their merged body has, about."""
+    """Requests that leave together; `size` is what their merged body has, about, `weight` what they count for."""
 
     parts: list[tuple[int, Request]]
     merged: bool
     size: int = 1
+    weight: int = 0
 
 
 class Packing:
@@ -29,14 +30,14 @@ class Packing:
         self._open: dict[Hashable, int] = {}
         self._last: dict[int, int] = {}
 
-    def add(self, i: int, key: int, parts: Sequence[tuple[Request, Hashable | None, int, int]]) -> None:
-        """Place the parts of event `i`, in order; `key` 0 follows no one."""
+    def add(self, i: int, key: int, parts: Sequence[tuple[Request, Hashable | None, int, int, int]]) -> None:
+        """Place the parts of event `i`, in order: request, group, size, limit and weight; `key` 0 follows no one."""
         floor = self._last.get(key, 0) if key else 0
-        for request, group, size, limit in parts:
+        for request, group, size, limit, weight in parts:
             place = self._open.get(group, -1) if group is not None else -1
             chunk = self.chunks[place] if place >= 0 else None
             most = min(limit, self.limit)
-            full = chunk is not None and (len(chunk.parts) >= most or chunk.size + size + 1 > self.room)
+            full = chunk is not None and (chunk.weight + weight > most or chunk.size + size + 1 > self.room)
             if chunk is None or place < floor or full:
                 place, chunk = len(self.chunks), Chunk([], group is not None)
                 self.chunks.append(chunk)
@@ -44,6 +45,7 @@ class Packing:
                     self._open[group] = place
             chunk.parts.append((i, request))
             chunk.size += size + 1
+            chunk.weight += weight
             floor = place
         if key:
             self._last[key] = floor

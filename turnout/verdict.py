@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Outcome", "Verdict", "dead", "delivered", "filtered", "pause", "retry"]
+__all__ = ["Outcome", "Verdict", "dead", "delivered", "filtered", "pause", "retry", "worst"]
 
 
 class Outcome(StrEnum):
@@ -66,3 +66,13 @@ def retry(reason: str, *, status: int | None = None, after: float | None = None)
 def pause(reason: str, status: int | None = None) -> Verdict:
     """The destination itself is refused (a revoked key): stop sending and tell a person."""
     return Verdict(Outcome.PAUSE, reason, status)
+
+
+_RANK = {Outcome.FILTERED: 0, Outcome.DELIVERED: 1, Outcome.DEAD: 2, Outcome.RETRY: 3, Outcome.PAUSE: 4}
+
+
+def worst(one: Verdict | None, other: Verdict) -> Verdict:
+    """The verdict of an event sent as several requests: the worst of its parts."""
+    if one is None or _RANK[other.outcome] > _RANK[one.outcome]:
+        return other
+    return one

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tools.destination_vectors import Vector, compare, lines_of, vectors_in
 from tools.meaning import request_of
 
@@ -105,3 +107,15 @@ def test_what_a_peer_remembered_is_answered_from_its_other_cases() -> None:
     answer = {"requests": asked, "records": [], "verdicts": [{"event": 0, "outcome": "delivered", "reason": ""}]}
     assert "1 requests expected, 0 found" in compare(vector, [([0], answer)])
     assert compare(vector, [([0], {**answer, "requests": [*asked, request("POST", "/tours", json={"n": 1})]})]) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [("", "delivered"), ("aborted", "dead"), ("retryable", "retry"), ("throttled", "retry")]
+)
+def test_an_error_that_a_success_hides_is_judged_by_its_kind(error: str, outcome: str) -> None:
+    expect = {"status": 201, **({"errorType": error} if error else {})}
+    vector = Vector("boats", "delivery", {"id": "d-1", "expect": expect})
+    for found in ("delivered", "dead", "retry"):
+        verdict = {"event": 0, "outcome": found, "reason": ""}
+        answer = {"requests": [], "records": [], "verdicts": [verdict]}
+        assert (compare(vector, [([0], answer)]) == "") is (found == outcome)

@@ -192,6 +192,22 @@ def test_an_address_that_takes_fewer_gets_fewer(urls, batch) -> None:
         assert all(0 < size <= min(most, batch) for size in sizes[-1:])
 
 
+@STEADY
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=30), st.integers(2, 9))
+def test_what_weighs_more_leaves_less_room(weights, batch) -> None:
+    def weight(self, request):
+        return weights[request.body.value["n"]]
+
+    adapter = type("Adapter", (Plain,), {"weight": weight})(Settings())
+    events = [event(i) for i in range(len(weights))]
+    found, sent = drive(adapter, events, at(batch=batch), lambda _: Response(200))
+    assert [one.outcome for one in found] == ["delivered"] * len(weights)
+    loads = [sum(weights[i] for i in request.events) for request in sent]
+    assert all(load <= batch or len(request.events) == 1 for load, request in zip(loads, sent, strict=True))
+    for load, following in zip(loads[:-1], sent[1:], strict=True):
+        assert load + weights[following.events[0]] > batch, "it had room for one more"
+
+
 def test_parts_of_one_event_leave_in_order_and_the_worst_decides() -> None:
     answers = iter([200, 400])
     events = [event(0, 1, urls=["a", "b", "c"])]
@@ -256,6 +272,18 @@ def test_a_batch_that_is_rejected_is_not_split_unless_the_adapter_says_so() -> N
     found, sent = drive(Plain(Settings()), [event(i) for i in range(4)], at(batch=4), lambda _: Response(400))
     assert len(sent) == 1
     assert {str(v.outcome) for v in found} == {"dead"}
+
+
+def test_one_address_of_a_tool_may_be_atomic() -> None:
+    adapter = type("Partly", (Plain,), {"takes_whole": lambda self, r: r.url.endswith("b")})(Settings())
+
+    def answer(request: Request) -> Response:
+        return Response(400 if {0, 4} & set(request.events) else 200)
+
+    events = [event(i, urls=["a" if i < 4 else "b"]) for i in range(8)]
+    found, sent = drive(adapter, events, at(batch=4), answer)
+    assert [str(v.outcome) for v in found] == ["dead"] * 5 + ["delivered"] * 3
+    assert len([request for request in sent if request.url.endswith("a")]) == 1
 
 
 def test_a_tool_may_answer_per_item() -> None:
