@@ -142,7 +142,7 @@ class GA4(Destination[GA4Settings]):
         if tracking is not None and tracking != "":
             body["non_personalized_ads"] = tracking not in (True, "true")
         consents = _object(options.get("consents"))
-        agreed = {name: said for name in CONSENTS if (said := consents.get(name)) in _GIVEN}
+        agreed = {name: said for name in CONSENTS if isinstance(said := consents.get(name), str) and said in _GIVEN}
         if agreed:
             body["consent"] = agreed
         if self.settings.send_user_data and "user_id" in body and (about := user_data(message)):
@@ -174,6 +174,8 @@ class GA4(Destination[GA4Settings]):
             session(params, _EMPTY, context, options, hybrid=self._hybrid)
             named = event_name(text(one.get("name")) or "")
             body["events"].append({**one, "name": named, "params": self._fitted(params)})
+        if not body["events"]:
+            raise Refused("mapping", "a mapping leaves no event")
         return body
 
     def _shown(self, own: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -187,7 +189,7 @@ class GA4(Destination[GA4Settings]):
         items = params.get("items")
         made = fitted(params)
         if isinstance(items, list):
-            made["items"] = fitted_items(items)
+            made["items"] = fitted_items([item for item in items if isinstance(item, dict)])
         return made
 
     def _sent(self, event: Event, body: dict[str, Any]) -> Request:

@@ -344,11 +344,32 @@ def test_a_mapped_name_that_google_keeps_is_dead() -> None:
     assert "keeps" in refused(adapter(events_mapping=rows), event("Room Booked", properties={"kind": "first_visit"}))
 
 
-@pytest.mark.parametrize("mapped", [{"events[0]": "$.properties.stay"}, {"events": "$.properties.stays"}])
+@pytest.mark.parametrize(
+    "mapped",
+    [
+        {"events[0]": "$.properties.stay"}, {"events": "$.properties.stays"}, {"events": "none"},
+        {"events": "$.properties.none"},
+    ],
+)  # fmt: skip
 def test_a_mapping_that_leaves_no_event_is_dead(mapped: dict[str, str]) -> None:
     rows = [{"event": "Room Booked", "name": "purchase", "properties": mapped}]
-    one = event("Room Booked", properties={"stay": {"nights": 2}, "stays": ["a"]})
+    one = event("Room Booked", properties={"stay": {"nights": 2}, "stays": ["a"], "none": []})
     assert "mapping" in refused(adapter(events_mapping=rows), one)
+
+
+def test_items_of_a_mapping_that_are_none_are_left_out() -> None:
+    mapped = {"events[0].params.items": "$.properties.rooms"}
+    rows = [{"event": "Room Booked", "name": "purchase", "properties": mapped}]
+    (body,) = sent(adapter(events_mapping=rows), event("Room Booked", properties={"rooms": [4, {"item_name": "Loft"}]}))
+    assert body["events"][0]["params"]["items"] == [{"item_name": "Loft"}]
+
+
+@pytest.mark.parametrize("odd", [[], {"a": 1}, [1], 1e300, None, "", True])
+def test_options_may_be_anything(odd: Any) -> None:
+    options = {"clientId": odd, "sessionId": odd, "sessionNumber": odd, "consents": {"ad_user_data": odd}}
+    one = Event(message=event().message, key=1, options=options)
+    for made in (adapter(), adapter(connection_mode="hybrid")):
+        assert isinstance(made.verdict(one, Context(NOW, made.delivery)), list)
 
 
 # ---- settings
