@@ -338,6 +338,7 @@ class Destination(Generic[S]):
     ) -> list[Chunk]:
         """Requests in sending order, those of one chunk to be merged; fills verdicts of the rest."""
         packing = Packing(at.delivery.batch, at.delivery.batch_bytes)
+        alike = type(self).weight is Destination.weight
         stuck: set[int] = set()
         for i, event in enumerate(events):
             key = event.key if at.delivery.order == "user" else 0
@@ -355,7 +356,9 @@ class Destination(Generic[S]):
                 packing.chunks.extend(Chunk([(i, request)], False) for request in made)
             else:
                 try:
-                    parts = [(r, self.group(r), size_of(r), self.limit(r, at), self.weight(r)) for r in made]
+                    parts = [
+                        (r, self.group(r), size_of(r), self.limit(r, at), 1 if alike else self.weight(r)) for r in made
+                    ]
                 except Refused as error:
                     found[i] = verdicts.dead(error.message)
                     continue

@@ -7,7 +7,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from destinations.braze import Braze
@@ -19,6 +19,7 @@ from turnout.destination import BEHIND
 from turnout.errors import Refused
 from turnout.testing import DestinationContract, FakeClock, Received, Tool, drive, drive_forget
 
+STEADY = settings(deadline=None, derandomize=True)
 KEY = "k-hotel"
 WHEN = "2026-01-02T03:00:00.000Z"
 IDENTITIES = ("external_id", "user_alias", "braze_id", "email", "phone")
@@ -339,6 +340,7 @@ def test_a_subscription_group_that_is_not_there_costs_the_others_nothing() -> No
 STATES = st.sampled_from(["subscribed", "unsubscribed"])
 
 
+@STEADY
 @given(st.lists(st.tuples(st.sampled_from("ab"), STATES, st.sampled_from("uvw")), max_size=12))
 def test_merged_subscriptions_end_as_one_by_one(steps: list[tuple[str, str, str]]) -> None:
     bodies = [
@@ -422,6 +424,7 @@ def applied(profile: dict[str, Any], items: list[dict[str, Any]]) -> dict[str, A
     return {name: (value, type(value)) for name, value in made.items() if value is not None}
 
 
+@STEADY
 @given(known=TRAITS, steps=st.lists(TRAITS, max_size=5))
 def test_a_profile_ends_the_same_with_less(known: dict[str, Any], steps: list[dict[str, Any]]) -> None:
     profiles = Profiles()
@@ -509,6 +512,7 @@ JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dict
 NAMES = st.sampled_from([*sorted(IDENTIFIERS), "_merge_objects", "email", "gender", "x"])
 
 
+@STEADY
 @given(st.dictionaries(NAMES, JSON), st.booleans())
 def test_no_trait_says_whom_an_event_is_about(traits: dict[str, Any], nested: bool) -> None:
     try:
