@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from destinations.segment.settings import SegmentSettings
-from turnout import Basic, Context, Delivery, Destination, Event, Json, Kind, Request, codec
+from turnout import (
+    Context,
+    Delivery,
+    Destination,
+    Event,
+    Json,
+    Kind,
+    Request,
+    Verdict,
+    codec,
+    dead,
+    filtered,
+)
+from turnout.destination import Exchange
 from turnout.errors import Refused
 from turnout.fields import Field, Fields
 from turnout.lookups import GROUP_ID, TIMESTAMP, traits
+from turnout.user import User
 
 __all__ = ["Segment"]
 
 HOSTS = {"us": "https://api.segment.io/v1/batch", "eu": "https://events.eu1.segmentapis.com/v1/batch"}
+PUBLIC = {"us": "https://api.segmentapis.com", "eu": "https://eu1.api.segmentapis.com"}
 LARGEST = 32_000
 """Bytes that Segment takes of an event; more in one of them refuses its whole batch."""
 LONGEST_ID = 100
@@ -39,10 +55,13 @@ class Segment(Destination[SegmentSettings]):
     delivery: ClassVar = Delivery(batch=500, batch_bytes=480_000)
     settings_type: ClassVar = SegmentSettings
     atomic: ClassVar = True
+    forgets: ClassVar = 1_000
 
     def __init__(self, settings: SegmentSettings) -> None:
         super().__init__(settings)
-        self.auth = Basic(settings.write_key.get_secret_value())
+        # By hand and not as `auth`: the deletion of users asks another API, with another key.
+        pair = base64.b64encode(f"{settings.write_key.get_secret_value()}:".encode()).decode()
+        self._headers = {"Authorization": f"Basic {pair}"}
         endpoint = settings.endpoint
         self._url = HOSTS[settings.region] if endpoint is None else endpoint.get_secret_value()
         self._make = _as_rudderstack if settings.rudderstack_fields else _whole
@@ -58,13 +77,29 @@ class Segment(Destination[SegmentSettings]):
         data = codec.dumps(made)
         if len(data) > LARGEST:
             raise Refused("too_large", f"it has {len(data):,} bytes, and Segment takes {LARGEST:,} of an event")
-        return Request("POST", self._url, Json.encoded(_HEAD + data + _TAIL))
+        return Request("POST", self._url, Json.encoded(_HEAD + data + _TAIL), self._headers)
 
     def merge(self, requests: Sequence[Request]) -> Request:
         """One batch of theirs; events are not encoded again."""
         bodies = [request.body for request in requests]
         parts = [body.data[len(_HEAD):-len(_TAIL)] for body in bodies if isinstance(body, Json)]
         return replace(requests[0], body=Json.encoded(_HEAD + b",".join(parts) + _TAIL))
+
+
+    def forget(self, users: Sequence[User], at: Context) -> Exchange:
+        """Ask for a regulation of the workspace: https://docs.segmentapis.com/tag/Deletion-and-Suppression."""
+        token = self.settings.public_api_token
+        if token is None:
+            return [dead("to delete users, Segment needs a token of its Public API: set public_api_token")] * len(users)
+        ids = list(dict.fromkeys(user.user_id for user in users if user.user_id))
+        answer: Verdict | None = None
+        if ids:
+            body = {"regulationType": self.settings.regulation_type, "subjectType": "USER_ID", "subjectIds": ids}
+            headers = {"Authorization": f"Bearer {token.get_secret_value()}"}
+            response = yield Request("POST", f"{PUBLIC[self.settings.region]}/regulations", Json(body), headers)
+            assert response is not None
+            answer = self.judge(response, at)
+        return [answer if answer and user.user_id else filtered("no userId") for user in users]
 
 
 def _whole(event: Event, at: Context) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from destinations import registry
 from destinations.rudderstack import slug_of
 from turnout import Context, Event
-from turnout.testing import DestinationContract, FakeClock, Received, Tool
+from turnout.preview import describe
+from turnout.testing import DestinationContract, FakeClock, Received, Tool, drive_forget
+from turnout.user import User
 
 STEADY = settings(deadline=None, derandomize=True)
 NOW = FakeClock().now()
@@ -131,3 +134,48 @@ def test_what_is_configured_as_rudderstacks_has_its_fields() -> None:
 def test_of_integrations_what_is_for_tools_behind_segment_goes_on(said) -> None:
     made = item(build(), event(integrations=said)).get("integrations", {})
     assert made == {key: value for key, value in said.items() if key in ("Mixpanel", "Ünser Tool")}
+
+
+class PublicApi(Tool):
+    """Refuses what https://docs.segmentapis.com/tag/Deletion-and-Suppression says it refuses."""
+
+    def answered(self, asked: Received) -> tuple[int, Any]:
+        if asked.headers.get("authorization") != "Bearer sgp-anchor":
+            return 401, {"errors": [{"type": "unauthorized"}]}
+        wanted = asked.json()
+        if not 0 < len(wanted["subjectIds"]) <= 5_000 or wanted["subjectType"] != "USER_ID":
+            return 422, {"errors": [{"type": "validation-failed"}]}
+        return (200, {"data": {"regulateId": "r-1"}}) if asked.path == "/regulations" else (404, {})
+
+
+def forgotten(*users: User, **chosen: Any) -> tuple[list[str], list[Received]]:
+    adapter = build(**chosen)
+    with PublicApi() as api:
+        found, _ = drive_forget(adapter, users, Context(NOW), api.send)
+        return [str(verdict.outcome) for verdict in found], api.received
+
+
+@pytest.mark.parametrize(
+    ("region", "host"), [("us", "api.segmentapis.com"), ("eu", "eu1.api.segmentapis.com")]
+)
+def test_users_are_deleted_with_a_key_of_another_api(region, host) -> None:
+    users = (User("c-1"), User(email="ines@example.com"), User("c-2"), User("c-1"))
+    found, (came,) = forgotten(*users, public_api_token="sgp-anchor", region=region)
+    assert found == ["delivered", "filtered", "delivered", "delivered"]
+    assert came.json() == {"regulationType": "DELETE_ONLY", "subjectType": "USER_ID", "subjectIds": ["c-1", "c-2"]}
+    assert came.headers["host"] == host
+
+
+def test_who_cannot_be_deleted_is_told_why() -> None:
+    assert forgotten(User("c-1")) == (["dead"], [])
+    assert forgotten(User("c-1"), public_api_token="sgp-other")[0] == ["pause"]
+    assert forgotten(User(anonymous_id="d-1"), public_api_token="sgp-anchor") == (["filtered"], [])
+
+
+def test_the_write_key_is_never_shown() -> None:
+    (request,) = build().verdict(event(), Context(NOW))
+    shown = str(describe(request, build().settings.secrets()))
+    assert KEY not in shown
+    assert request.headers["Authorization"] not in shown
+    with pytest.raises(ValidationError, match="header"):
+        build(write_key="wk\n")
