@@ -45,7 +45,9 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "MP": ("mixpanel", {
         "identity_merge_api": "original", "max_age": "1826d", "strict_mode": False, "use_new_mapping": False,
     }),
-    "POSTHOG": ("posthog", {}),
+    "POSTHOG": ("posthog", {
+        "host": "https://app.posthog.com", "rudderstack_fields": True, "use_v2_group": False,
+    }),
     "REDIS": ("redis", {}),
     "S3": ("s3", {}),
     "SALESFORCE": ("salesforce", {}),

@@ -11,13 +11,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from turnout.errors import Refused
 from turnout.paths import steps
 
-__all__ = ["Field", "Fields", "getter", "look"]
+__all__ = ["Field", "Fields", "Sections", "fill", "getter", "look"]
 
 Source = str | Callable[[Any], Any] | Iterable["Source"]
 """A path (`context.traits.email`), a function of the message, or several of both, tried in order."""
@@ -121,6 +121,20 @@ class Fields:
                 place = inner
             place[name] = value
         return made
+
+
+Sections = Sequence[tuple[str, Fields]]
+"""Fields by the part of `context` that they are in: most events have few parts, and the others cost nothing."""
+
+
+def fill(sections: Sections, message: Mapping[str, Any], into: dict[str, Any]) -> None:
+    """Add what the context of an event says."""
+    context = message.get("context")
+    if isinstance(context, dict):
+        for name, fields in sections:
+            part = context.get(name)
+            if part and isinstance(part, dict):
+                fields.fill(part, into)
 
 
 def _flat(sources: Iterable[Source]) -> Iterable[str | Callable[[Any], Any]]:

@@ -35,7 +35,7 @@ from turnout import (
 )
 from turnout.destination import Exchange
 from turnout.errors import Refused
-from turnout.fields import getter
+from turnout.fields import fill, getter
 from turnout.paths import get
 from turnout.user import User
 from turnout.values import iso, number
@@ -137,7 +137,7 @@ class Mixpanel(Destination[MixpanelSettings]):
             raise Refused("too_old", "Mixpanel takes no event from before 1971")
         if self._oldest is not None and at.now.timestamp() * 1000 - when > self._oldest:
             raise Refused("too_old", "the event is older than max_age allows")
-        mapping.fill(mapping.EVENT, message, properties)
+        fill(mapping.EVENT, message, properties)
         if (address := ip(message)) is not None:
             properties["ip"] = address
         user, device = scalar(message.get("userId")), scalar(message.get("anonymousId"))

@@ -7,18 +7,18 @@ https://docs.mixpanel.com/docs/data-structure/property-reference/reserved-proper
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from turnout import Context, Event
 from turnout.errors import Refused
-from turnout.fields import Field, Fields, getter, look
+from turnout.fields import Field, Fields, Sections, getter, look
 from turnout.lookups import IP
 from turnout.paths import first
 from turnout.values import millis, text
 
 __all__ = [
-    "DEVICE", "EVENT", "ORIGIN", "SCREEN", "Sections", "context_traits", "fill", "insert_id", "ip", "millis_of",
+    "DEVICE", "EVENT", "ORIGIN", "SCREEN", "context_traits", "insert_id", "ip", "millis_of",
     "named", "scalar", "user_agent", "utm",
 ]
 
@@ -29,9 +29,6 @@ _campaign: Final = getter("context.campaign")
 LONGEST_ID: Final = 36
 _BRACES: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _STRANGE: Final = re.compile(r"[^0-9A-Za-z-]")
-
-Sections = Sequence[tuple[str, Fields]]
-"""Fields by the part of `context` that they are in: most events have few parts, and the others cost nothing."""
 
 SCREEN: Final = (Field("$screen_height", "height"), Field("$screen_width", "width"))
 ORIGIN: Final = (
@@ -69,16 +66,6 @@ def millis_of(message: Mapping[str, Any]) -> int | None:
     """When the event was, in milliseconds; None where neither of its times is one."""
     when = millis(message.get("timestamp"))
     return millis(message.get("originalTimestamp")) if when is None else when
-
-
-def fill(sections: Sections, message: Mapping[str, Any], into: dict[str, Any]) -> None:
-    """Add what the context of an event says."""
-    context = message.get("context")
-    if isinstance(context, dict):
-        for name, fields in sections:
-            part = context.get(name)
-            if part and isinstance(part, dict):
-                fields.fill(part, into)
 
 
 def utm(message: Mapping[str, Any], properties: dict[str, Any]) -> None:

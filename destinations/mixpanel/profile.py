@@ -14,15 +14,13 @@ from destinations.mixpanel.mapping import (
     DEVICE,
     ORIGIN,
     SCREEN,
-    Sections,
     context_traits,
-    fill,
     ip,
     millis_of,
     user_agent,
 )
 from destinations.mixpanel.settings import MixpanelSettings
-from turnout.fields import Field, Fields, getter
+from turnout.fields import Field, Fields, Sections, fill, getter
 from turnout.lookups import mapped
 from turnout.values import iso, number
 
