@@ -20,8 +20,11 @@ __all__ = [
     "matchers", "who",
 ]
 
-LONGEST_NAME = 300
-"""Characters of an event's name that a pattern is held against; a stranger's name has no say in how long that takes."""
+LONGEST_NAME = 200
+"""Characters of an event's name that a pattern is held against: strangers name events, and have no say in how long that
+takes."""
+_UNBOUNDED = re.compile(r"[*+]|\{\d*,\}")
+_SET = re.compile(r"\[\^?\]?(?:\\.|[^\]\\])*\]", re.DOTALL)
 _NAME, _FIRST, _LAST = ([getter(path) for path in paths] for paths in (NAME, FIRST_NAME, LAST_NAME))
 _OTHER = [getter(path) for path in ("traits.username", "context.traits.username", "properties.email", *EMAIL)]
 
@@ -64,9 +67,39 @@ class EventMatch(Settings):
         if not self.regex:
             return None
         try:
-            return re.compile(self.event)
+            made = re.compile(self.event)
         except re.error as error:
             raise ValueError(f"event: no regular expression: {error.msg}") from error
+        if _endless(self.event):
+            raise ValueError("event: a repeated group may not repeat or choose inside: names could be matched forever")
+        return made
+
+
+def _endless(pattern: str) -> bool:
+    """Whether a group is repeated without end that repeats without end, or chooses, inside: `(a+)+`, `(a|b)*`.
+
+    What such a pattern costs can double with every character of a name.
+    """
+    place, groups = 0, [False]
+    while place < len(pattern):
+        char = pattern[place]
+        if char == "\\":
+            place += 2
+            continue
+        if char == "[" and (found := _SET.match(pattern, place)):
+            place = found.end()
+            continue
+        if char == "(":
+            groups.append(False)
+        elif char == ")" and len(groups) > 1:
+            inside = groups.pop()
+            if inside and _UNBOUNDED.match(pattern, place + 1):
+                return True
+            groups[-1] = groups[-1] or inside
+        elif char == "|" or _UNBOUNDED.match(pattern, place):
+            groups[-1] = True
+        place += 1
+    return False
 
 
 def _readable(rows: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -176,3 +177,27 @@ def test_a_template_that_an_event_makes_endless_is_dead() -> None:
     adapter = build(track_template="{{#each properties.a}}{{#each ../properties.a}}x{{/each}}{{/each}}")
     found, sent = drive(adapter, [event(properties={"a": [1] * 50_000})], Context(NOW), lambda _: None)
     assert (str(found[0].outcome), sent) == ("dead", [])
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(a+)+$", "(a*)*", r"(\w+\s?)* done", "((a+)b)+", "(a|a)+$", "(?:x{2,})*", "(a+){3,}", r"([)]+\))*"]
+)
+def test_a_pattern_that_a_name_could_make_endless_is_refused(pattern) -> None:
+    with pytest.raises(ValidationError, match="forever"):
+        build(templates=[{"event": pattern, "regex": True}])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["^(Trial|Order) Started$", r"^slack\.events\.[a-zA-Z_]+$", "a+b*", r"(a\+)+", "([+*|])+", "(ab)+", "(a+)?",
+     "(a+){2}", r"[\]()+]+(x)+", "(?i)book.*(lost|late)"],
+)
+def test_other_patterns_are_taken(pattern) -> None:
+    build(templates=[{"event": pattern, "regex": True}])
+
+
+@STEADY
+@given(st.text(st.sampled_from("ab()[]|*+?{2,}\\^$"), max_size=14))
+def test_any_text_is_a_pattern_or_says_why_not(text) -> None:
+    with suppress(ValidationError):
+        payload(build(templates=[{"event": text or "a", "regex": True, "template": "x"}]), event(event="ab" * 200))
