@@ -40,6 +40,7 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "HS": ("hubspot", {"api": "legacy", "authorization": "api_key", "event_ids": False}),
     "HTTP": ("http", {"is_default_mapping": False}),
     "INTERCOM": ("intercom", {}),
+    "INTERCOM_V2": ("intercom", {"match": "email"}),
     "KAFKA": ("kafka", {}),
     "KLAVIYO": ("klaviyo", {}),
     "MP": ("mixpanel", {
