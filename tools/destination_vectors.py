@@ -102,9 +102,15 @@ def _line(
 
 
 def _others(case: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Calls recorded with the peer's other cases, of addresses that it did not ask here since it remembered them."""
+    """Calls recorded with the peer's other cases, of addresses that it did not ask here since it remembered them.
+
+    Those that failed are not among them: nobody remembers a failure.
+    """
     own = {_address(call["request"]) for call in case["network"]}
-    return [call for call in case.get("_network") or [] if _address(call["request"]) not in own]
+    return [
+        call for call in case.get("_network") or []
+        if _address(call["request"]) not in own and 200 <= int((call.get("response") or {}).get("status") or 0) < 300
+    ]
 
 
 def _configured(one: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any]:

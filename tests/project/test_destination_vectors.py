@@ -91,10 +91,11 @@ def test_what_a_peer_remembered_is_answered_from_its_other_cases() -> None:
         return {"request": {"method": method, "url": f"https://api.example.com{path}"}, "response": {"status": 200}}
 
     own, remembered, write = call("GET", "/boats"), call("GET", "/berths"), call("POST", "/tours")
+    failed = {**call("POST", "/tours"), "response": {"status": 409}}
     wanted = {"method": "POST", "endpoint": "https://api.example.com/tours", "body": {"JSON": {"n": 1}}}
     case = {
         "id": "r-2", "inputs": [{"message": {}, "metadata": {"jobId": 7}}], "network": [own],
-        "_network": [own, remembered, write], "expect": {"batches": [{"jobs": [7], "requests": [wanted]}]},
+        "_network": [own, failed, remembered, write], "expect": {"batches": [{"jobs": [7], "requests": [wanted]}]},
     }
     vector = Vector("boats", "router", case)
     (line,) = lines_of(vector, "BOATS")
