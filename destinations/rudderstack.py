@@ -19,6 +19,7 @@ class Chosen(NamedTuple):
 
 
 _GA4: Mapping[str, Any] = {"fit_limits": False, "pii_properties_to_ignore": [], "whole_seconds": True}
+_META: Mapping[str, Any] = {"name_rules": "rudderstack", "bare_standard_events": False, "trust_hashed": True}
 
 NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "AM": (
@@ -31,16 +32,15 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "CUSTOMERIO": ("customerio", {"deduplicate": False}),
     "CUSTOMERIO_AUDIENCE": ("customerio_audience", {}),
     "DISCORD": ("discord", {"mentions": True}),
-    "FACEBOOK_CONVERSIONS": ("facebook_conversions", {}),
-    "FACEBOOK_PIXEL": ("facebook_pixel", {}),
+    "FACEBOOK_CONVERSIONS": ("facebook_conversions", _META),
+    "FACEBOOK_PIXEL": ("facebook_pixel", _META),
     "GA4": ("ga4", _GA4),
     "GA4_V2": ("ga4", _GA4),
     "GOOGLE_ADWORDS_ENHANCED_CONVERSIONS": ("google_enhanced_conversions", {}),
     "GOOGLE_ADWORDS_OFFLINE_CONVERSIONS": ("google_offline_conversions", {}),
-    "HS": ("hubspot", {"api": "legacy", "authorization": "api_key", "event_ids": False}),
+    "HS": ("hubspot", {}),
     "HTTP": ("http", {"is_default_mapping": False}),
     "INTERCOM": ("intercom", {}),
-    "INTERCOM_V2": ("intercom", {"match": "email"}),
     "KAFKA": ("kafka", {}),
     "KLAVIYO": ("klaviyo", {}),
     "MP": ("mixpanel", {

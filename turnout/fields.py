@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from turnout.errors import Refused
 from turnout.paths import steps
 
-__all__ = ["Field", "Fields", "Sections", "fill", "getter", "look"]
+__all__ = ["Field", "Fields", "Sections", "fill", "finder", "getter", "look"]
 
 Source = str | Callable[[Any], Any] | Iterable["Source"]
 """A path (`context.traits.email`), a function of the message, or several of both, tried in order."""
@@ -32,6 +32,20 @@ def getter(path: str) -> Getter:
     if len(taken) == 2 and isinstance(taken[0], str) and isinstance(taken[1], str):
         return _two(taken[0], taken[1])
     return _many(taken)
+
+
+def finder(*sources: Source) -> Getter:
+    """`look` for these sources, as a function of the message: taken apart once and not at every event."""
+    getters = tuple(_getters(sources))
+
+    def find(message: Any) -> Any:
+        for one in getters:
+            value = one(message)
+            if value is not None and value != "":
+                return value
+        return None
+
+    return find
 
 
 def look(message: Any, *sources: Source) -> Any:

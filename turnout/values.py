@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
@@ -27,6 +27,7 @@ _APART = re.compile(r"[^A-Za-z0-9]+")
 _EPOCH_MILLIS = 100_000_000_000
 """A number from here on counts milliseconds, below it seconds (year 5138 as seconds, 1973 as milliseconds)."""
 _DEEPEST = 50
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 # ---- numbers and texts
@@ -205,19 +206,28 @@ def flat(value: Mapping[str, Any], separator: str = ".", *, lists: bool = True) 
     Lists are taken apart too (`a[0]` where the separator is a point, else `a_0`), unless `lists` is
     False: then they stay values. Empty objects and lists stay as they are.
     """
-    return dict(_flat(value, "", separator, lists, 0))
+    made: dict[str, Any] = {}
+    _flat(value, "", separator, lists, made)
+    return made
 
 
-def _flat(value: Any, name: str, separator: str, lists: bool, depth: int) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value and depth < _DEEPEST:
-        for key, item in value.items():
-            yield from _flat(item, f"{name}{separator}{key}" if name else str(key), separator, lists, depth + 1)
-    elif lists and isinstance(value, list) and value and depth < _DEEPEST:
-        for place, item in enumerate(value):
-            inner = f"{name}[{place}]" if separator == "." else f"{name}{separator}{place}"
-            yield from _flat(item, inner, separator, lists, depth + 1)
-    elif name:
-        yield name, value
+def _flat(value: Any, name: str, separator: str, lists: bool, made: dict[str, Any], *, depth: int = 0) -> None:
+    if value and depth < _DEEPEST:
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                inner = f"{name}{separator}{key}" if name else str(key)
+                if item.__class__ not in _SCALARS:
+                    _flat(item, inner, separator, lists, made, depth=depth + 1)
+                elif inner:
+                    made[inner] = item
+            return
+        if lists and isinstance(value, list):
+            for place, item in enumerate(value):
+                inner = f"{name}[{place}]" if separator == "." else f"{name}{separator}{place}"
+                _flat(item, inner, separator, lists, made, depth=depth + 1)
+            return
+    if name:
+        made[name] = value
 
 
 def spread(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from dataplane.config.starter import starter_files
 from tests.project.checkout import ROOT
 from tools import locks
 
-PACKAGES = {"turnout", "dataplane", "transformations", "destinations"}
+PACKAGES = {"turnout", "dataplane", "transformations", "destinations", "vendors"}
 
 
 @pytest.fixture(scope="module")
