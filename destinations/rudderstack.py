@@ -38,9 +38,10 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "GA4_V2": ("ga4", _GA4),
     "GOOGLE_ADWORDS_ENHANCED_CONVERSIONS": ("google_enhanced_conversions", {}),
     "GOOGLE_ADWORDS_OFFLINE_CONVERSIONS": ("google_offline_conversions", {}),
-    "HS": ("hubspot", {}),
+    "HS": ("hubspot", {"api": "legacy", "authorization": "api_key", "event_ids": False}),
     "HTTP": ("http", {"is_default_mapping": False}),
     "INTERCOM": ("intercom", {}),
+    "INTERCOM_V2": ("intercom", {"match": "email"}),
     "KAFKA": ("kafka", {}),
     "KLAVIYO": ("klaviyo", {}),
     "MP": ("mixpanel", {

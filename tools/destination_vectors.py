@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +52,7 @@ class Vector(NamedTuple):
 
 
 def lines_of(vector: Vector, kind: str) -> list[dict[str, Any]]:
-    """The lines for `turnout preview --jsonl`, one for each destination and connection that a case has.
+    """The lines for `turnout preview --jsonl`, one for each destination, connection and account that a case has.
 
     A case of the processor, and one of a router that makes no batches, has them once more, without batches: one of
     the two answers has to be as expected.
@@ -67,7 +67,8 @@ def lines_of(vector: Vector, kind: str) -> list[dict[str, Any]]:
     groups: dict[str, list[int]] = {}
     for place, one in enumerate(inputs):
         whole = one.get("destination") or case.get("destination") or {}
-        whole = {**whole, "Config": _configured(one, case)}
+        account = (one.get("metadata") or {}).get("secret")
+        whole = {**whole, "Config": _configured(one, case), "account": account}
         groups.setdefault(json.dumps(whole, sort_keys=True), []).append(place)
     lines = [
         _line(vector, kind, json.loads(whole), [inputs[i] for i in places], places)
@@ -112,9 +113,15 @@ def _line(
 
 
 def _others(case: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Calls recorded with the peer's other cases, of addresses that it did not ask here since it remembered them."""
+    """Calls recorded with the peer's other cases, of addresses that it did not ask here since it remembered them.
+
+    Those that failed are not among them: nobody remembers a failure.
+    """
     own = {_address(call["request"]) for call in case["network"]}
-    return [call for call in case.get("_network") or [] if _address(call["request"]) not in own]
+    return [
+        call for call in case.get("_network") or []
+        if _address(call["request"]) not in own and 200 <= int((call.get("response") or {}).get("status") or 0) < 300
+    ]
 
 
 def _configured(one: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,6 +148,7 @@ def _iso(value: Any) -> str | None:
 def compare(vector: Vector, found: Sequence[tuple[Sequence[int], Mapping[str, Any]]]) -> str:
     """"" where the answers to a case's lines are as expected, else the first difference."""
     made: list[tuple[frozenset[int], Any]] = []
+    before: list[tuple[frozenset[int], Any]] = []
     verdicts: dict[int, Mapping[str, Any]] = {}
     recorded = {_address(call["request"]) for call in vector.case.get("network") or []}
     if recorded:
@@ -150,13 +158,14 @@ def compare(vector: Vector, found: Sequence[tuple[Sequence[int], Mapping[str, An
             (frozenset(places[i] for i in one["events"]), request_of(one)) for one in answer["requests"]
         ]
         made += [one for one in asked if (one[1]["method"], one[1]["url"]) not in recorded]
+        before += [one for one in asked if (one[1]["method"], one[1]["url"]) in recorded]
         made += [(frozenset(places), {"record": one}) for one in answer["records"]]
         verdicts.update({places[one["event"]]: one for one in answer["verdicts"]})
     if vector.kind == "delivery":
         return _judged(vector.case, verdicts)
     if vector.kind == "processor":
-        return _made(vector.case["expect"], [one for _, one in made], verdicts)
-    return _batched(vector.case, made, verdicts)
+        return _made(vector.case["expect"], [one for _, one in made], verdicts, before)
+    return _batched(vector.case, made, verdicts, before)
 
 
 def _written(expect: Mapping[str, Any]) -> set[tuple[str, str]]:
@@ -166,11 +175,31 @@ def _written(expect: Mapping[str, Any]) -> set[tuple[str, str]]:
     return {(made["method"], made["url"]) for made in map(request_of, wanted) if "url" in made}
 
 
-def _made(expect: Mapping[str, Any], made: Sequence[Any], verdicts: Mapping[int, Mapping[str, Any]]) -> str:
+def _unsent(wanted: Iterable[tuple[Set[Any], Any]], before: Sequence[tuple[Set[Any], Any]]) -> list[Any]:
+    """What is expected without what a peer had sent already when it answered (299), as we have on our way.
+
+    Both are requests with the jobs that they are for.
+    """
+    left: list[Any] = []
+    spare = list(before)
+    for among, one in wanted:
+        fitting = [i for i, (events, sent) in enumerate(spare) if events <= among and not difference(one, sent)]
+        if fitting:
+            spare.pop(fitting[0])
+        else:
+            left.append((among, one))
+    return left
+
+
+def _made(
+    expect: Mapping[str, Any], made: Sequence[Any], verdicts: Mapping[int, Mapping[str, Any]],
+    before: Sequence[tuple[Set[int], Any]],
+) -> str:
     if "error" in expect:
         return _failed(int(expect.get("statusCode") or 400), verdicts[0])
     parts = expect.get("mixed") or [expect]
-    wanted = joined(request_of(one) for part in parts for one in part.get("output") or [])
+    every = [(frozenset({0}), request_of(one)) for part in parts for one in part.get("output") or []]
+    wanted = joined(one for _, one in _unsent(every, before))
     made = joined(made)
     if len(wanted) != len(made):
         return f"{len(wanted)} requests expected, {len(made)} found ({verdicts[0]['outcome']}: {verdicts[0]['reason']})"
@@ -192,7 +221,8 @@ def _unbatched(request: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _batched(
-    case: Mapping[str, Any], made: Sequence[tuple[frozenset[int], Any]], verdicts: Mapping[int, Mapping[str, Any]]
+    case: Mapping[str, Any], made: Sequence[tuple[frozenset[int], Any]], verdicts: Mapping[int, Mapping[str, Any]],
+    before: Sequence[tuple[frozenset[int], Any]],
 ) -> str:
     jobs = [one.get("metadata", {}).get("jobId", i) for i, one in enumerate(case["inputs"])]
     mine = [({jobs[i] for i in events}, one) for events, one in made]
@@ -200,10 +230,11 @@ def _batched(
     for batch in case["expect"]["batches"]:
         if "error" in batch or not 200 <= int(batch.get("statusCode") or 200) < 300:
             for place, job in enumerate(jobs):
-                if job in batch["jobs"] and (said := _failed(int(batch["statusCode"]), verdicts[place])):
+                if job in batch["jobs"] and (said := _failed(_status(batch), verdicts[place])):
                     return f"job {job}: {said}"
             continue
         wanted += [(set(batch["jobs"]), request_of(one)) for one in batch.get("requests") or []]
+    wanted = _unsent(wanted, [({jobs[i] for i in events}, one) for events, one in before])
     if len(wanted) != len(mine):
         others = [f"{v['outcome']} {v['reason']}" for v in verdicts.values() if v["outcome"] != "delivered"]
         return f"{len(wanted)} requests expected, {len(mine)} found {others[:2]}"
@@ -232,6 +263,11 @@ def _judged(case: Mapping[str, Any], verdicts: Mapping[int, Mapping[str, Any]]) 
         elif said := _failed(int(status), verdict, refused=expect.get("meta") == "accessTokenExpired"):
             return f"event {place}: {said}"
     return ""
+
+
+def _status(batch: Mapping[str, Any]) -> int:
+    """The status of a batch; a peer calls some failures of the network 400 and says beside that they are retried."""
+    return 500 if batch.get("errorType") == "retryable" else int(batch["statusCode"])
 
 
 def _failed(status: int, verdict: Mapping[str, Any], *, refused: bool = False) -> str:

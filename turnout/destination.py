@@ -22,7 +22,7 @@ from turnout.settings import Settings
 from turnout.user import User
 from turnout.verdict import Outcome, Verdict, worst
 
-__all__ = ["BEHIND", "UNSENT", "Client", "Context", "Delivery", "Destination", "Exchange", "judge", "worst"]
+__all__ = ["BEHIND", "UNSENT", "Client", "Context", "Delivery", "Destination", "Exchange", "judge", "stopping", "worst"]
 
 S = TypeVar("S", bound=Settings)
 EVERY_KIND = frozenset(Kind)
@@ -292,7 +292,7 @@ class Destination(Generic[S]):
                 found[i] = worst(found[i], answer)
                 if not answer.final and ordered and events[i].key:
                     held.add(events[i].key)
-                stop = _stop(stop, answer)
+                stop = stopping(stop, answer)
         return [v or verdicts.filtered(f"{self.slug}: nothing to send") for v in found]
 
     def _together(self, events: Sequence[Event], at: Context) -> Request | None:
@@ -371,7 +371,7 @@ def _spent(verdict: Verdict | None) -> bool:
     return verdict is not None and verdict.outcome not in (Outcome.DELIVERED, Outcome.FILTERED)
 
 
-def _stop(stop: Verdict | None, answer: Verdict) -> Verdict | None:
+def stopping(stop: Verdict | None, answer: Verdict) -> Verdict | None:
     """What the rest of an exchange gets once the tool refuses everybody for now."""
     if stop is not None:
         return stop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -63,6 +64,21 @@ def test_answers_come_from_the_recorded_calls() -> None:
     found = told(network=[call])
     assert found["verdicts"][0]["outcome"] == "retry"
     assert found["verdicts"][0]["status"] == 503
+
+
+def test_of_several_calls_the_one_with_our_credentials_answers() -> None:
+    def call(word: str, status: int) -> dict[str, Any]:
+        request = {"method": "POST", "url": "https://track.customer.io/api/v1/customers/u-7/events",
+                   "headers": {"authorization": f"Basic {b64encode(word.encode()).decode()}"}}
+        return {"request": request, "response": {"status": status}}
+
+    def outcome(*network: dict[str, Any]) -> str:
+        settings = {"site_id": "harbour", "api_key": "k-31"}
+        word: str = told(type="customerio", settings=settings, network=list(network))["verdicts"][0]["outcome"]
+        return word
+
+    assert outcome(call("other:k-1", 401), call("harbour:k-31", 200)) == "delivered"
+    assert outcome(call("other:k-1", 401)) == "pause", "any, where none has them"
 
 
 def test_the_call_with_the_same_body_answers() -> None:

@@ -91,10 +91,11 @@ def test_what_a_peer_remembered_is_answered_from_its_other_cases() -> None:
         return {"request": {"method": method, "url": f"https://api.example.com{path}"}, "response": {"status": 200}}
 
     own, remembered, write = call("GET", "/boats"), call("GET", "/berths"), call("POST", "/tours")
+    failed = {**call("POST", "/tours"), "response": {"status": 409}}
     wanted = {"method": "POST", "endpoint": "https://api.example.com/tours", "body": {"JSON": {"n": 1}}}
     case = {
         "id": "r-2", "inputs": [{"message": {}, "metadata": {"jobId": 7}}], "network": [own],
-        "_network": [own, remembered, write], "expect": {"batches": [{"jobs": [7], "requests": [wanted]}]},
+        "_network": [own, failed, remembered, write], "expect": {"batches": [{"jobs": [7], "requests": [wanted]}]},
     }
     vector = Vector("boats", "router", case)
     (line,) = lines_of(vector, "BOATS")
@@ -119,6 +120,41 @@ def test_an_error_that_a_success_hides_is_judged_by_its_kind(error: str, outcome
         verdict = {"event": 0, "outcome": found, "reason": ""}
         answer = {"requests": [], "records": [], "verdicts": [verdict]}
         assert (compare(vector, [([0], answer)]) == "") is (found == outcome)
+
+
+def test_other_accounts_are_other_lines() -> None:
+    inputs = [{"message": {}, "metadata": {"jobId": n, "secret": {"token": token}}} for n, token in enumerate("aab")]
+    lines = lines_of(Vector("boats", "router", {"id": "r-1", "inputs": inputs, "destination": {"Config": {}}}), "BOATS")
+    assert [len(line["events"]) for line in lines] == [2, 1]
+    assert [line["events"][0]["metadata"]["secret"]["token"] for line in lines] == ["a", "b"]
+
+
+BOAT = "https://api.example.com/boats"
+
+
+def routed(batches: list[dict[str, Any]], sent: list[dict[str, Any]], outcome: str = "delivered") -> str:
+    case = {
+        "id": "r-1", "inputs": [{"message": {}, "metadata": {"jobId": 7}}], "expect": {"batches": batches},
+        "network": [{"request": {"method": "POST", "url": BOAT}}],
+    }
+    requests = [{"method": "POST", "url": BOAT, "events": [0], "body": {"json": body}} for body in sent]
+    verdicts = [{"event": 0, "outcome": outcome, "reason": ""}]
+    answer = {"requests": requests, "records": [], "verdicts": verdicts}
+    return compare(Vector("boats", "router", case), [([0], answer)])
+
+
+def test_what_a_peer_says_it_has_sent_already_is_looked_for_among_what_is_sent_on_the_way() -> None:
+    wanted = {"method": "POST", "endpoint": BOAT, "body": {"JSON": {"boat": 1}}}
+    batches = [{"jobs": [7], "statusCode": 299, "requests": [wanted]}]
+    assert routed(batches, [{"boat": 1}]) == ""
+    assert routed(batches, [{"boat": 1}, {"boat": 2}]) == "", "what else is asked on the way is not compared"
+    assert "1 requests expected" in routed(batches, [{"boat": 2}])
+
+
+def test_a_failure_of_the_network_is_retried_whatever_its_status() -> None:
+    for kind, outcome, same in (("retryable", "pause", True), ("retryable", "dead", False), ("aborted", "dead", True)):
+        batches = [{"jobs": [7], "statusCode": 400, "error": "no", "errorType": kind}]
+        assert (routed(batches, [], outcome) == "") is same
 
 
 def test_a_router_that_sends_events_apart_is_asked_without_batches_too() -> None:
