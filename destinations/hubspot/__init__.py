@@ -11,7 +11,7 @@ from destinations.hubspot.answers import TRACE, Inputs, judged, merged
 from destinations.hubspot.inquiry import API, Inquiry, stops
 from destinations.hubspot.known import Found, Known
 from destinations.hubspot.mapping import EVENT, WHO, contact, plain, scalar
-from destinations.hubspot.rows import Target, association, contact_target, row, row_target
+from destinations.hubspot.rows import Target, address, association, contact_target, row, row_target
 from destinations.hubspot.settings import HubspotSettings
 from turnout import (
     Bearer,
@@ -97,7 +97,10 @@ class Hubspot(Destination[HubspotSettings]):
         if self._legacy:
             return self._contact(message)
         target = contact_target(message, self.settings.lookup_field)
-        return self._known.why_not(target) or self._record(event, target, contact(message, self._known.types))
+        made = contact(message, self._known.types)
+        if target.field != "email" and "email" in made:
+            address(made["email"])
+        return self._known.why_not(target) or self._record(event, target, made)
 
     def _row(self, event: Event) -> Request | Verdict:
         """A row of a warehouse: its traits are the object's own properties already."""

@@ -16,7 +16,7 @@ from turnout.errors import Refused
 from turnout.fields import look
 from turnout.lookups import external_ids, traits
 
-__all__ = ["CONTACTS", "Association", "Target", "association", "contact_target", "row", "row_target"]
+__all__ = ["CONTACTS", "Association", "Target", "address", "association", "contact_target", "row", "row_target"]
 
 CONTACTS: Final = "contacts"
 _PREFIX = "hs-"
@@ -56,9 +56,15 @@ def contact_target(message: Mapping[str, Any], field: str) -> Target:
         if not scalar(value):
             raise Refused("missing_field", "neither the trait of lookup_field nor an e-mail address is there")
     target = Target(CONTACTS, field, values.text(value) or "")
-    if field == "email" and not _ADDRESS.fullmatch(target.value.strip()):
-        raise Refused("bad_field", "email is no e-mail address")
+    if field == "email":
+        address(value)
     return target
+
+
+def address(value: Any) -> None:
+    """Raise `Refused` for what HubSpot refuses as an e-mail address."""
+    if not isinstance(value, str) or not _ADDRESS.fullmatch(value.strip()):
+        raise Refused("bad_field", "email is no e-mail address")
 
 
 def row(message: Mapping[str, Any]) -> Mapping[str, Any]:

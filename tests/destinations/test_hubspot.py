@@ -340,6 +340,15 @@ def test_properties_that_say_themselves_whether_they_are_unique_are_asked_for_on
     assert paths(account) == ["/properties/v1/contacts/properties", "contacts/batch/upsert"]
 
 
+@pytest.mark.parametrize("email", ["ines", "ines@", 7, ["ines@example.com", "tom@example.com"], "a b@example.com"])
+def test_what_is_no_address_is_not_sent(account: Account, email: Any) -> None:
+    for field in ("email", "member_number"):
+        adapter = made(lookup_field=field)
+        one = event(1, traits={"email": email, "member_number": "7315"})
+        assert outcomes(account.deliver(adapter, [one], at(adapter))) == ["dead"]
+    assert not account.records
+
+
 # ---- trouble
 
 
