@@ -18,7 +18,7 @@ from destinations.intercom.settings import IntercomSettings
 from destinations.rudderstack import slug_of
 from turnout import Context, Event, Request, Response, User, codec
 from turnout.auth import apply
-from turnout.testing import FakeClock, Received, Tool, drive
+from turnout.testing import DestinationContract, FakeClock, Received, Tool, drive
 from turnout.testing.driving import drive_forget
 
 NOW = FakeClock().now()
@@ -157,6 +157,13 @@ def unknown(body: Mapping[str, Any], fields: set[str] = FIELDS) -> tuple[int, An
     if set(body) - fields or set(own) - ATTRIBUTES or any(isinstance(one, dict | list) for one in own.values()):
         return error(400, "parameter_invalid", "Custom attribute does not exist")
     return None
+
+
+class TestIntercom(DestinationContract):
+    destination = Intercom
+
+    def looks_up(self, request: Request) -> bool:
+        return request.method == "GET" or request.url.endswith("/contacts/search")
 
 
 @pytest.fixture
