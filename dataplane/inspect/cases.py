@@ -246,7 +246,8 @@ def _exchanged(
     if case.request is not None:
         request = replace(_request(case.request), events=tuple(range(len(events))))
         response = network.answer(request)
-        return [request], _apart(adapter, case, response, adapter.verdicts(request, response, at))
+        refused = response.status >= 300 and adapter.takes_whole(request)
+        return [request], _apart(case, adapter.verdicts(request, response, at), whole=refused)
     sent: list[Request] = []
     verdicts: dict[int, Verdict] = {}
     alone = [i for i, one in enumerate(case.events) if one.metadata.get("dontBatch")]
@@ -258,12 +259,9 @@ def _exchanged(
     return sent, [verdicts[i] for i in range(len(events))]
 
 
-def _apart(
-    adapter: AnyDestination, case: Case, response: Response, verdicts: Sequence[Verdict]
-) -> Sequence[Verdict]:
-    """A batch that an atomic tool refuses as a whole is taken apart, so none of its events is dead yet."""
-    refused = adapter.atomic and response.status >= 300
-    whole = refused and len(verdicts) > 1 and all(one.outcome is Outcome.DEAD for one in verdicts)
+def _apart(case: Case, verdicts: Sequence[Verdict], *, whole: bool) -> Sequence[Verdict]:
+    """A batch that is refused as a whole is taken apart where the tool takes all or none: no event is dead yet."""
+    whole = whole and len(verdicts) > 1 and all(one.outcome is Outcome.DEAD for one in verdicts)
     if not whole or any(one.metadata.get("dontBatch") for one in case.events):
         return verdicts
     return [retry(f"sent again in a smaller batch: {one.reason}", status=one.status) for one in verdicts]
