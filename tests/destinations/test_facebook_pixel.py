@@ -194,7 +194,8 @@ def test_only_who_trusts_the_option_sends_values_as_they_are() -> None:
 @pytest.mark.parametrize("spelled", [
     {"blacklist_pii_properties": {"notes": True, "passport": False}},
     {"blacklistPiiProperties": [
-        {"blacklistPiiProperties": "notes", "blacklistPiiHash": True}, {"blacklistPiiProperties": "passport"},
+        {"blacklistPiiProperties": "notes", "blacklistPiiHash": True},
+        {"blacklistPiiProperties": "passport", "blacklistPiiHash": ""},
         {"blacklistPiiProperties": "", "blacklistPiiHash": False},
     ]},
     {"blacklist_pii_properties": [{"property": "notes", "hash": True}, "passport"]},

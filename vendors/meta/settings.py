@@ -35,7 +35,7 @@ def _denied(value: Any) -> Any:
         if not isinstance(name, str):
             raise PydanticCustomError("denied", "must be a mapping of names to true (hash) or false (leave out)")
         if name:
-            found[name] = hashed
+            found[name] = hashed or False
     return found
 
 
