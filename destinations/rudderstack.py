@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from destinations import registry
 from turnout.errors import Fixable
 
-__all__ = ["CONSTANTS", "NAMES", "Chosen", "slug_of"]
+__all__ = ["ACCOUNTS", "CONSTANTS", "NAMES", "Chosen", "slug_of"]
 
 
 class Chosen(NamedTuple):
@@ -20,7 +20,9 @@ class Chosen(NamedTuple):
 
 _GA4: Mapping[str, Any] = {"fit_limits": False, "pii_properties_to_ignore": [], "whole_seconds": True}
 _META: Mapping[str, Any] = {"name_rules": "rudderstack", "bare_standard_events": False, "trust_hashed": True}
-
+_SALESFORCE: Mapping[str, Any] = {
+    "api_version": "50.0", "collections": False, "lookup": "search", "placeholders": "always", "use_contact_id": False,
+}
 NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "AM": (
         "amplitude", {"enhanced_user_operations": False, "context_places": False, "library": "rudderstack"},
@@ -52,7 +54,9 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     }),
     "REDIS": ("redis", {}),
     "S3": ("s3", {}),
-    "SALESFORCE": ("salesforce", {}),
+    "SALESFORCE": ("salesforce", _SALESFORCE),
+    "SALESFORCE_OAUTH": ("salesforce", _SALESFORCE),
+    "SALESFORCE_OAUTH_SANDBOX": ("salesforce", {**_SALESFORCE, "sandbox": True}),
     "SEGMENT": ("segment", {"rudderstack_fields": True}),
     "SLACK": ("slack", {
         "username": "RudderStack", "icon_url": "https://cdn.rudderlabs.com/rudderstack.png",
@@ -60,6 +64,14 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "WEBHOOK": ("webhook", {"idempotency_key": False}),
 }
 """The peer's definition name, and ours with the settings that its name stands for where they are not given."""
+
+
+ACCOUNTS: Mapping[str, tuple[str, ...]] = {
+    "SALESFORCE": (), "SALESFORCE_OAUTH": ("access_token", "instance_url"),
+    "SALESFORCE_OAUTH_SANDBOX": ("access_token", "instance_url"),
+}
+"""By the peer's definition name, which of our settings an account that the peer keeps has to give: () where the
+settings themselves have the credentials. A definition that is not here takes what there is."""
 
 
 def _customerio_api(workspaces: Any) -> Chosen:

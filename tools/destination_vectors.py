@@ -96,7 +96,7 @@ def _line(
     case = vector.case
     line: dict[str, Any] = {
         "id": json.dumps([case["id"], places]),
-        "type": kind,
+        "type": _defined(vector, whole, kind),
         "settings": whole.get("Config") or {},
         "destination": {"id": str(whole.get("ID") or ""), "workspace_id": whole.get("WorkspaceID")},
         "events": [
@@ -105,8 +105,8 @@ def _line(
         "clock": case.get("clock_iso") or _iso(case.get("clock")) or CLOCK,
         "constants": {**(case.get("env") or {}), **(case.get("peer_constant_override") or {})},
     }
-    if case.get("network"):
-        line["network"] = [*case["network"], *_others(case)]
+    if network := [*case["network"], *_others(case)] if case.get("network") else _logins(case):
+        line["network"] = network
     if vector.kind == "delivery":
         line["request"] = case["request"]
     return line
@@ -122,6 +122,18 @@ def _others(case: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         call for call in case.get("_network") or []
         if _address(call["request"]) not in own and 200 <= int((call.get("response") or {}).get("status") or 0) < 300
     ]
+
+
+def _defined(vector: Vector, whole: Mapping[str, Any], kind: str) -> str:
+    """The peer's name of the destination of a case, where that is one of the same tool: it stands for settings."""
+    name = str(whole.get("DefinitionName") or "").upper()
+    return name if name in NAMES and NAMES[name][0] == vector.slug else kind
+
+
+def _logins(case: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Calls recorded with the peer's other cases that gave it an access token, which its cache hides here."""
+    answers = [(call, (call.get("response") or {}).get("data")) for call in case.get("_network") or []]
+    return [call for call, data in answers if isinstance(data, dict) and "access_token" in data]
 
 
 def _configured(one: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, Any]:

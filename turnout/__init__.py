@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from turnout.auth import Auth, Basic, Bearer, Header, OAuth2, Query, SigV4
+    from turnout.auth import Auth, Basic, Bearer, Header, Login, OAuth2, Query, SigV4
     from turnout.destination import Client, Context, Delivery, Destination, judge
     from turnout.event import Event, Kind
     from turnout.request import (
@@ -47,6 +47,7 @@ __all__ = [
     "Json",
     "JsonArray",
     "Kind",
+    "Login",
     "Names",
     "OAuth2",
     "Outcome",
@@ -76,7 +77,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "auth": ("Auth", "Basic", "Bearer", "Header", "OAuth2", "Query", "SigV4"),
+    "auth": ("Auth", "Basic", "Bearer", "Header", "Login", "OAuth2", "Query", "SigV4"),
     "destination": ("Client", "Context", "Delivery", "Destination", "judge"),
     "event": ("Event", "Kind"),
     "request": ("Checkpoint", "Form", "Json", "JsonArray", "Raw", "Record", "Request", "Response", "Xml"),

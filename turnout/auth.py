@@ -7,14 +7,12 @@ it. Nothing here asks, waits or reads a clock.
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit, urlunsplit
+from urllib.parse import quote_plus
 
 from turnout import codec
 from turnout import verdict as verdicts
@@ -24,8 +22,8 @@ from turnout.request import Form, Request, Response
 from turnout.verdict import Verdict
 
 __all__ = [
-    "Auth", "Basic", "Bearer", "Header", "OAuth2", "Query", "SigV4", "Token", "apply", "bearer", "ready",
-    "secrets", "shown", "sign", "token_of", "token_request",
+    "Auth", "Basic", "Bearer", "Header", "Login", "OAuth2", "Query", "SigV4", "Token", "apply", "bearer",
+    "origin", "ready", "secrets", "shown", "token_of", "token_request",
 ]
 
 JWT_LIFE = 120
@@ -86,7 +84,9 @@ class OAuth2:
     """An access token that is asked for at `token_url`, and again before it expires (RFC 6749, 7523).
 
     `extra` are further fields of that request (`audience`, `resource`). `style` says where client id and
-    secret go; `scheme` is the word before the token. For `jwt_bearer`, `private_key` is an RSA key as PEM,
+    secret go; `scheme` is the word before the token. `base` is the field of the answer with the address that
+    requests go to, where the endpoint says it (Salesforce's `instance_url`): they then name their path alone,
+    "/services/data". For `jwt_bearer`, `private_key` is an RSA key as PEM,
     `issuer` the client id where empty, `audience` the token's address where empty.
     """
 
@@ -103,6 +103,7 @@ class OAuth2:
     extra: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     style: Literal["body", "basic"] = "body"
     scheme: str = "Bearer"
+    base: str = ""
 
     def __post_init__(self) -> None:
         _clean(client_id=self.client_id, client_secret=self.client_secret, scheme=self.scheme)
@@ -128,20 +129,43 @@ class SigV4:
         _clean(access_key=self.access_key, secret_key=self.secret_key, session_token=self.session_token)
 
 
-Static = Basic | Bearer | Header | Query
-Auth = Static | OAuth2 | SigV4
-
-
 @dataclass(frozen=True, slots=True)
 class Token:
     """An access token. Without `expires_at` it is good until a tool refuses it.
 
-    `refresh_token` is set where the endpoint gave one, which then stands for the one it was asked with.
+    `refresh_token` is set where the endpoint gave one, which then stands for the one it was asked with;
+    `base` where it said where requests go, as `https://host`.
     """
 
     value: str = field(repr=False)
     expires_at: datetime | None = None
     refresh_token: str | None = field(default=None, repr=False)
+    base: str = ""
+
+
+class Login:
+    """A session that is asked for in a tool's own way, as OAuth 2 has none for it. Subclasses are frozen
+    dataclasses, and as pure as adapters; the session is kept, shown and replaced as an access token is.
+    """
+
+    token_url: str
+    scheme: str = "Bearer"
+
+    def request(self, now: datetime) -> Request:
+        """What asks for a session."""
+        raise NotImplementedError
+
+    def token(self, response: Response, now: datetime) -> Token | Verdict:
+        """The session of an answer, or what its lack means for the events that wait for it."""
+        raise NotImplementedError
+
+    def secrets(self) -> frozenset[str]:
+        """Values that nobody may see."""
+        raise NotImplementedError
+
+
+Static = Basic | Bearer | Header | Query
+Auth = Static | OAuth2 | SigV4 | Login
 
 
 def _clean(**values: str) -> None:
@@ -166,16 +190,17 @@ def apply(auth: Static, request: Request) -> Request:
     return _with(request, "Authorization", f"Basic {_pair(auth.user, auth.password)}")
 
 
-def bearer(auth: OAuth2, request: Request, token: Token) -> Request:
-    """The request with an access token."""
-    return _with(request, "Authorization", f"{auth.scheme} {token.value}")
+def bearer(auth: OAuth2 | Login, request: Request, token: Token) -> Request:
+    """The request with an access token; one that names its path alone goes to the token's `base`."""
+    made = _with(request, "Authorization", f"{auth.scheme} {token.value}")
+    return replace(made, url=token.base + made.url) if token.base and made.url.startswith("/") else made
 
 
 def shown(auth: Auth | None, request: Request) -> Request:
     """The request as people see it: with the header or param of its credentials, to be masked by `describe`."""
     if auth is None:
         return request
-    if isinstance(auth, OAuth2):
+    if isinstance(auth, OAuth2 | Login):
         return bearer(auth, request, Token("***"))
     if isinstance(auth, SigV4):
         request = _with(request, "X-Amz-Security-Token", "***") if auth.session_token else request
@@ -186,7 +211,9 @@ def shown(auth: Auth | None, request: Request) -> Request:
 def secrets(auth: Auth) -> frozenset[str]:
     """Values that nobody may see, as they stand in the settings and as they are sent."""
     found: set[str]
-    if isinstance(auth, Basic):
+    if isinstance(auth, Login):
+        found = set(auth.secrets())
+    elif isinstance(auth, Basic):
         found = {auth.password or auth.user, _pair(auth.user, auth.password)}
     elif isinstance(auth, Bearer):
         found = {auth.token}
@@ -218,8 +245,10 @@ def _pair(user: str, password: str) -> str:
 # ---- access tokens
 
 
-def token_request(auth: OAuth2, now: datetime) -> Request:
+def token_request(auth: OAuth2 | Login, now: datetime) -> Request:
     """The request for an access token; raises `Fixable` where the private key cannot be used."""
+    if isinstance(auth, Login):
+        return auth.request(now)
     fields: dict[str, str] = {"grant_type": auth.grant}
     headers = {"Accept": "application/json"}
     if auth.grant == "jwt_bearer":
@@ -238,9 +267,10 @@ def token_request(auth: OAuth2, now: datetime) -> Request:
     return Request("POST", auth.token_url, Form({**fields, **auth.extra}), headers=headers, secret=secret)
 
 
-def token_of(response: Response, now: datetime) -> Token | Verdict:
+def token_of(response: Response, now: datetime, base: str = "") -> Token | Verdict:
     """The token of an answer, or what its lack means for the events that wait for it.
 
+    `base` is the field with the address that requests go to, where one is to be there.
     A refusal pauses the destination; no answer, 408, 425, 429, 5xx and what is no answer of a token
     endpoint are tried again. The reason repeats nothing of the answer but its error code.
     """
@@ -260,10 +290,19 @@ def token_of(response: Response, now: datetime) -> Token | Verdict:
         return verdicts.pause(told)
     if not isinstance(value, str) or not value or _BAD.search(value):
         return verdicts.retry(f"{told} without a token")
+    place = origin(answer.get(base)) if base else ""
+    if base and not place:
+        return verdicts.retry(f"{told} without the address of {base}")
     renewed = answer.get("refresh_token")
     return Token(
-        value, _expiry(answer.get("expires_in"), now), renewed if isinstance(renewed, str) and renewed else None
+        value, _expiry(answer.get("expires_in"), now), renewed if isinstance(renewed, str) and renewed else None, place
     )
+
+
+def origin(address: Any) -> str:
+    """Scheme, host and port of an address, `https://host`; "" where it is none, or holds credentials."""
+    found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
+    return "" if found is None or "@" in found[1] else f"{found[0].partition(':')[0]}://{found[1]}"
 
 
 def _expiry(value: Any, now: datetime) -> datetime | None:
@@ -322,75 +361,3 @@ def _key(pem: str) -> Any:
 
 def _url64(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-# ---- AWS
-
-
-def sign(auth: SigV4, request: Request, now: datetime) -> Request:
-    """The request signed for AWS; params become part of the address. `now` is the time of sending.
-
-    Source: AWS, "Create a signed AWS API request" (Signature Version 4). Host, content type and every
-    `x-amz-` header are signed, and for S3 the hash of the body is sent, too.
-    """
-    stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    data, kind = request.body.encode() if request.body is not None else (b"", "")
-    digest = hashlib.sha256(data).hexdigest()
-    host, url, path, query = _address(request, auth.service)
-    headers = {name: text for name, text in request.headers.items() if name.lower() not in _OURS}
-    if kind and not any(name.lower() == "content-type" for name in headers):
-        headers["Content-Type"] = kind
-    headers["X-Amz-Date"] = stamp
-    if auth.session_token:
-        headers["X-Amz-Security-Token"] = auth.session_token
-    if auth.service == "s3":
-        headers["X-Amz-Content-Sha256"] = digest
-    signed = {"host": host}
-    for name, text in headers.items():
-        low = name.lower()
-        if low.startswith("x-amz-") or low == "content-type":
-            signed[low] = " ".join(text.split())
-    names = ";".join(sorted(signed))
-    lines = "".join(f"{name}:{signed[name]}\n" for name in sorted(signed))
-    canonical = "\n".join((request.method.upper(), path, query, lines, names, digest))
-    scope = f"{stamp[:8]}/{auth.region}/{auth.service}/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = f"AWS4{auth.secret_key}".encode()
-    for part in scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    proof = hmac.digest(key, text.encode(), "sha256").hex()
-    headers["Authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={auth.access_key}/{scope}, SignedHeaders={names}, Signature={proof}"
-    )
-    secret = request.secret | {"Authorization", "X-Amz-Security-Token"}
-    return replace(request, url=url, params={}, headers=headers, secret=secret)
-
-
-_OURS = frozenset({"authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"})
-_WIRE = "@:!$'()*,;=&+~"
-"""What an HTTP client leaves as it is in a path, beside letters, digits and `-._`."""
-_PORTS = {"http": 80, "https": 443}
-
-
-def _address(request: Request, service: str) -> tuple[str, str, str, str]:
-    """Host, address as sent, and the path and query that are signed.
-
-    The path is signed as it is sent and encoded once more, but for S3, which signs what it means.
-    """
-    parts = urlsplit(request.url)
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    if parts.port is not None and parts.port != _PORTS.get(parts.scheme):
-        host += f":{parts.port}"
-    means = [unquote(piece) for piece in (parts.path or "/").split("/")]
-    sent = "/".join(quote(piece, safe=_WIRE, errors="replace") for piece in means)
-    path = "/".join(quote(piece, safe="~", errors="replace") for piece in means) if service == "s3" else quote(
-        sent, safe="/~"
-    )
-    asked = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k not in request.params]
-    pairs = sorted(
-        (quote(k, safe="~", errors="replace"), quote(v, safe="~", errors="replace"))
-        for k, v in (*asked, *request.params.items())
-    )
-    query = "&".join(f"{k}={v}" for k, v in pairs)
-    return host, urlunsplit((parts.scheme, host, sent, query, "")), path, query

@@ -1,1 +1,1 @@
-"""What several parts of Turnout share of one tool: a package per vendor. Pure, and built on the vocabulary alone."""
+"""What several parts of Turnout share of one tool: a package per vendor. Built on the vocabulary alone."""

@@ -16,11 +16,12 @@ from weakref import WeakValueDictionary
 from dataplane.deliver.exchange import Sender, Unauthorized
 from dataplane.deliver.http import unsendable
 from dataplane.metrics.log import logger
-from turnout.auth import Auth, OAuth2, SigV4, Token, apply, bearer, secrets, sign, token_of, token_request
+from turnout.auth import Auth, Login, OAuth2, SigV4, Token, apply, bearer, secrets, token_of, token_request
 from turnout.clock import Clock
 from turnout.errors import Fixable, Refused
 from turnout.preview import MASK, mask, spellings
 from turnout.request import Request, Response
+from turnout.sigv4 import sign
 from turnout.verdict import Outcome, Verdict, pause
 
 __all__ = ["Account", "Accounts"]
@@ -33,11 +34,11 @@ AGAIN = 5.0
 
 
 class Accounts:
-    """The accounts of everything that sends: one per distinct `OAuth2` value, as long as a plan has it."""
+    """The accounts of everything that sends: one per distinct `OAuth2` or `Login` value, as long as a plan has it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._known: WeakValueDictionary[OAuth2, Account] = WeakValueDictionary()
+        self._known: WeakValueDictionary[OAuth2 | Login, Account] = WeakValueDictionary()
 
     def __len__(self) -> int:
         """How many there are."""
@@ -47,7 +48,7 @@ class Accounts:
         """What sends with these credentials; the sender itself where there are none."""
         if auth is None:
             return sender
-        if not isinstance(auth, OAuth2):
+        if not isinstance(auth, OAuth2 | Login):
             return _Signing(auth, sender, self._clock)
         account = self._known.get(auth)
         if account is None:
@@ -58,7 +59,7 @@ class Accounts:
 class Account:
     """One set of credentials at a token endpoint, and the token it has now."""
 
-    def __init__(self, auth: OAuth2, clock: Clock) -> None:
+    def __init__(self, auth: OAuth2 | Login, clock: Clock) -> None:
         self.auth = auth
         self.hidden: list[bytes] = []
         """What no answer may repeat, in every spelling."""
@@ -95,7 +96,9 @@ class Account:
             request = token_request(self.auth, now)
         except Fixable as error:
             return pause(f"no access token: {error}")
-        found = token_of(await sender.send(request, timeout), now)
+        answer = await sender.send(request, timeout)
+        auth = self.auth
+        found = auth.token(answer, now) if isinstance(auth, Login) else token_of(answer, now, auth.base)
         if isinstance(found, Verdict):
             if found.outcome is Outcome.RETRY and self._token is not None and self._clock.monotonic() < self._ends:
                 self._due = self._clock.monotonic() + AGAIN
@@ -113,8 +116,11 @@ class Account:
 
     def _renew(self, given: str | None) -> None:
         """The endpoint gave another refresh token: the one in the config may be worth nothing from now on."""
-        if given and self.auth.grant == "refresh_token" and given != self.auth.refresh_token:
-            self.auth = replace(self.auth, refresh_token=given)
+        auth = self.auth
+        if not given or isinstance(auth, Login):
+            return
+        if auth.grant == "refresh_token" and given != auth.refresh_token:
+            self.auth = replace(auth, refresh_token=given)
             self._secrets |= secrets(self.auth)
             log.warning(
                 "deliver.refresh_token_replaced", endpoint=urlsplit(self.auth.token_url).hostname,
@@ -134,7 +140,7 @@ class _Signing:
     async def send(self, request: Request, timeout: float) -> Response:
         """Send with the credentials; what the answer repeats of them is masked."""
         auth = self._auth
-        assert not isinstance(auth, OAuth2)
+        assert not isinstance(auth, OAuth2 | Login)
         try:
             made = sign(auth, request, self._clock.now()) if isinstance(auth, SigV4) else apply(auth, request)
         except (Refused, ValueError) as error:  # a body that is no JSON, an address that is none

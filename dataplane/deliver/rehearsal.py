@@ -34,9 +34,16 @@ def rehearse(adapter: Destination[Any], event: Event, at: Context) -> dict[str, 
 
 
 def asked(adapter: Destination[Any], event: Event, at: Context) -> list[Request] | Record | Verdict:
-    """Every request, or the record, with every answer taken as 200; or why nothing is asked for."""
+    """Every request, or the record, with every answer taken as 200; or why nothing is asked for.
+
+    An adapter that looks something up ends with an answer that says nothing; what it would send next is
+    among what its `request` gives, which is then taken.
+    """
     made = adapter.verdict(event, at)
-    return made if isinstance(made, Verdict | Record) else _exchange(adapter, event, at)
+    if isinstance(made, Verdict | Record):
+        return made
+    found = _exchange(adapter, event, at)
+    return made if len(made) > len(found) else found
 
 
 def stopped(verdict: str, reason: str = "") -> dict[str, Any]:

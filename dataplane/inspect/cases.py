@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dataplane.pipeline.route import Filtered, Gate, route
 from destinations import registry
-from destinations.rudderstack import CONSTANTS, Chosen, slug_of
+from destinations.rudderstack import ACCOUNTS, CONSTANTS, Chosen, slug_of
 from turnout import codec
-from turnout.auth import shown
+from turnout.auth import Login, OAuth2, Token, bearer, origin, shown
 from turnout.clock import Clock, parse
 from turnout.destination import Context, Delivery, Destination
 from turnout.errors import Fixable
@@ -28,7 +28,7 @@ from turnout.preview import describe, describe_record
 from turnout.request import Checkpoint, Form, Json, JsonArray, Raw, Record, Request, Response, Xml
 from turnout.settings import Settings, spellings
 from turnout.values import snake
-from turnout.verdict import Outcome, Verdict, dead, delivered, retry
+from turnout.verdict import Outcome, Verdict, dead, delivered, pause, retry
 
 __all__ = ["Case", "answer"]
 
@@ -53,9 +53,9 @@ class Case(BaseModel):
     headers, data} | "error": text}`. A message may be a request that was made before (`{"method",
     "endpoint", "headers", "params", "body": {"JSON": …}}`): then only its batching is shown. With
     `request`, a whole one, only the answer to it is judged, for all events. In both, settings may be left
-    out. Of credentials, an access token that would have to be asked for is shown as `***`; `metadata.secret`
-    gives settings of an account. An event whose metadata has `dontBatch` is sent as one that a batch was
-    taken apart for.
+    out. Of credentials, an access token that would have to be asked for is shown as `***`; where a call in
+    `network` was answered with one, requests go where that says. `metadata.secret` gives settings of an
+    account. An event whose metadata has `dontBatch` is sent as one that a batch was taken apart for.
     `constants` are fields of `delivery`, settings, or switches of the peer.
     """
 
@@ -82,8 +82,12 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
     now = _now(case, clock)
     chosen = _chosen(case.constants, slug, kind)
     meant = _meant(implied, case.settings, kind.settings_type)
-    given = {**_account(case, kind.settings_type), **case.settings, **meant, **chosen.settings}
     made_before = case.request is not None or any(_made_before(one.message) for one in case.events)
+    account, lacking = _account(case, kind.settings_type)
+    if lacking and not made_before:
+        verdict = pause(f"no access token: the account gives no {lacking}")
+        return _told(case, [], [], [verdict] * len(case.events)) | {"warnings": []}
+    given = {**account, **case.settings, **meant, **chosen.settings}
     if made_before:
         given |= _examples(kind.settings_type, given)
     settings, warnings, wrong = _settings(kind.settings_type, given)
@@ -165,11 +169,19 @@ def _examples(kind: type[Settings], given: Mapping[str, Any], *, every: bool = F
     }
 
 
-def _account(case: Case, kind: type[Settings]) -> dict[str, Any]:
-    """What a peer keeps of an account beside the settings (`metadata.secret`), where we have a setting for it."""
+def _account(case: Case, kind: type[Settings]) -> tuple[dict[str, Any], str]:
+    """What a peer keeps of an account beside the settings (`metadata.secret`), where we have a setting for it.
+
+    With the name of what the peer's definition needs of it (`ACCOUNTS`) and is not there, "" where all is.
+    """
     secrets = (one.metadata.get("secret") for one in case.events)
-    found: dict[str, Any] = next((one for one in secrets if isinstance(one, dict)), {})
-    return {snake(name): value for name, value in found.items() if snake(name) in kind.model_fields}
+    secret: dict[str, Any] = next((one for one in secrets if isinstance(one, dict)), {})
+    found = {snake(name): value for name, value in secret.items() if snake(name) in kind.model_fields}
+    needs = ACCOUNTS.get(case.type.upper())
+    if needs is None:
+        return found, ""
+    lacking = next((name for name in needs if not found.get(name)), "")
+    return {} if lacking else {name: found[name] for name in needs}, lacking
 
 
 def _settings(kind: type[Settings], given: Mapping[str, Any]) -> tuple[Settings | None, list[str], str]:
@@ -281,6 +293,8 @@ def _driven(
         if isinstance(asked, Checkpoint):
             reply = None
             continue
+        if isinstance(adapter.auth, OAuth2 | Login):
+            asked = bearer(adapter.auth, asked, network.token(adapter.auth))
         sent.append(asked)
         reply = network.answer(shown(adapter.auth, asked))
 
@@ -291,6 +305,14 @@ class _Network:
     def __init__(self, recorded: Sequence[Mapping[str, Any]] | None) -> None:
         self._calls = None if recorded is None else [(_asked(one["request"]), one) for one in recorded]
         self.missing = ""
+
+    def token(self, auth: OAuth2 | Login) -> Token:
+        """The token of a login that was recorded, however it was asked for, best at the same host; else `***`."""
+        host = urlsplit(auth.token_url).hostname
+        calls = [(asked, call) for asked, call in self._calls or () if "access_token" in _data(call)]
+        for _, call in sorted(calls, key=lambda one: urlsplit(one[0][1]).hostname != host):
+            return Token(str(_data(call)["access_token"]), base=origin(_data(call).get("instance_url")))
+        return Token("***")
 
     def answer(self, request: Request) -> Response:
         """The answer that was recorded for the address: best with the same body, then with the same credentials."""
@@ -321,6 +343,13 @@ def _credentials(headers: Mapping[str, Any] | None) -> str | None:
 
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else codec.dumps(value).decode()
+
+
+def _data(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The object that a call was answered with; {} where it was no object."""
+    answered = call.get("response")
+    data = answered.get("data", answered.get("body")) if isinstance(answered, dict) else None
+    return data if isinstance(data, dict) else {}
 
 
 def _response(call: Mapping[str, Any]) -> Response:

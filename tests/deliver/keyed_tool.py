@@ -30,6 +30,7 @@ class KeyedSettings(Settings):
     kind: Literal[
         "basic", "bearer", "header", "query", "sigv4", "client_credentials", "refresh_token", "jwt_bearer"
     ] = Field(description="Which.", examples=["basic"])
+    base: str = Field("", description="Where the token says.", examples=["instance_url"])
     secret: SecretStr = Field(description="The secret.", examples=["${SECRET}"])
 
 
@@ -53,7 +54,7 @@ def _auth(settings: KeyedSettings, secret: str) -> Auth:
         "jwt_bearer": {"private_key": secret, "issuer": "svc@x.example"},
     }  # fmt: skip
     if settings.kind in oauth:
-        return OAuth2(settings.token_url, "client", grant=settings.kind, **oauth[settings.kind])  # type: ignore[arg-type]
+        return OAuth2(settings.token_url, "client", grant=settings.kind, base=settings.base, **oauth[settings.kind])  # type: ignore[arg-type]
     static: dict[str, Auth] = {
         "basic": Basic("ada", secret), "bearer": Bearer(secret), "header": Header("X-Key", secret),
         "query": Query("key", secret), "sigv4": SigV4("AKID", secret, "eu-west-1", "firehose"),

@@ -150,6 +150,28 @@ async def test_a_private_key_signs_what_it_asks_with(plant: Plant, server: Serve
     assert tokens(server) == ["Bearer token-1-of-the-endpoint"]
 
 
+async def test_requests_go_where_the_token_says(plant: Plant, server: Server, endpoint: Recorder) -> None:
+    home = server.url.rpartition("/")[0]  # type: ignore[attr-defined]
+    endpoint.decide(lambda _: granted("token-of-the-crew", instance_url=home))
+    await plant.start(keyed(server, endpoint, url="/boats", base="instance_url"))
+    await plant.send(event("ann", 1), event("bob", 1))
+    await delivered(plant, 2)
+    assert tokens(server) == ["Bearer token-of-the-crew"] * 2
+    assert len(endpoint.received) == 1
+
+
+async def test_a_token_that_does_not_say_where_is_asked_for_again(
+    plant: Plant, server: Server, endpoint: Recorder
+) -> None:
+    await plant.start(keyed(server, endpoint, url="/boats", base="instance_url"))
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: hook(plant)["retrying"] == 1)
+    assert not server.got
+    endpoint.decide(lambda _: granted("token-2", instance_url=server.url.rpartition("/")[0]))  # type: ignore[attr-defined]
+    plant.advance(70)
+    await delivered(plant, 1)
+
+
 async def test_a_token_is_replaced_a_minute_before_it_ends(plant: Plant, server: Server, endpoint: Recorder) -> None:
     await plant.start(keyed(server, endpoint))
     for n, seconds in enumerate((0, 3500, 60)):

@@ -222,3 +222,33 @@ def test_the_command_answers_line_by_line_and_names_the_line_that_is_none() -> N
     assert [json.loads(row)["id"] for row in done.stdout.splitlines()] == ["1", "1"]
     assert CliRunner().invoke(app, ["preview", "--jsonl"], input='{"id": 1}\n').exit_code != 0
     assert CliRunner().invoke(app, ["preview"]).exit_code == 2
+
+
+LOGIN = {"username": "a@example.com", "password": "pw"}
+LEAD = {"type": "identify", "userId": "u-7", "context": {"externalId": [{"type": "Salesforce-Lead", "id": "00Q1"}]}}
+
+
+def test_requests_go_where_a_recorded_login_says_however_that_was_made() -> None:
+    def login(host: str, to: str) -> dict[str, Any]:
+        data = {"access_token": "t-9", "instance_url": f"https://{to}.example"}
+        return {"request": {"method": "POST", "url": f"https://{host}/x"}, "response": {"status": 200, "data": data}}
+
+    calls = [login("other.example", "far"), login("login.salesforce.com", "near")]
+    found = told(type="salesforce", settings=LOGIN, events=[{"message": LEAD}], network=calls)
+    assert found["requests"][0]["url"] == "https://near.example/services/data/v59.0/sobjects/Lead/00Q1"
+    assert found["requests"][0]["headers"]["Authorization"] == "Bearer ***"
+    alone = told(type="salesforce", settings=LOGIN, events=[{"message": LEAD}])
+    assert alone["requests"][0]["url"].startswith("/services/")
+
+
+def test_an_account_that_the_peer_keeps_must_give_what_its_definition_needs() -> None:
+    def with_secret(**secret: Any) -> dict[str, Any]:
+        events = [{"message": LEAD, "metadata": {"secret": secret}}]
+        return told(type="SALESFORCE_OAUTH", settings={}, events=events)
+
+    whole = with_secret(access_token="t", instanceUrl="https://crew.my.salesforce.com")
+    assert whole["requests"][0]["url"].startswith("https://crew.my.salesforce.com/services/data/v50.0/")
+    half = with_secret(access_token="t")
+    assert half["requests"] == []
+    assert half["verdicts"][0]["outcome"] == "pause"
+    assert half["verdicts"][0]["reason"] == "no access token: the account gives no instance_url"

@@ -176,3 +176,26 @@ def test_a_token_that_expired_may_pause() -> None:
     assert judged({"status": 400, "meta": "accessTokenExpired"}, "pause") == ""
     assert judged({"status": 400, "meta": "accessTokenExpired"}, "dead") == ""
     assert judged({"status": 400, "meta": "accessTokenExpired"}, "retry")
+
+
+def test_a_login_that_a_peer_remembered_is_known_in_every_case(tmp_path: Path) -> None:
+    login = {"request": {"url": "https://login.example"}, "response": {"status": 200, "data": {"access_token": "t"}}}
+    other = {"request": {"url": "https://api.example"}, "response": {"status": 200, "data": {"boats": []}}}
+    case = {"id": "p-1", "message": {}, "destination": {"Config": {}}, "expect": {"output": []}}
+    (tmp_path / "destinations").mkdir()
+    (tmp_path / "destinations" / "webhook.json").write_text(json.dumps({
+        "processor": [case, {**case, "id": "p-2", "network": [other]}], "all_network_mocks": [login, other],
+    }))
+    one, two = vectors_in(tmp_path, ["webhook"])
+    assert lines_of(one, "WEBHOOK")[0]["network"] == [login]
+    assert lines_of(two, "WEBHOOK")[0]["network"] == [other, login]
+
+
+def test_the_definition_of_a_case_says_which_settings_are_implied() -> None:
+    def kind(definition: str) -> str:
+        destination = {"Config": {}, "DefinitionName": definition}
+        vector = Vector("salesforce", "processor", {"id": "p", "message": {}, "destination": destination})
+        return str(lines_of(vector, "SALESFORCE")[0]["type"])
+
+    assert kind("SALESFORCE_OAUTH") == "SALESFORCE_OAUTH"
+    assert kind("WEBHOOK") == kind("") == "SALESFORCE"

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -15,21 +16,37 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from turnout import Basic, Bearer, Form, Header, Json, OAuth2, Outcome, Query, Raw, Request, Response, SigV4, Verdict
+from turnout import (
+    Basic,
+    Bearer,
+    Form,
+    Header,
+    Json,
+    Login,
+    OAuth2,
+    Outcome,
+    Query,
+    Raw,
+    Request,
+    Response,
+    SigV4,
+    Verdict,
+)
 from turnout.auth import (
     Auth,
     Token,
     apply,
     bearer,
+    origin,
     ready,
     secrets,
     shown,
-    sign,
     token_of,
     token_request,
 )
 from turnout.errors import Fixable
 from turnout.preview import curl, describe
+from turnout.sigv4 import sign
 from turnout.testing.fake_clock import START
 
 POST = Request("POST", "https://api.example/v1", Json({"a": 1}), headers={"authorization": "mine", "X-A": "b"})
@@ -274,3 +291,66 @@ def test_what_is_signed_is_what_the_client_sends(path: str, params: dict[str, st
     assert dict(wire.query.items()) == {
         k.encode("utf-8", "replace").decode(): v.encode("utf-8", "replace").decode() for k, v in params.items()
     }
+
+
+# ---- where requests go, as the token endpoint says
+
+
+ORG = OAuth2("https://login.example/token", "id", "s3cret-value", base="instance_url")
+
+
+def said(**body: Any) -> Token | Verdict:
+    return token_of(Response(200, {}, json.dumps({"access_token": "t-1", **body}).encode()), START, "instance_url")
+
+
+def test_a_path_alone_goes_where_the_token_endpoint_said() -> None:
+    token = said(instance_url="https://crew.example/ignored?x=1")
+    assert isinstance(token, Token)
+    assert token.base == "https://crew.example"
+    assert bearer(ORG, Request("GET", "/v1/boats?x=1"), token).url == "https://crew.example/v1/boats?x=1"
+    assert bearer(ORG, Request("GET", "https://other.example/v1"), token).url == "https://other.example/v1"
+    assert shown(ORG, Request("GET", "/v1/boats")).url == "/v1/boats", "nobody knows it before the login"
+
+
+@pytest.mark.parametrize("place", [None, "", 7, "crew.example", "ftp://crew.example", "https://ada:pw@crew.example"])
+def test_a_token_without_its_address_is_asked_for_again(place: Any) -> None:
+    found = said(instance_url=place)
+    assert isinstance(found, Verdict)
+    assert found.outcome == Outcome.RETRY
+    assert "instance_url" in found.reason
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_an_origin_is_a_host_alone(host: str, path: str) -> None:
+    found = origin(f"https://{host}/{path}")
+    assert found in ("", f"https://{host}")
+    assert not set(found.removeprefix("https://")) & set("/?#@ ")
+
+
+@dataclass(frozen=True, slots=True)
+class Badge(Login):
+    """A login that no standard has."""
+
+    token_url: str = "https://gate.example/in"
+    word: str = field(default="s3cret-word", repr=False)
+
+    def request(self, now: datetime) -> Request:
+        return Request("POST", self.token_url, Raw(self.word.encode()))
+
+    def token(self, response: Response, now: datetime) -> Token | Verdict:
+        return Token(response.body.decode(), base="https://boats.example")
+
+    def secrets(self) -> frozenset[str]:
+        return frozenset({self.word, ""})
+
+
+def test_a_login_of_a_tools_own_is_asked_shown_and_hidden_like_a_token() -> None:
+    auth = Badge()
+    assert token_request(auth, START) == Request("POST", auth.token_url, Raw(b"s3cret-word"))
+    assert secrets(auth) == {"s3cret-word"}
+    assert shown(auth, POST).headers["Authorization"] == "Bearer ***"
+    ready(auth)
+    token = auth.token(Response(200, {}, b"session-7"), START)
+    assert isinstance(token, Token)
+    made = bearer(auth, Request("GET", "/boats"), token)
+    assert (made.url, made.headers["Authorization"]) == ("https://boats.example/boats", "Bearer session-7")

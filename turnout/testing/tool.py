@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from turnout import codec
-from turnout.auth import Basic, Bearer, Header, Query, apply
+from turnout.auth import Basic, Bearer, Header, Login, OAuth2, Query, Token, apply, bearer, token_of, token_request
 from turnout.destination import Context, Destination
 from turnout.event import Event
 from turnout.request import Request, Response, packed
@@ -41,19 +41,41 @@ class Tool(Recorder):
     def __init__(self, **chosen: Any) -> None:
         super().__init__(**chosen)
         self._always = self._strict
+        self._tokens: dict[OAuth2 | Login, Token] = {}
 
     def answered(self, asked: Received) -> tuple[int, Any] | tuple[int, Any, Mapping[str, str]]:
         """Status, body (bytes, text, or a value for JSON) and headers for a request."""
         raise NotImplementedError(f"{type(self).__name__} needs answered()")
 
     def deliver(self, adapter: Destination[Any], events: Sequence[Event], at: Context) -> Sequence[Verdict]:
-        """The verdicts of an adapter whose requests this server answers; static credentials are added."""
+        """The verdicts of an adapter whose requests this server answers.
+
+        Credentials are added; an access token is asked for at this server, too, and once more after a 401.
+        """
 
         def sent(request: Request) -> Response:
             auth = adapter.auth
+            if isinstance(auth, OAuth2 | Login):
+                return self._with_token(auth, request, at)
             return self.send(apply(auth, request) if isinstance(auth, Basic | Bearer | Header | Query) else request)
 
         return drive(adapter, events, at, sent)[0]
+
+    def _with_token(self, auth: OAuth2 | Login, request: Request, at: Context) -> Response:
+        response = Response(0, error="no access token")
+        for _ in range(2):
+            token: Token | Verdict | None = self._tokens.get(auth)
+            if token is None:
+                answer = self.send(token_request(auth, at.now))
+                token = auth.token(answer, at.now) if isinstance(auth, Login) else token_of(answer, at.now, auth.base)
+            if isinstance(token, Verdict):
+                return Response(0, error=token.reason)
+            self._tokens[auth] = token
+            response = self.send(bearer(auth, request, token))
+            if response.status != 401:
+                break
+            del self._tokens[auth]
+        return response
 
     def send(self, request: Request) -> Response:
         """What this server answers to a request, over HTTP."""
