@@ -85,8 +85,8 @@ class Org:
         self._account, self._clock, self._version = account, clock, version
         self._session = session or requests.Session()
         self._own = session is None
-        # The library's calls have no timeout of their own.
-        self._session.request = partial(self._session.request, timeout=TIMEOUT)  # type: ignore[method-assign]
+        # The library's calls have no timeout of their own, and none can be given to it.
+        vars(self._session)["request"] = partial(self._session.request, timeout=TIMEOUT)
         self._connected: Salesforce | None = None
 
     def __enter__(self) -> Self:
