@@ -11,15 +11,15 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dataplane.inspect.recorded import Network, text_of
 from dataplane.pipeline.route import Filtered, Gate, route
 from destinations import registry
 from destinations.rudderstack import ACCOUNTS, CONSTANTS, Chosen, slug_of
 from turnout import codec
-from turnout.auth import Login, OAuth2, Token, bearer, origin, shown
+from turnout.auth import Login, OAuth2, bearer, shown
 from turnout.clock import Clock, parse
 from turnout.destination import Context, Delivery, Destination
 from turnout.errors import Fixable
@@ -105,7 +105,7 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
     events = [_event(one, adapter) for one in case.events]
     if adapter.records:
         return _told(case, [], *_records(adapter, events, at)) | {"warnings": warnings}
-    network = _Network(case.network)
+    network = Network(case.network)
     requests, verdicts = _exchanged(adapter, events, at, network, case)
     said = _told(case, [shown(adapter.auth, one) for one in requests], [], verdicts) | {"warnings": warnings}
     return said | {"error": network.missing} if network.missing else said
@@ -253,7 +253,7 @@ def _records(adapter: AnyDestination, events: Sequence[Event], at: Context) -> t
 
 
 def _exchanged(
-    adapter: AnyDestination, events: Sequence[Event], at: Context, network: _Network, case: Case
+    adapter: AnyDestination, events: Sequence[Event], at: Context, network: Network, case: Case
 ) -> tuple[list[Request], Sequence[Verdict]]:
     if case.request is not None:
         request = replace(_request(case.request), events=tuple(range(len(events))))
@@ -280,7 +280,7 @@ def _apart(case: Case, verdicts: Sequence[Verdict], *, whole: bool) -> Sequence[
 
 
 def _driven(
-    adapter: AnyDestination, events: Sequence[Event], at: Context, network: _Network
+    adapter: AnyDestination, events: Sequence[Event], at: Context, network: Network
 ) -> tuple[list[Request], Sequence[Verdict]]:
     sent: list[Request] = []
     steps = adapter.exchange(events, at)
@@ -299,69 +299,6 @@ def _driven(
         reply = network.answer(shown(adapter.auth, asked))
 
 
-class _Network:
-    """Recorded calls. What is not among them is named in `missing`, and answered 200 so that the rest is seen."""
-
-    def __init__(self, recorded: Sequence[Mapping[str, Any]] | None) -> None:
-        self._calls = None if recorded is None else [(_asked(one["request"]), one) for one in recorded]
-        self.missing = ""
-
-    def token(self, auth: OAuth2 | Login) -> Token:
-        """The token of a login that was recorded, however it was asked for, best at the same host; else `***`."""
-        host = urlsplit(auth.token_url).hostname
-        calls = [(asked, call) for asked, call in self._calls or () if "access_token" in _data(call)]
-        for _, call in sorted(calls, key=lambda one: urlsplit(one[0][1]).hostname != host):
-            return Token(str(_data(call)["access_token"]), base=origin(_data(call).get("instance_url")))
-        return Token("***")
-
-    def answer(self, request: Request) -> Response:
-        """The answer that was recorded for the address: best with the same body, then with the same credentials."""
-        if self._calls is None:
-            return Response(200)
-        address = _asked({"method": request.method, "url": request.url, "params": request.params})
-        found = [one for asked, one in self._calls if asked == address]
-        if not found:
-            self.missing = self.missing or f"not recorded: {request.method} {request.url}"
-            return Response(200)
-        body = describe(request, masked=False)["body"]
-        sent = next(iter(body.values()), None)
-        same = [one for one in found if one["request"].get("data") == sent] or found
-        ours = _credentials(request.headers)
-        return _response(next((one for one in same if _credentials(one["request"].get("headers")) == ours), same[0]))
-
-
-def _asked(request: Mapping[str, Any]) -> tuple[str, str, frozenset[tuple[str, str]]]:
-    url = urlsplit(str(request.get("url", "")))
-    params = {name: _shown(value) for name, value in (request.get("params") or {}).items()}
-    query = frozenset({**dict(parse_qsl(url.query, keep_blank_values=True)), **params}.items())
-    return str(request.get("method", "GET")).upper(), url._replace(query="").geturl().rstrip("/"), query
-
-
-def _credentials(headers: Mapping[str, Any] | None) -> str | None:
-    return next((_shown(v) for name, v in (headers or {}).items() if name.lower() == "authorization"), None)
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else codec.dumps(value).decode()
-
-
-def _data(call: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The object that a call was answered with; {} where it was no object."""
-    answered = call.get("response")
-    data = answered.get("data", answered.get("body")) if isinstance(answered, dict) else None
-    return data if isinstance(data, dict) else {}
-
-
-def _response(call: Mapping[str, Any]) -> Response:
-    answered = call.get("response")
-    if answered is None or "status" not in answered:
-        return Response(0, error=str(call.get("error") or (answered or {}).get("code") or "no answer")[:200])
-    data = answered.get("data", answered.get("body"))
-    body = data.encode("utf-8", "replace") if isinstance(data, str) else b"" if data is None else codec.dumps(data)
-    headers = {name: str(value) for name, value in (answered.get("headers") or {}).items()}
-    return Response(int(answered["status"]), headers, body)
-
-
 # ---- requests that were made before
 
 
@@ -374,15 +311,15 @@ def _given(self: AnyDestination, event: Event, at: Context) -> list[Request]:
 
 
 def _request(message: Mapping[str, Any]) -> Request:
-    headers = {name: _shown(value) for name, value in (message.get("headers") or {}).items()}
-    params = {name: _shown(value) for name, value in (message.get("params") or {}).items()}
+    headers = {name: text_of(value) for name, value in (message.get("headers") or {}).items()}
+    params = {name: text_of(value) for name, value in (message.get("params") or {}).items()}
     method = str(message.get("method") or "POST")
     return Request(method, str(message.get("endpoint", "")), _body(message.get("body") or {}), headers, params)
 
 
 def _several(value: Any) -> str | list[str]:
     """A field of a form, or one that is there several times."""
-    return [_shown(one) for one in value] if isinstance(value, list) else _shown(value)
+    return [text_of(one) for one in value] if isinstance(value, list) else text_of(value)
 
 
 def _body(body: Mapping[str, Any]) -> Json | JsonArray | Form | Xml | Raw | None:
@@ -396,5 +333,5 @@ def _body(body: Mapping[str, Any]) -> Json | JsonArray | Form | Xml | Raw | None
     if body.get("XML"):
         return Xml(str(body["XML"].get("payload", "")))
     if body.get("GZIP"):
-        return Raw(_shown(body["GZIP"].get("payload", "")).encode())
+        return Raw(text_of(body["GZIP"].get("payload", "")).encode())
     return None

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tools.destination_vectors import Vector, compare, lines_of, vectors_in
+from tools.destination_vectors import compare
 from tools.meaning import request_of
+from tools.vector_cases import Vector, lines_of, vectors_in
 
 
 def router(*connections: dict[str, Any]) -> Vector:
