@@ -45,7 +45,7 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "INTERCOM": ("intercom", {}),
     "INTERCOM_V2": ("intercom", {"match": "email"}),
     "KAFKA": ("kafka", {}),
-    "KLAVIYO": ("klaviyo", {}),
+    "KLAVIYO": ("klaviyo", {"api_version": "v1", "normalize_phones": False, "update_created": True}),
     "MP": ("mixpanel", {
         "identity_merge_api": "original", "max_age": "1826d", "strict_mode": False, "use_new_mapping": False,
     }),
