@@ -20,13 +20,17 @@ from destinations.rudderstack import slug_of
 from turnout import Context, Event, Response
 from turnout.destination import BEHIND, UNSENT
 from turnout.errors import Refused
-from turnout.testing import FakeClock, Received, Tool, drive_forget
+from turnout.testing import DestinationContract, FakeClock, Received, Tool, drive_forget
 from turnout.testing.driving import drive
 from turnout.user import User
 
 KEY = "pk_harbour"
 NOW = FakeClock().now()
 E164 = re.compile(r"\+[1-9]\d{6,14}")
+
+
+class TestKlaviyo(DestinationContract):
+    destination = Klaviyo
 
 
 def wrong(status: int, code: str, **meta: Any) -> tuple[int, Any]:
