@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Final
 from destinations.braze.batches import TRACKED, listed, said, subscribed, tracked
 from destinations.braze.groups import subscription
 from destinations.braze.mapping import alias, attributes, external, row, time, word
-from destinations.braze.orders import ORDER, purchases, recommended
+from destinations.braze.orders import ORDER, recommended
+from destinations.braze.purchases import purchases
 from destinations.braze.settings import BrazeSettings
 from destinations.braze.steps import Ready, both, heads, known, left, resolved, stopped
 from turnout import (
@@ -124,8 +125,8 @@ class Braze(Destination[BrazeSettings]):
             if settings.use_ecommerce_recommended_events:
                 shop = recommended(name, message)
             elif name.strip().lower() == ORDER:
-                extra = settings.send_purchase_event_with_extra_properties
-                return self._bought(body, purchases(message, when, who, extra=extra))
+                items = purchases(message, when, who, properties=settings.purchase_properties)
+                return self._bought(body, items)
         if shop is None:
             properties = message.get("properties")
             given = properties if isinstance(properties, dict) else {}

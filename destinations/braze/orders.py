@@ -1,7 +1,6 @@
-"""Orders: as purchases, or as events that Braze recommends for shops.
+"""Shops: the events that Braze recommends for products, carts and orders.
 
-Source: https://www.braze.com/docs/api/objects_filters/purchase_object and
-https://www.braze.com/docs/user_guide/data/activation/events/recommended_events/ecommerce_events.
+Source: https://www.braze.com/docs/user_guide/data/activation/events/recommended_events/ecommerce_events.
 """
 
 from __future__ import annotations
@@ -10,52 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from destinations.braze.mapping import word
-from turnout.errors import Refused
 from turnout.fields import look
-from turnout.values import integer, kept, number
+from turnout.values import kept, number
 
-__all__ = ["ORDER", "purchases", "recommended"]
+__all__ = ["ORDER", "recommended"]
 
 ORDER: Final = "order completed"
-_STANDARD: Final = frozenset({"product_id", "sku", "price", "quantity", "currency", "time", "event_name"})
-"""Of a product: what a purchase says, and what Braze refuses among its properties."""
+"""The name, in small letters, of the event that becomes purchases where recommended events are off."""
 
 
-def purchases(
-    message: Mapping[str, Any], when: str, who: Mapping[str, Any], *, extra: bool
-) -> list[dict[str, Any]]:
-    """A purchase for each product of an order; raises `Refused` where a product is not whole.
-
-    `extra` adds what else a product says as properties.
-    """
-    found = look(message, "properties.products")
-    if not isinstance(found, list):
-        raise Refused("missing_field", "properties.products is missing, or no list")
-    items = [item for item in found if isinstance(item, dict)]
-    if not items:
-        raise Refused("missing_field", "properties.products has no product")
-    common = word(look(message, "properties.currency"))
-    made = []
-    for place, item in enumerate(items):
-        one = {
-            "product_id": word(look(item, "product_id", "sku")),
-            "price": number(item.get("price")),
-            "currency": common or word(item.get("currency")),
-            "quantity": integer(item.get("quantity")),
-            "time": when,
-        }
-        for name, value in one.items():
-            if value is None or value == "":
-                raise Refused("missing_field", f"product {place} of the order has no {name} that Braze can read")
-        rest = {name: value for name, value in item.items() if name not in _STANDARD} if extra else {}
-        made.append({**one, "properties": rest, **who} if rest else {**one, **who})
-    return made
-
-
-# ---- recommended events
-
-
-def _name(value: Any) -> Any:
+def _text(value: Any) -> Any:
     return word(value) or value
 
 
@@ -65,11 +28,11 @@ def _amount(value: Any) -> Any:
 
 
 def _count(value: Any) -> Any:
-    found = integer(value)
-    return value if found is None else found
+    found = number(value)
+    return value if found is None or found != int(found) else int(found)
 
 
-def _same(value: Any) -> Any:
+def _given(value: Any) -> Any:
     return value
 
 
@@ -78,7 +41,7 @@ class _To(NamedTuple):
 
     name: str
     sources: tuple[str, ...]
-    via: Callable[[Any], Any] = _name
+    via: Callable[[Any], Any] = _text
 
 
 class _Shop(NamedTuple):
@@ -102,10 +65,10 @@ _CURRENCY: Final = _To("currency", ("currency",))
 _TOTAL: Final = (_To("total_value", ("total_value", "total", "value", "revenue"), _amount), _CURRENCY)
 _ORDER: Final = (
     _To("order_id", ("order_id",)), *_TOTAL,
-    _To("total_discounts", ("total_discounts", "discount"), _amount), _To("discounts", ("discounts",), _same),
+    _To("total_discounts", ("total_discounts", "discount"), _amount), _To("discounts", ("discounts",), _given),
 )  # fmt: skip
 _EVENTS: Final[Mapping[str, _Shop]] = {
-    "product viewed": _Shop("product_viewed", (*_PRODUCT, _CURRENCY, _To("type", ("type",), _same)), lines=False),
+    "product viewed": _Shop("product_viewed", (*_PRODUCT, _CURRENCY, _To("type", ("type",), _given)), lines=False),
     "product added": _Shop("cart_updated", (_CART_ID, *_TOTAL), "add"),
     "product removed": _Shop("cart_updated", (_CART_ID, *_TOTAL), "remove"),
     "checkout started": _Shop(

@@ -80,8 +80,12 @@ class BrazeSettings(Settings):
         "purchases.",
         examples=[False],
     )
-    send_purchase_event_with_extra_properties: bool = Field(
+    purchase_properties: bool = Field(
         False,
+        validation_alias=AliasChoices(
+            "purchase_properties", "purchaseProperties",
+            "sendPurchaseEventWithExtraProperties", "send_purchase_event_with_extra_properties",
+        ),
         description="What else a product of an order says becomes the properties of its purchase.",
         examples=[True],
     )

@@ -542,6 +542,11 @@ def test_operations_on_plain_lists_are_brazes_own() -> None:
         ({"products": [{"sku": "s"}]}, "no price"), ({"products": [{"sku": "s", "price": "x"}]}, "no price"),
         ({"products": [{"sku": "s", "price": 0}]}, "no currency"),
         ({"products": [{"sku": "s", "price": 0, "currency": "EUR"}]}, "no quantity"),
+        ({"products": [{"sku": "s", "price": 0, "currency": "EUR", "quantity": 1.5}]}, "no quantity"),
+        ({"products": [{"sku": " ", "price": 0}]}, "no product_id"),
+        ({"products": [{"sku": "s", "price": True}]}, "no price"), ({"products": []}, "no product"),
+        ({"products": [None, {"sku": "s", "price": "free"}]}, "product 1 of the order has no price"),
+        ({"products": ["sea-view"]}, "product 0 of the order is not an object"),
     ],
 )  # fmt: skip
 def test_an_order_that_is_not_whole_is_dead(properties: dict[str, Any], says: str) -> None:
@@ -549,6 +554,43 @@ def test_an_order_that_is_not_whole_is_dead(properties: dict[str, Any], says: st
     found = made.verdict(event("user-1", event=" order completed ", properties=properties), at(made))
     assert not isinstance(found, list)
     assert (str(found.outcome), says in found.reason) == ("dead", True)  # type: ignore[union-attr]
+
+
+def bought(*products: Any, order: Mapping[str, Any] | None = None, **settings: Any) -> Any:
+    made = adapter(use_ecommerce_recommended_events=False, **settings)
+    properties = {"currency": "EUR", **(order or {}), "products": list(products)}
+    return made.verdict(event("user-1", event=" order COMPLETED", properties=properties), at(made))
+
+
+ROOM: Mapping[str, Any] = {"product_id": "sea-view", "price": 120, "quantity": 2}
+
+
+def test_a_product_is_a_purchase_in_the_currency_of_the_order_or_its_own() -> None:
+    lines = [None, {**ROOM, "currency": "CHF"}, {"sku": 7, "price": "0", "quantity": "3.0", "currency": "SEK"}]
+    found = [
+        [(one["product_id"], one["price"], one["currency"], one["quantity"]) for one in request.body.value["purchases"]]
+        for order in ({}, {"currency": None}) for request in bought(*lines, order=order)
+    ]  # fmt: skip
+    assert found == [
+        [("sea-view", 120, "EUR", 2), ("7", 0, "EUR", 3)], [("sea-view", 120, "CHF", 2), ("7", 0, "SEK", 3)],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "purchase_properties", "purchaseProperties", "sendPurchaseEventWithExtraProperties",
+        "send_purchase_event_with_extra_properties",
+    ],
+)  # fmt: skip
+def test_what_else_a_product_says_is_sent_when_asked_for(name: str) -> None:
+    said = {"floor": 2, "sku": "s-1", "currency": "CHF", "time": "noon", "event_name": "x", "view": {"of": "sea"}}
+    lines = [{**ROOM, **said}, {"sku": "s-2", "price": 9, "quantity": 1}]
+    (on,), (off,) = bought(*lines, **{name: True}), bought(*lines)
+    assert [one.get("properties") for one in on.body.value["purchases"]] == [
+        {"floor": 2, "sku": "s-1", "view": {"of": "sea"}}, None,
+    ]  # fmt: skip
+    assert not any("properties" in one for one in off.body.value["purchases"])
 
 
 LINE = {"sku": "sea", "name": "Sea view", "price": "120.5", "quantity": "2", "currency": "EUR"}
