@@ -21,18 +21,23 @@ from turnout.destination import Destination
 from turnout.rules import Rule
 from turnout.settings import spellings
 
-__all__ = ["FOLDER", "main", "page", "stale"]
+__all__ = ["FOLDER", "body", "main", "page", "stale"]
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "destinations"
 HEAD = "<!-- Made by `python -m destinations.docs` from the class, README and fixtures; do not edit. -->\n"
 
 
 def page(slug: str) -> str:
-    """The page of a destination as Markdown; raises `Fixable` for an unknown slug."""
+    """The page of one of our destinations as Markdown; raises `Fixable` for an unknown slug."""
+    return HEAD + body(slug)
+
+
+def body(slug: str) -> str:
+    """What the page of a destination says, a plug-in's too; raises `Fixable` for an unknown slug."""
     kind = registry.find(slug)
     folder = Path(sys.modules[kind.__module__].__file__ or "").parent
     readme = (folder / "README.md").read_text(encoding="utf-8").rstrip()
-    parts = [HEAD + readme, "## Reference", _facts(kind), "### Settings", _settings(kind), "### Delivery",
+    parts = [readme, "## Reference", _facts(kind), "### Settings", _settings(kind), "### Delivery",
              _delivery(kind), *_answers(kind), "## Examples"]
     for path in sorted((folder / "fixtures").glob("*.yaml")):
         fixture = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -42,8 +47,8 @@ def page(slug: str) -> str:
 
 
 def stale() -> list[str]:
-    """Slugs whose page is missing or differs from what would be written."""
-    return [slug for slug in registry.slugs() if _read(slug) != page(slug)]
+    """Slugs of ours whose page is missing or differs from what would be written."""
+    return [slug for slug in sorted(registry.own()) if _read(slug) != page(slug)]
 
 
 def _read(slug: str) -> str:

@@ -22,7 +22,7 @@ from turnout.destination import Client, Destination
 from turnout.errors import Fixable
 from turnout.settings import Settings
 
-__all__ = ["GROUP", "build", "client", "find", "slugs"]
+__all__ = ["GROUP", "build", "client", "find", "own", "slugs"]
 
 GROUP = "turnout.destinations"
 AnyDestination = Destination[Any]
@@ -30,7 +30,7 @@ AnyDestination = Destination[Any]
 
 def slugs() -> tuple[str, ...]:
     """Every `type:` that config.yaml may name, sorted; nothing is imported for it."""
-    return tuple(sorted({*_own(), *_others()}))
+    return tuple(sorted({*own(), *_others()}))
 
 
 def find(slug: str) -> type[AnyDestination]:
@@ -39,7 +39,7 @@ def find(slug: str) -> type[AnyDestination]:
     Raises `Fixable`: an unknown slug (with a did-you-mean), a missing optional package (with the
     line that installs it), or a plug-in that is no destination. Ours win over plug-ins.
     """
-    if slug in _own():
+    if slug in own():
         return _ours(slug)
     entry = _others().get(slug)
     if entry is None:
@@ -84,7 +84,8 @@ def client(slug: str, settings: Settings, *, base: Path) -> Client | None:
 
 
 @cache
-def _own() -> frozenset[str]:
+def own() -> frozenset[str]:
+    """Those that come with Turnout; a plug-in of the same name is not looked at."""
     return frozenset(m.name for m in pkgutil.iter_modules(destinations.__path__) if m.ispkg)
 
 
@@ -92,7 +93,7 @@ def _own() -> frozenset[str]:
 def _others() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=GROUP):
-        if entry.name not in _own():
+        if entry.name not in own():
             found.setdefault(entry.name, entry)
     return found
 

@@ -15,6 +15,7 @@ import typer
 from dataplane.cli.commands import (
     alerts,
     backup,
+    develop,
     events,
     inspect,
     letters,
@@ -60,7 +61,7 @@ def options(
         os.environ["TURNOUT_DEBUG"] = "1"
 
 
-for topic in (setup, operate, pauses, events, inspect, letters, alerts, backup, scripts, replay, privacy):
+for topic in (setup, operate, pauses, events, inspect, letters, alerts, backup, scripts, replay, privacy, develop):
     topic.add(app)
 
 

@@ -13,10 +13,10 @@ def test_no_page_is_stale() -> None:
 
 
 def test_no_page_is_left_over() -> None:
-    assert {path.stem for path in docs.FOLDER.glob("*.md")} == set(registry._own())
+    assert {path.stem for path in docs.FOLDER.glob("*.md")} == set(registry.own())
 
 
-@pytest.mark.parametrize("slug", sorted(registry._own()))
+@pytest.mark.parametrize("slug", sorted(registry.own()))
 def test_a_page_names_every_setting_and_shows_every_fixture(slug) -> None:
     page = docs.page(slug)
     for name in registry.find(slug).settings_type.model_fields:

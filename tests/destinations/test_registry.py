@@ -100,13 +100,13 @@ def test_a_missing_extra_is_named_with_its_cure(tmp_path, monkeypatch) -> None:
     folder.mkdir()
     (folder / "__init__.py").write_text("import confluent_stream_sdk\n")
     monkeypatch.setattr(destinations, "__path__", [*destinations.__path__, str(tmp_path)])
-    registry._own.cache_clear()
+    registry.own.cache_clear()
     try:
         with pytest.raises(Fixable, match=r"confluent_stream_sdk: pip install 'turnout\[stream\]'"):
             registry.find("stream")
     finally:
         monkeypatch.undo()
-        registry._own.cache_clear()
+        registry.own.cache_clear()
 
 
 @pytest.mark.parametrize(("key", "missing", "said"), [
@@ -146,5 +146,5 @@ def test_credentials_that_cannot_be_used_are_said_by_the_check(
 def test_entry_points_name_every_folder() -> None:
     """A wheel and a checkout offer the same."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
-    for slug in registry._own():
+    for slug in registry.own():
         assert f'\n{slug} = "destinations.{slug}:' in text

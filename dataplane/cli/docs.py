@@ -1,0 +1,17 @@
+"""`turnout docs destination`."""
+
+from __future__ import annotations
+
+from dataplane.cli.output import json_line, say
+from destinations import docs
+
+__all__ = ["destination"]
+
+
+def destination(slug: str, *, as_json: bool) -> None:
+    """Print the page of a destination: ours, or of a package that is installed."""
+    page = docs.body(slug)
+    if as_json:
+        json_line({"slug": slug, "page": page})
+    else:
+        say(page.rstrip("\n"))
