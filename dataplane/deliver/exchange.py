@@ -13,7 +13,7 @@ from dataplane.metrics.log import logger
 from turnout.destination import BEHIND, Client, Context, Destination, Exchange
 from turnout.errors import Refused
 from turnout.event import Event
-from turnout.request import Checkpoint, JsonArray, Record, Request, Response
+from turnout.request import Checkpoint, Json, JsonArray, Record, Request, Response
 from turnout.user import User
 from turnout.verdict import Outcome, Verdict, dead, retry
 
@@ -183,14 +183,23 @@ def _unsent(verdict: Verdict, instead: Verdict) -> Verdict:
 
 
 def _alone(sent: Sent, index: int) -> Sent:
-    """A dead event with its own part of the request, where the body is an array with one for each."""
+    """A dead event with its own part of the request, where the body is an array with one for each, or has one."""
     asked = sent.request
     if sent.verdict.outcome is not Outcome.DEAD or asked is None or len(asked.events) < 2:
         return sent
-    if not isinstance(asked.body, JsonArray) or len(asked.body.values) != len(asked.events):
+    if isinstance(asked.body, JsonArray) and len(asked.body.values) == len(asked.events):
+        return sent._replace(request=replace(asked, body=JsonArray(_own(asked, asked.body.values, index))))
+    whole = asked.body.value if isinstance(asked.body, Json) else None
+    if not isinstance(whole, dict):
         return sent
-    own = [value for one, value in zip(asked.events, asked.body.values, strict=True) if one == index]
-    return sent._replace(request=replace(asked, body=JsonArray(own)))
+    lists = [name for name, value in whole.items() if isinstance(value, list) and len(value) == len(asked.events)]
+    if len(lists) != 1:
+        return sent
+    return sent._replace(request=replace(asked, body=Json({**whole, lists[0]: _own(asked, whole[lists[0]], index)})))
+
+
+def _own(asked: Request, values: Sequence[Any], index: int) -> list[Any]:
+    return [value for one, value in zip(asked.events, values, strict=True) if one == index]
 
 
 async def _records(

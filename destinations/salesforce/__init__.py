@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
-from destinations.salesforce import calls, mapping
+from destinations.salesforce import answers, calls, mapping
 from destinations.salesforce.calls import Api, Row, Write
+from destinations.salesforce.deletion import FORGETS, deletion
 from destinations.salesforce.rounds import Rounds
 from destinations.salesforce.settings import SalesforceSettings
 from turnout import (
@@ -21,19 +23,20 @@ from turnout import (
     dead,
     delivered,
     judge,
-    per_item,
 )
 from turnout.destination import Exchange
 from turnout.errors import Refused
-from turnout.fields import look
+from turnout.fields import getter
 from turnout.lookups import EMAIL, external_ids, mapped, traits
 from turnout.rules import decide
+from turnout.user import User
 from vendors.salesforce import errors, soql
 
 __all__ = ["Salesforce"]
 
 TYPE: Final = "salesforce-"
 """Before the object in the type of an external id, in any case."""
+_EMAILS: Final = tuple(map(getter, (*EMAIL, "traits.Email", "context.traits.Email")))
 
 
 class Salesforce(Destination[SalesforceSettings]):
@@ -42,16 +45,19 @@ class Salesforce(Destination[SalesforceSettings]):
     slug: ClassVar = "salesforce"
     names: ClassVar = ("Salesforce", "SALESFORCE", "SFDC")
     kinds: ClassVar = frozenset({Kind.IDENTIFY, Kind.RECORD})
-    delivery: ClassVar = Delivery(batch=200, batch_bytes=4_000_000, concurrency=4)
+    # One exchange at a time: of two at once with the same address, each would find no lead and make one.
+    delivery: ClassVar = Delivery(batch=200, batch_bytes=4_000_000, concurrency=1)
     settings_type: ClassVar = SalesforceSettings
     rules: ClassVar = errors.RULES
     answer_bytes: ClassVar = 1 << 20
+    forgets: ClassVar = FORGETS
 
     def __init__(self, settings: SalesforceSettings) -> None:
         super().__init__(settings)
         self.auth = settings.auth
         if not settings.collections:
-            self.delivery = Delivery(concurrency=4)  # type: ignore[misc]  # a class variable to all others
+            # The index that is searched is minutes behind whatever waits for whatever.
+            self.delivery = Delivery(concurrency=1 if settings.lookup == "query" else 4)  # type: ignore[misc]  # a class variable to all others
         self._api = Api(
             settings.base, settings.api_version, settings.lookup, duplicates=settings.allow_duplicates
         )
@@ -125,12 +131,12 @@ class Salesforce(Destination[SalesforceSettings]):
         name = self.settings.object
         if name not in mapping.MISSING:
             raise Refused("missing_field", f"context.externalId with an id of type Salesforce-{name} is missing")
-        email = look(message, EMAIL, "traits.Email", "context.traits.Email")
+        email = mapping.found(message, _EMAILS)
         if not isinstance(email, str) or not email.strip():
             raise Refused("missing_field", "traits.email or context.traits.email is missing")
         email = email.strip()
         soql.literal(email)
-        contact: Mapping[str, Any] | None = None
+        contact: Callable[[], Mapping[str, Any]] | None = None
         fresh: Mapping[str, Any] = {}
         if self.settings.map_property and not mapped(message):
             fields = mapping.fields_of(name, given, message)
@@ -139,10 +145,10 @@ class Salesforce(Destination[SalesforceSettings]):
             if self.settings.placeholders == "always":
                 fields = {**fresh, **fields}
             if name == "Lead" and self.settings.use_contact_id:
-                contact = {**mapping.fields_of("Contact", given, message), "Email": email}
+                contact = partial(mapping.fields_of, "Contact", {**given, "email": email}, message)
         else:
             fields = {key: item for key, item in mapping.plain(given).items() if item is not None}
-            contact = fields if self.settings.use_contact_id else None
+            contact = partial(dict, fields) if self.settings.use_contact_id else None
         return Write(name, fields, find=("Email",), key=(email,), fresh=fresh, contact=contact, one=False)
 
     def _record(self, message: Mapping[str, Any]) -> Write:
@@ -174,6 +180,10 @@ class Salesforce(Destination[SalesforceSettings]):
             soql.literal(one)
         return Write(name, fields, find=find, key=key, fresh=fresh, delete=delete)
 
+    def forget(self, users: Sequence[User], at: Context) -> Exchange:
+        """Leads and contacts with their e-mail addresses are deleted."""
+        return deletion(self._api, users, lambda response: self.judge(response, at))
+
     # What answers mean
 
     def judge(self, response: Response, at: Context) -> Verdict:
@@ -184,17 +194,7 @@ class Salesforce(Destination[SalesforceSettings]):
         """A collection is answered with a row per record, in order; what is to be deleted and is not there is gone."""
         delete = request.method == "DELETE"
         if response.status == 200 and "/composite/sobjects" in request.url:
-            rows = response.json()
-            rows = rows if isinstance(rows, list) else [None]  # no row for any of them: nobody knows
-            return per_item(rows, len(request.events), _gone_row if delete else _row, index="", rest=delivered(200))
+            return answers.rows(response, len(request.events), delete=delete)
         if delete and response.status == 404:
             return [delivered(404)] * len(request.events)
         return super().verdicts(request, response, at)
-
-
-def _row(row: Mapping[str, Any]) -> Verdict:
-    return delivered(200) if row.get("success") is True else errors.row_verdict(row)
-
-
-def _gone_row(row: Mapping[str, Any]) -> Verdict:
-    return delivered(200) if errors.gone(row) else _row(row)

@@ -7,7 +7,7 @@ Source: REST API Developer Guide, "sObject Rows", "sObject Rows by External ID",
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -32,7 +32,7 @@ class Write:
     """What an event asks for: a record of an object, known by its id, by an external id, or to be found.
 
     `find` are the fields to find it by, `key` their values; `fresh` what only a new record gets; `contact`
-    what the contact gets that a lead has become; `one` that there must not be several.
+    makes what the contact gets that a lead has become; `one` that there must not be several.
     """
 
     object: str
@@ -42,7 +42,7 @@ class Write:
     find: tuple[str, ...] = ()
     key: tuple[Any, ...] = ()
     fresh: Mapping[str, Any] = field(default_factory=dict)
-    contact: Mapping[str, Any] | None = None
+    contact: Callable[[], Mapping[str, Any]] | None = None
     delete: bool = False
     one: bool = True
 
@@ -87,8 +87,10 @@ class Api:
 
     def look(self, asked: Write, keys: Sequence[Sequence[Any]]) -> Request:
         """Asks for the records of an object with one of the keys: of one write, or of others that are like it."""
-        if not self.many:
-            return self._searched(asked)
+        return self.query(asked, keys) if self.many else self._searched(asked)
+
+    def query(self, asked: Write, keys: Sequence[Sequence[Any]]) -> Request:
+        """Asks by SOQL."""
         wanted = ("Id", *asked.find, *(LEAD if asked.object == "Lead" else ()))
         query = soql.select(asked.object, wanted, soql.where(asked.find, keys))
         return Request("GET", f"{self.root}/query/", params={"q": query})

@@ -6,15 +6,17 @@ Source: Object Reference for the Salesforce Platform, "Lead", "Contact", "Accoun
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from turnout.fields import look
+from turnout.fields import getter
 from turnout.lookups import FIRST_NAME, LAST_NAME, NAME
 from turnout.values import flat, snake, text
 
-__all__ = ["MISSING", "custom", "fields_of", "plain"]
+__all__ = ["MISSING", "custom", "fields_of", "found", "plain"]
+
+Getter = Callable[[Any], Any]
 
 MISSING: Final[Mapping[str, Mapping[str, str]]] = {
     "Lead": {"LastName": "n/a", "Company": "n/a"}, "Contact": {"LastName": "n/a"},
@@ -50,6 +52,7 @@ _SKIPPED: Final = frozenset({"address", "anonymousId", "attributes", "id", "Id",
 _NOT_OF: Final = {"Contact": frozenset({"company", "Company", "rating", "Rating"})}
 """Of a lead, and of no contact: a converted lead's account has them."""
 _OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9]+")
+_NAMES, _FIRST, _LAST = (tuple(map(getter, paths)) for paths in (NAME, FIRST_NAME, LAST_NAME))
 _CUSTOM: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*__p?c")
 
 
@@ -109,14 +112,23 @@ def _named(made: dict[str, Any], message: Mapping[str, Any]) -> None:
     """First and last name, of `name` where they do not stand alone; one word is the last name, which must be."""
     if "LastName" in made and "FirstName" in made:
         return
-    name = look(message, NAME)
+    name = found(message, _NAMES)
     words = name.split() if isinstance(name, str) else []
-    first = look(message, FIRST_NAME) or (words[0] if len(words) > 1 else None)
-    last = look(message, LAST_NAME) or (" ".join(words[1:]) or (words[0] if words else None))
+    first = found(message, _FIRST) or (words[0] if len(words) > 1 else None)
+    last = found(message, _LAST) or (" ".join(words[1:]) or (words[0] if words else None))
     if first and "FirstName" not in made:
         made["FirstName"] = first
     if last and "LastName" not in made:
         made["LastName"] = last
+
+
+def found(message: Any, getters: Sequence[Getter]) -> Any:
+    """`turnout.fields.look`, with getters that are made once."""
+    for find in getters:
+        value = find(message)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def plain(traits: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from destinations.salesforce import answers
 from destinations.salesforce.calls import MOST, Api, Row, Way, Write, folded
 from turnout import Context, Destination, Event, Request, Response, Verdict, codec, dead, filtered, retry
 from turnout.destination import BEHIND, Exchange, stopping
@@ -122,7 +123,7 @@ class Rounds:
             assert request is not None
             response = yield carrying(request, tuple(asked))
             assert response is not None
-            page = _page(response)
+            page = answers.page(response)
             if page is None:
                 verdict = self._unread(response)
                 if verdict.outcome is Outcome.DEAD and len(asked) > 1:
@@ -178,7 +179,7 @@ class Rounds:
             return dead(f"the {write.object} was deleted")
         contact = record["ConvertedContactId"] if record["IsConverted"] else None
         if contact and write.contact is not None:
-            return Row("update", "Contact", write.contact, id=str(contact))
+            return Row("update", "Contact", write.contact(), id=str(contact))
         return Row("delete" if write.delete else "update", write.object, write.fields, id=str(record["Id"] or ""))
 
     # Writing
@@ -197,13 +198,13 @@ class Rounds:
             request = carrying(made, places)
             response = yield request
             assert response is not None
-            answers = self._adapter._read(request, response, self._at)
-            if not alone and response.status >= 300 and all(one.outcome is Outcome.DEAD for one in answers):
+            said = self._adapter._read(request, response, self._at)
+            if not alone and response.status >= 300 and all(one.outcome is Outcome.DEAD for one in said):
                 half = len(chunk) // 2  # one record can spoil a call: a field that the object has not
                 waiting.extendleft((chunk[half:], chunk[:half]))
                 continue
-            ids = _ids(response, alone)
-            for n, ((i, row), answer) in enumerate(zip(chunk, answers, strict=True)):
+            ids = answers.ids(response, alone=alone)
+            for n, ((i, row), answer) in enumerate(zip(chunk, said, strict=True)):
                 self._settle(i, answer)
                 if row.way == "create" and answer.outcome is Outcome.DELIVERED and n < len(ids) and ids[n]:
                     self._known[self._writes[i].target] = [{**dict.fromkeys(_READ), "Id": ids[n]}]
@@ -226,26 +227,3 @@ class Rounds:
 
 
 _READ: Final = ("Id", "IsConverted", "ConvertedContactId", "IsDeleted")
-
-
-def _page(response: Response) -> tuple[list[Mapping[str, Any]], str] | None:
-    """Records of a query or search, and where the next page is; None for what is no answer to one."""
-    if response.status != 200 or response.cut:
-        return None
-    said = response.json()
-    if not isinstance(said, dict):
-        return None
-    listed = said.get("records", said.get("searchRecords"))
-    following = said.get("nextRecordsUrl")
-    if not isinstance(listed, list):
-        return None
-    return [one for one in listed if isinstance(one, dict)], following if isinstance(following, str) else ""
-
-
-def _ids(response: Response, alone: bool) -> list[str]:
-    """The ids of records that were made, in order; "" where one was not."""
-    said = response.json()
-    rows = [said] if alone else said
-    if not isinstance(rows, list):
-        return []
-    return [one["id"] if isinstance(one, dict) and isinstance(one.get("id"), str) else "" for one in rows]

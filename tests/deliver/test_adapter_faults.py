@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from dataplane.deliver.exchange import run
 from destinations.webhook import Webhook
 from turnout.destination import Context
 from turnout.event import Event
-from turnout.request import Request, Response
+from turnout.request import Json, Request, Response
 from turnout.verdict import Outcome, Verdict, delivered, retry
 
 
@@ -46,6 +47,39 @@ async def test_a_verdict_that_is_none_kills_only_its_event(says: Any) -> None:
     found = await run(adapter, events, at, send, None)
     assert {one.verdict.outcome for one in found} <= {Outcome.DELIVERED, Outcome.DEAD}
     assert found[1].verdict.reason.startswith("adapter error: ")
+
+
+class Boxed(Odd):
+    """A tool that wants its items in an object."""
+
+    box: Any
+
+    def together(self, events: Sequence[Event], at: Context) -> None:
+        return None
+
+    def merge(self, requests: Sequence[Request]) -> Request:
+        return replace(requests[0], body=Json(self.box([{"n": n} for n, _ in enumerate(requests)])))
+
+
+@pytest.mark.parametrize(("box", "kept"), [
+    (lambda items: {"all": False, "items": items}, {"all": False, "items": [{"n": 1}]}),
+    (lambda items: {"items": items, "more": [1, 2]}, {"items": [{"n": 0}, {"n": 1}], "more": [1, 2]}),
+    (lambda items: {"items": items[:1]}, {"items": [{"n": 0}]}), (lambda items: items, [{"n": 0}, {"n": 1}]),
+])  # fmt: skip
+async def test_a_dead_event_keeps_its_own_part_of_a_batch_where_that_is_plain(box: Any, kept: Any) -> None:
+    adapter = Boxed(Webhook.settings_type.model_validate({"webhook_url": "https://example.com/"}))
+    adapter.says, adapter.box = Verdict(Outcome.DEAD, "no"), box
+    events = [Event(b'{"type":"track"}', key=n, number=n) for n in (1, 2)]
+
+    async def send(request: Request, carried: Sequence[Event]) -> Response:
+        return Response(200)
+
+    at = Context(datetime.now(UTC), replace(Webhook.delivery, batch=2))
+    first, second = await run(adapter, events, at, send, None)
+    assert first.verdict.outcome is Outcome.DELIVERED
+    assert second.request is not None
+    assert isinstance(second.request.body, Json)
+    assert second.request.body.value == kept
 
 
 async def test_a_fault_of_ours_sends_nothing_again_and_again(

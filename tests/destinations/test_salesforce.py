@@ -14,13 +14,17 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from salesforce_api import HOST, Org, tokens, value_of
 
+from dataplane.deliver.rehearsal import rehearse
 from destinations import registry
 from destinations.rudderstack import ACCOUNTS, slug_of
 from destinations.salesforce import Salesforce
 from destinations.salesforce.mapping import custom, fields_of
 from turnout import Context, Event, Response, Verdict, codec
+from turnout.auth import bearer
 from turnout.errors import Refused
 from turnout.testing import DestinationContract, FakeClock, drive
+from turnout.testing.driving import drive_forget
+from turnout.user import User
 from vendors.salesforce import soql
 
 NOW = FakeClock().now()
@@ -138,6 +142,19 @@ def test_search_compares_what_the_index_finds(org: Org) -> None:
     org.put("Boat__c", Hull__c="pt-1")
     (found,) = org.deliver(adapter, [row(1)], at(adapter))
     assert found.reason == "2 records of Boat__c have this Hull__c"
+
+
+def test_a_preview_shows_the_look_up_and_what_a_new_record_gets() -> None:
+    adapter = made()
+    shown = rehearse(adapter, person(1), at(adapter))
+    assert [one["method"] for one in shown["requests"]] == ["GET", "POST"]
+    assert shown["requests"][0]["headers"]["Authorization"] == "***"
+    assert shown["requests"][1]["body"]["json"]["Email"] == "p1@example.com"
+
+
+def test_two_look_ups_are_never_under_way_at_once_with_query() -> None:
+    """Of two at once with the same address, each would find no lead and make one."""
+    assert made().delivery.concurrency == made(collections=False).delivery.concurrency == 1
 
 
 # ---- many at once
@@ -295,6 +312,39 @@ def test_other_ways_to_log_in(org: Org, settings: dict[str, Any], grant: str) ->
     wrong = registry.build("salesforce", {**settings, "client_secret": "no", "refresh_token": "no"})
     (found,) = org.deliver(wrong, [person(1)], Context(NOW, wrong.delivery))
     assert "invalid_grant" in found.reason
+
+
+# ---- forgetting
+
+
+def forgotten(org: Org, adapter: Salesforce, *users: User) -> list[str]:
+    token = adapter.auth.token(org.send(adapter.auth.request(NOW)), NOW)  # type: ignore[union-attr,arg-type]
+    sent = lambda asked: org.send(bearer(adapter.auth, asked, token))  # type: ignore[arg-type]  # noqa: E731
+    return outcomes(drive_forget(adapter, users, at(adapter), sent)[0])
+
+
+@pytest.mark.parametrize("settings", [{}, {"lookup": "search", "collections": False}])
+def test_leads_and_contacts_of_a_person_are_deleted_and_nobody_elses(org: Org, settings: dict[str, Any]) -> None:
+    for email in ("p1@example.com", "P1@example.com", "p2@example.com"):
+        org.put("Lead", Email=email, LastName="x", Company="y")
+    org.put("Contact", Email="p1@example.com", LastName="x")
+    users = User(email="P1@EXAMPLE.com"), User(user_id="u-9"), User(email="nobody@example.com"), User(email="*'")
+    assert forgotten(org, made(**settings), *users) == ["delivered", "filtered", "delivered", "delivered"]
+    assert [lead["Email"] for lead in org.records["Lead"].values()] == ["p2@example.com"]
+    assert org.records["Contact"] == {}
+
+
+def test_what_is_not_deleted_is_said(org: Org) -> None:
+    adapter = made()
+    org.put("Lead", Email="p1@example.com", LastName="x", Company="y")
+    users = User(email="p1@example.com"), User(email="p2@example.com")
+    lead = {"Id": "00Q1", "Email": "p1@example.com"}
+    for said, wanted in (([{"success": False, "errors": [{"statusCode": "DELETE_FAILED"}]}], "dead"), ({}, "dead")):
+        given = iter([{"records": [lead]}, {"records": []}, said])
+        found, _ = drive_forget(adapter, users, at(adapter), lambda _, g=given: Response(200, {}, codec.dumps(next(g))))  # type: ignore[misc]
+        assert outcomes(found) == [wanted, "delivered"]
+    found, _ = drive_forget(adapter, users, at(adapter), lambda _: Response(503))
+    assert outcomes(found) == ["retry", "retry"]
 
 
 # ---- nobody gets out of a literal

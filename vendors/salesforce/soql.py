@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote_plus
 
@@ -65,9 +66,13 @@ def where(fields: Sequence[str], keys: Iterable[Sequence[Any]]) -> str:
 
 def select(object_: str, fields: Sequence[str], condition: str) -> str:
     """A query whose records come oldest first, so that of several the same is found every time."""
-    named = ",".join(name(one) for one in fields)
+    return f"{_head(object_, tuple(fields))} WHERE {condition} ORDER BY CreatedDate,Id"
+
+
+@lru_cache(maxsize=1024)
+def _head(object_: str, fields: tuple[str, ...]) -> str:
     # Names are names and values literals by here: see `name` and `where`.
-    return f"SELECT {named} FROM {name(object_)} WHERE {condition} ORDER BY CreatedDate,Id"  # noqa: S608
+    return f"SELECT {','.join(map(name, fields))} FROM {name(object_)}"  # noqa: S608
 
 
 def batches(fields: Sequence[str], keys: Iterable[Sequence[Any]], most: int) -> Iterator[list[Sequence[Any]]]:
