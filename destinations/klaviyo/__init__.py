@@ -85,7 +85,7 @@ class Klaviyo(Destination[KlaviyoSettings]):
         anonymous = word(message.get("anonymousId"))
         if anonymous and not self._old:
             named = {**named, "anonymous_id": anonymous}
-        if not named:
+        if not named and (self._old or not profile.profile_id(message)):
             raise Refused("missing_field", "an e-mail address, a phone number, a userId or an anonymousId is missing")
         patch = {} if self._old else profile.patches(message, at.options(event))
         if kind == Kind.IDENTIFY:
@@ -112,7 +112,7 @@ class Klaviyo(Destination[KlaviyoSettings]):
         group = word(told.get("listId")) or self.settings.list_id
         wanted = boolean(told.get("subscribe"))
         if group and wanted is not None:
-            sent.extend(self._subscribed(who, group, wanted, told.get("consent")))
+            sent.extend(self._subscribed(message, who, group, wanted, told.get("consent")))
         return sent
 
     def _grouped(self, message: Mapping[str, Any]) -> Request:
@@ -125,12 +125,14 @@ class Klaviyo(Destination[KlaviyoSettings]):
         if wanted is None:
             raise Refused("missing_field", "traits.subscribe is neither true nor false")
         who = profile.contact(message, strict=not self._old, tidy=self.settings.normalize_phones)
-        sent = self._subscribed(who, group, wanted, given.get("consent"))
+        sent = self._subscribed(message, who, group, wanted, given.get("consent"))
         if not sent:
             raise Refused("bad_field", "v1 of the API cannot unsubscribe: set api_version to a later one")
         return sent[0]
 
-    def _subscribed(self, who: Mapping[str, Any], group: str, wanted: bool, consent: Any) -> Sequence[Request]:
+    def _subscribed(
+        self, message: Mapping[str, Any], who: Mapping[str, Any], group: str, wanted: bool, consent: Any
+    ) -> Sequence[Request]:
         found = subscriptions.channels(consent, self.settings.consent)
         if self._old:
             if not wanted:
@@ -138,7 +140,8 @@ class Klaviyo(Destination[KlaviyoSettings]):
             return [self._post(JOBS[subscriptions.CREATE], subscriptions.old_job(who, group, found))]
         kind = subscriptions.CREATE if wanted else subscriptions.DELETE
         told = wanted or self.settings.api_version != "v2"
-        return [self._post(JOBS[kind], subscriptions.job(who, group, found, kind, told=told))]
+        known = profile.profile_id(message)
+        return [self._post(JOBS[kind], subscriptions.job(who, known, group, found, kind, told=told))]
 
     def _happened(
         self, event: Event, at: Context, named: Mapping[str, Any], patch: Mapping[str, Any]

@@ -29,15 +29,23 @@ def channels(value: Any, default: Sequence[str]) -> Sequence[str]:
     return [one for one in CHANNELS if one in named]
 
 
-def job(who: Mapping[str, Any], group: str, consent: Sequence[str], kind: str, *, told: bool) -> dict[str, Any]:
-    """A job for one profile; `told` says for which channels, which only v3 reads when it unsubscribes."""
+def job(
+    who: Mapping[str, Any], known: str | None, group: str, consent: Sequence[str], kind: str, *, told: bool
+) -> dict[str, Any]:
+    """A job for one profile; `told` says for which channels, which only v3 reads when it unsubscribes.
+
+    `known` is Klaviyo's own id of the profile, by which it is found to be subscribed.
+    """
     made = _reached(who, consent)
+    profile: dict[str, Any] = {"type": "profile", "attributes": made}
+    if known and kind == CREATE:
+        profile["id"] = known
     if consent and told:
         said = "SUBSCRIBED" if kind == CREATE else "UNSUBSCRIBED"
         made["subscriptions"] = {one: {"marketing": {"consent": said}} for one in consent if _NEEDS[one] in made}
     return {"data": {
         "type": kind,
-        "attributes": {"profiles": {"data": [{"type": "profile", "attributes": made}]}},
+        "attributes": {"profiles": {"data": [profile]}},
         "relationships": {"list": {"data": {"type": "list", "id": group}}},
     }}  # fmt: skip
 

@@ -282,6 +282,14 @@ def test_a_channel_without_an_address_is_left_out_and_none_at_all_is_dead() -> N
         build(consent=["sms"]).request(event(0, "u-", "group", to="L1"), at)
 
 
+def test_klaviyo_s_own_id_is_enough() -> None:
+    own = {"externalId": [{"type": "klaviyo-profileId", "id": "01A"}]}
+    (made,) = build().request(Event(message={"type": "identify", "context": own}), Context(NOW))
+    assert made.body.value["data"]["id"] == "01A"  # type: ignore[union-attr]
+    with pytest.raises(Refused, match="is missing"):
+        build(api_version="v1").request(Event(message={"type": "identify", "context": own}), Context(NOW))
+
+
 def test_outputs_of_a_script_are_events_of_their_own() -> None:
     adapter = build()
     ids = set()
