@@ -150,9 +150,15 @@ def _judged(case: Mapping[str, Any], verdicts: Mapping[int, Mapping[str, Any]]) 
         if 200 <= int(status) < 300:
             if verdict["outcome"] not in ("delivered", "filtered"):
                 return f"event {place}: {status} expected, {verdict['outcome']} found: {verdict['reason']}"
-        elif said := _failed(int(status), verdict, refused=expect.get("meta") == "accessTokenExpired"):
+        elif said := _failed(int(status), verdict, refused=_refused(case)):
             return f"event {place}: {said}"
     return ""
+
+
+def _refused(case: Mapping[str, Any]) -> bool:
+    """Whether the credentials were refused: the peer says so, or the tool answered 401, which pauses here."""
+    answers = [call.get("response") or {} for call in case.get("network") or []]
+    return case["expect"].get("meta") == "accessTokenExpired" or any(one.get("status") == 401 for one in answers)
 
 
 def _status(batch: Mapping[str, Any]) -> int:
@@ -163,7 +169,7 @@ def _status(batch: Mapping[str, Any]) -> int:
 def _failed(status: int, verdict: Mapping[str, Any], *, refused: bool = False) -> str:
     """The peer's status as one of our outcomes: a refused event, a later attempt, a refused destination.
 
-    `refused` where the peer itself says that it is the credentials.
+    `refused` where it is the credentials, whatever status the peer makes of that.
     """
     outcomes = {"dead", "filtered"}
     if refused:

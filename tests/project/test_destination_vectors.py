@@ -179,6 +179,14 @@ def test_a_token_that_expired_may_pause() -> None:
     assert judged({"status": 400, "meta": "accessTokenExpired"}, "retry")
 
 
+@pytest.mark.parametrize(("status", "same"), [(401, True), (403, False)])
+def test_a_401_of_the_tool_pauses_whatever_the_peer_calls_it(status: int, same: bool) -> None:
+    call = {"request": {"method": "POST", "url": BOAT}, "response": {"status": status}}
+    answer = {"requests": [], "records": [], "verdicts": [{"event": 0, "outcome": "pause", "reason": ""}]}
+    case = {"id": "d-1", "expect": {"status": 400}, "network": [call]}
+    assert (compare(Vector("boats", "delivery", case), [([0], answer)]) == "") is same
+
+
 def test_a_login_that_a_peer_remembered_is_known_in_every_case(tmp_path: Path) -> None:
     login = {"request": {"url": "https://login.example"}, "response": {"status": 200, "data": {"access_token": "t"}}}
     other = {"request": {"url": "https://api.example"}, "response": {"status": 200, "data": {"boats": []}}}

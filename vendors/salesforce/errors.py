@@ -71,7 +71,6 @@ def _table(path: str, status: Any) -> tuple[Rule, ...]:
 RULES: Final = (
     # Any 401 is the house's: the engine has asked for a new session before an adapter sees a second one.
     *_table("[*].errorCode", (*range(300, 401), *range(402, 600))),
-    Rule("pause", "the user may not log in any more", status=400, path="error", values=("invalid_grant",)),
     Rule("dead", "several records have this external id", status=300),
 )
 """For an answer as a whole."""
