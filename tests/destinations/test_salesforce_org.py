@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from salesforce_api import Org as Server
 
-from turnout import Response, Verdict, codec
+from turnout import OAuth2, Response, Verdict, codec
 from turnout.auth import Token, secrets
 from turnout.errors import Fixable, Refused, Transient
 from turnout.testing import FakeClock
@@ -132,6 +132,18 @@ def test_adapters_do_not_load_what_waits() -> None:
     names = ("simple_salesforce", "requests", "zeep", "lxml")
     ran = subprocess.run([sys.executable, "-c", code % (names,)], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("more", "audience"), [
+    ({}, "https://login.salesforce.com"), ({"sandbox": True}, "https://test.salesforce.com"),
+    ({"login_url": "https://crew.my.salesforce.com"}, "https://login.salesforce.com"),
+])
+def test_a_signed_jwt_is_for_a_central_host_and_asked_where_the_login_is(more: Any, audience: str) -> None:
+    given = {"private_key": "k", "client_id": "c", "username": "mate@crew.example.com", **more}
+    auth = Account.model_validate(given).auth
+    assert isinstance(auth, OAuth2)
+    assert (auth.audience, auth.subject, auth.grant) == (audience, "mate@crew.example.com", "jwt_bearer")
+    assert auth.token_url == f"{more.get('login_url', audience)}/services/oauth2/token"
 
 
 # ---- login() of the SOAP API

@@ -93,7 +93,7 @@ class Account(Settings):
         examples=["https://acme.my.salesforce.com"],
     )
     sandbox: bool = Field(
-        False, description="Log in at `test.salesforce.com`, where no `login_url` is given.", examples=[True]
+        False, description="It is a sandbox: log in at `test.salesforce.com`, or say so in a signed JWT.", examples=[True]
     )
     username: str = Field(
         "", description="User who logs in, by password or as the subject of a signed JWT.",
@@ -163,12 +163,13 @@ class Account(Settings):
         """A given session, a signed JWT, a refresh token, client credentials, user and password: the first there is."""
         if self.access_token is not None:
             return Bearer(self.access_token.get_secret_value())
-        host = origin(self.login_url) or f"https://{'test' if self.sandbox else 'login'}.salesforce.com"
+        central = f"https://{'test' if self.sandbox else 'login'}.salesforce.com"
+        host = origin(self.login_url) or central
         given: dict[str, Any] = {"client_secret": _plain(self.client_secret), "base": "instance_url"}
         if self.private_key is not None:
-            # The audience is the login host, or My Domain (Help: "OAuth 2.0 JWT Bearer Flow").
+            # The audience is one of the two central hosts, wherever it is asked (Help: "OAuth 2.0 JWT Bearer Flow").
             given |= {"grant": "jwt_bearer", "private_key": _plain(self.private_key)}
-            given |= {"subject": self.username, "audience": host}
+            given |= {"subject": self.username, "audience": central}
         elif self.refresh_token is not None:
             given |= {"grant": "refresh_token", "refresh_token": _plain(self.refresh_token)}
         elif not self._app():
