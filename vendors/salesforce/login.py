@@ -93,7 +93,7 @@ class Account(Settings):
         examples=["https://acme.my.salesforce.com"],
     )
     sandbox: bool = Field(
-        False, description="It is a sandbox: log in at `test.salesforce.com`, or say so in a signed JWT.", examples=[True]
+        False, description="A sandbox: log in at `test.salesforce.com`, or say so in a signed JWT.", examples=[True]
     )
     username: str = Field(
         "", description="User who logs in, by password or as the subject of a signed JWT.",
