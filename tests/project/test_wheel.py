@@ -69,6 +69,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops == PACKAGES | {f"turnout-{turnout.__version__}.dist-info"}
     for wanted in ("turnout/py.typed", "destinations/webhook/README.md", "dataplane/cli/template/config.yaml",
+                   "dataplane/cli/scaffold/destination/class.py.tmpl",
                    "transformations/standard/hash.js", "transformations/standard/hash.py",
                    *(f"dataplane/cli/template/{name}" for name in starter_files())):
         assert wanted in names

@@ -1,0 +1,1 @@
+"""ntfy as a destination of Turnout."""
