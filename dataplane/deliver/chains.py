@@ -143,15 +143,17 @@ class Chains:
         """A reference had its turn: the outputs that must be retried take its place."""
         self._forget(row)
         chain = self._chains.get(row.key)
-        if chain and chain[0] is row:
-            chain.popleft()
-            chain.extendleft(reversed(rows))
+        if chain is None or row not in chain:
             for new in rows:
-                self._rows[new.number, new.child] = new
-            self._head(row.key, chain)
+                self.add(new)
             return
-        for new in rows:
-            self.add(new)
+        at = chain.index(row)  # not the head, where order was given up and promised again while it was in flight
+        del chain[at]
+        for place, new in enumerate(rows, at):
+            chain.insert(place, new)
+            self._rows[new.number, new.child] = new
+        if not at:
+            self._head(row.key, chain)
 
     def _forget(self, row: ExceptionRow) -> None:
         ident = (row.number, row.child)

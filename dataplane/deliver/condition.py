@@ -13,7 +13,7 @@ from turnout.clock import Clock
 from turnout.destination import BEHIND, UNSENT
 from turnout.verdict import Outcome
 
-__all__ = ["Condition"]
+__all__ = ["LONGEST_WAIT", "Condition"]
 
 log = logger()
 FORBIDDEN_USERS = 3

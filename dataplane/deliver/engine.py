@@ -208,10 +208,9 @@ class Engine:
             number = number if self._left_off is None else self._left_off
             row = reload.fresh_row(plan.id, number)
             self.ledger.changes.begin(plan.id, number)
-        rows = list(self.ledger.state.exceptions(row.id))
+        rows = recover.exceptions(self.ledger.state, row.id, self._clock.now().timestamp())
         for one in rows:
             one.destination = plan.id
-            recover.not_from_the_future(one, self._clock.now().timestamp())
         self.ledger.dirty.add(plan.id)
         return Courier(
             plan, row, rows, ledger=self.ledger, clock=self._clock, materialize=self.readers.materialize

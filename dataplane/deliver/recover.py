@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataplane.deliver.condition import LONGEST_WAIT
 from dataplane.deliver.state import ExceptionRow, State
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
 
-__all__ = ["known", "left_off", "not_from_the_future"]
+__all__ = ["exceptions", "known", "left_off"]
 
 log = logger()
 
@@ -38,10 +39,18 @@ def left_off(state: State, sequencer: Sequencer) -> int | None:
     return number
 
 
-def not_from_the_future(row: ExceptionRow, now: float) -> None:
-    """A row first tried later than `now` (Unix seconds) was written by a clock that was set back since:
-    its times are moved back with it."""
-    ahead = row.first_at - now
-    if ahead > 0:
-        row.first_at -= ahead
-        row.next_at -= min(ahead, row.next_at)
+def exceptions(state: State, destination: str, now: float) -> list[ExceptionRow]:
+    """What a destination has put aside, its times believed only as far as a wrong clock cannot have made them.
+
+    A row first tried later than `now` (Unix seconds) was written by a clock that was set back since: its times are
+    moved back with it. One that is due in more than an hour, as tools hardly ask for, may be another such: it is
+    tried in an hour.
+    """
+    rows = list(state.exceptions(destination))
+    for row in rows:
+        ahead = row.first_at - now
+        if ahead > 0:
+            row.first_at -= ahead
+            row.next_at -= min(ahead, row.next_at)
+        row.next_at = min(row.next_at, now + LONGEST_WAIT)
+    return rows

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dataplane.deliver import plans, reload
+from dataplane.deliver import plans, recover, reload
 from dataplane.deliver.courier import Courier, Plan
 from dataplane.deliver.export import Export, Lines, reserve
 from dataplane.deliver.holds import held
@@ -182,7 +182,8 @@ class Replays:
             return await work.materialize(made, number)
 
         courier = Courier(
-            plan, place, list(ledger.state.exceptions(row.name)), ledger=ledger, clock=engine.clock,
+            plan, place, recover.exceptions(ledger.state, row.name, engine.clock.now().timestamp()),
+            ledger=ledger, clock=engine.clock,
             materialize=materialize,
         )  # fmt: skip
         courier.pins = (lambda: False) if row.definition.archive else self.pins

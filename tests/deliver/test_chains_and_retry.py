@@ -50,6 +50,22 @@ def test_outputs_of_a_reference_take_its_place_in_order() -> None:
     assert len(chains) == 0
 
 
+def test_a_reference_that_is_in_flight_as_order_is_promised_again_is_replaced_where_it_stands() -> None:
+    rows = [row(1, 7, at=9.0), row(2, 7, "waiting"), row(3, 7, "waiting")]
+    alone = Chains(rows, ordered=False)
+    flying = alone.due(1.0, 1)
+    assert [r.number for r in flying] == [2]
+    chains = Chains(rows, ordered=True, flying=alone.flying)
+    chains.replace(flying[0], [row(2, 7)])
+    order = []
+    while due := chains.due(9.0, 5):
+        assert len(due) == 1
+        order.append((due[0].number, due[0].child))
+        chains.remove(due[0])
+    assert order == [(1, 0), (2, 0), (3, -1)]
+    assert len(chains) == 0
+
+
 def test_the_cap_of_a_user_leaves_no_room() -> None:
     chains = Chains(row(n, 7, "waiting" if n else "tried") for n in range(CAP_USER))
     assert chains.blocked(7) is None

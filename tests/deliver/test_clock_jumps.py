@@ -55,3 +55,17 @@ def test_what_a_clock_set_back_before_a_start_has_written_is_due_all_the_same(mo
     model.crash()
     model.wait(60.0)
     assert len(model.sides["one"].tried["u1", 0, 0]) > before
+
+
+def test_what_a_clock_set_forward_for_a_while_has_written_is_due_within_the_hour(model: EngineModel) -> None:
+    model.users_fail("one", {"u1"})
+    model.send(["u1"], again=False, all_=True)
+    model.wait(5.0)
+    model.clock.set_wall(model.clock.now() + timedelta(hours=60))
+    model.crash()
+    model.wait(20.0)
+    model.clock.set_wall(model.clock.now() - timedelta(hours=60))
+    model.crash()
+    before = len(model.sides["one"].tried["u1", 0, 0])
+    model.wait(3_700.0)
+    assert len(model.sides["one"].tried["u1", 0, 0]) > before
