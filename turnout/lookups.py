@@ -64,6 +64,7 @@ PAGE_REFERRER: Final = ("context.page.referrer", "properties.referrer")
 
 
 _TRAITS = tuple(getter(path) for path in TRAITS)
+_mapped, _external_ids = getter("context.mappedToDestination"), getter("context.externalId")
 
 
 def traits(message: Any) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def products(message: Any) -> list[dict[str, Any]]:
 
 def external_ids(message: Any) -> Sequence[Mapping[str, Any]]:
     """The entries of `context.externalId`, `{"type", "id", …}`; [] where there are none."""
-    found = look(message, "context.externalId")
+    found = _external_ids(message)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
@@ -112,4 +113,4 @@ def mapped(message: Any) -> bool:
 
     They are then passed on as they are (`context.mappedToDestination`).
     """
-    return bool(look(message, "context.mappedToDestination"))
+    return bool(_mapped(message))

@@ -34,6 +34,7 @@ class Rounds:
     ) -> None:
         self._adapter, self._api, self._events, self._at = adapter, api, events, at
         self._writes: dict[int, Write] = {i: one for i, one in enumerate(writes) if isinstance(one, Write)}
+        self._targets = {i: one.target for i, one in self._writes.items()}
         self._found: list[Verdict | None] = [one if isinstance(one, Verdict) else None for one in writes]
         self._most = max(1, min(at.delivery.batch, MOST))
         self._together = adapter.settings.collections and self._most > 1
@@ -53,7 +54,7 @@ class Rounds:
             rows: list[tuple[int, Row]] = []
             for i in turn:
                 if self._found[i] is None:
-                    made = self._row(self._writes[i])
+                    made = self._row(self._writes[i], self._targets[i])
                     if isinstance(made, Verdict):
                         self._settle(i, made)
                     else:
@@ -75,10 +76,11 @@ class Rounds:
             elif key and key in self._held:
                 self._found[i] = retry(BEHIND)
             else:
+                target = self._targets[i]
                 new = not write.find and not write.id and not write.external  # a record of its own
-                free = len(turn) < most and key not in users and (new or write.target not in targets)
+                free = len(turn) < most and key not in users and (new or target not in targets)
                 (turn if free else later).append(i)
-                targets.add(write.target)
+                targets.add(target)
                 users |= {key} if key else set()
         return turn, later
 
@@ -95,7 +97,7 @@ class Rounds:
         groups: dict[tuple[Any, ...], list[int]] = {}
         for i in turn:
             write = self._writes[i]
-            if write.target not in self._known:
+            if self._targets[i] not in self._known:
                 # Of other types apart: a number where the field is a text spoils the query it is in.
                 kinds = tuple(type(one) for one in write.key)
                 groups.setdefault((write.object, write.find, kinds), []).append(i)
@@ -159,17 +161,17 @@ class Rounds:
             key = folded([low.get(name.lower()) for name in first.find]) if compared else folded(first.key)
             by_key.setdefault(key, []).append({name: low.get(name.lower()) for name in _READ})
         for i in asked:
-            write = self._writes[i]
-            self._known[write.target] = by_key.get(folded(write.key), [])
+            target = self._targets[i]
+            self._known[target] = by_key.get(target[-1], [])
 
-    def _row(self, write: Write) -> Row | Verdict:
+    def _row(self, write: Write, target: tuple[Any, ...]) -> Row | Verdict:
         """The record as it is written, now that it is known whether there is one."""
         if write.id:
             return Row("delete" if write.delete else "update", write.object, write.fields, id=write.id)
         if write.external:
             way: Way = "delete" if write.delete else "upsert"
             return Row(way, write.object, write.fields, external=write.external, value=write.key[0])
-        there = self._known.get(write.target, []) if write.find else []
+        there = self._known.get(target, []) if write.find else []
         if not there:
             return NONE if write.delete else Row("create", write.object, {**write.fresh, **write.fields})
         if write.one and len(there) > 1:
@@ -206,8 +208,12 @@ class Rounds:
             ids = answers.ids(response, alone=alone)
             for n, ((i, row), answer) in enumerate(zip(chunk, said, strict=True)):
                 self._settle(i, answer)
-                if row.way == "create" and answer.outcome is Outcome.DELIVERED and n < len(ids) and ids[n]:
-                    self._known[self._writes[i].target] = [{**dict.fromkeys(_READ), "Id": ids[n]}]
+                if answer.outcome is not Outcome.DELIVERED:
+                    continue
+                if row.way == "create" and n < len(ids) and ids[n]:
+                    self._known[self._targets[i]] = [{**dict.fromkeys(_READ), "Id": ids[n]}]
+                elif row.way == "delete":
+                    self._known[self._targets[i]] = []
 
     def _chunks(self, rows: Iterable[tuple[int, Row]]) -> list[list[tuple[int, Row]]]:
         """Rows that travel together, within the limits of records and bytes."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote_plus, unquote
 
 import pytest
 from hypothesis import given
@@ -220,6 +220,15 @@ def test_a_row_twice_in_a_batch_is_written_in_order(org: Org) -> None:
     assert sorted(one["Name"] for one in org.records["Boat__c"].values()) == ["Other", "Second"]
 
 
+def test_a_row_that_is_deleted_and_comes_back_is_made_anew(org: Org) -> None:
+    adapter = made(object="Boat__c")
+    org.put("Boat__c", Name="Gaivota", Harbour__c="Faro")
+    by = {"Name": "Gaivota"}
+    rows = [row(1, "delete", by=by), row(2, "insert", by=by, Harbour__c="Porto")]
+    assert outcomes(org.deliver(adapter, rows, at(adapter))) == ["delivered"] * 2
+    assert [one["Harbour__c"] for one in org.records["Boat__c"].values()] == ["Porto"]
+
+
 def test_a_number_where_the_org_has_a_text_spoils_no_other_look_up(org: Org) -> None:
     adapter = made(object="Boat__c")
     org.put("Boat__c", Name="Gaivota")
@@ -367,6 +376,19 @@ def test_a_value_is_one_token_of_a_query_and_says_what_it_said(values: list[Any]
     for said, meant in zip(inner[::2], values, strict=True):
         found = value_of(said)
         assert found == meant or (isinstance(meant, float) and abs(found - meant) < 1e-6)
+
+
+@given(st.lists(st.text(min_size=1, max_size=250), max_size=60), st.integers(1, 40))
+def test_every_key_is_in_one_query_that_fits_an_address(values: list[str], most: int) -> None:
+    keys = [(one,) for one in values]
+    found = list(soql.batches(("Email",), keys, most))
+    assert [key for batch in found for key in batch] == keys
+    for batch in found:
+        query = soql.select("Lead", ("Id", "Email"), soql.where(("Email",), batch))
+        assert 0 < len(batch) <= most
+        assert len(quote_plus(query)) <= 10_200
+    if len(found) > 1 and max(map(len, values)) < 20 and most == 40:
+        assert len(found[0]) > 30, "no more queries than are needed"
 
 
 @given(st.one_of(st.text(max_size=40), st.sampled_from(["Lead WHERE", "a__b__c", "Lead--", "Lead,User", "x__c"])))

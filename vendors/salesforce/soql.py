@@ -24,6 +24,7 @@ _NAME: Final = re.compile(r"[A-Za-z](?:_?[A-Za-z0-9])*(?:__[A-Za-z0-9](?:_?[A-Za
 _ESCAPES: Final = {
     "\\": "\\\\", "'": "\\'", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f",
 }  # fmt: skip
+_ENCODED: Final = re.compile(r"[^A-Za-z0-9_.~ -]")
 _SPECIAL: Final = re.compile(r"[\\'\"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -80,7 +81,7 @@ def batches(fields: Sequence[str], keys: Iterable[Sequence[Any]], most: int) -> 
     taken: list[Sequence[Any]] = []
     room = ROOM
     for key in keys:
-        size = sum(len(quote_plus(f"{one} = {literal(v)} AND ")) for one, v in zip(fields, key, strict=True)) + 8
+        size = sum(_size(f"{one} = {literal(v)} AND ") for one, v in zip(fields, key, strict=True)) + 8
         if taken and (len(taken) >= most or size > room):
             yield taken
             taken, room = [], ROOM
@@ -88,3 +89,8 @@ def batches(fields: Sequence[str], keys: Iterable[Sequence[Any]], most: int) -> 
         room -= size
     if taken:
         yield taken
+
+
+def _size(text: str) -> int:
+    """Bytes of a text in an address."""
+    return len(text) + 2 * len(_ENCODED.findall(text)) if text.isascii() else len(quote_plus(text))
