@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -28,17 +29,20 @@ def restore(source: Path, data: Path, *, step: Callable[[int, int], None]) -> Re
     """Fill the folder `data` with a backup; it is empty or does not exist.
 
     `step` is told bytes read and bytes in all. Raises `Fixable` where the folder cannot be used,
-    `FormatError` where the backup is damaged, cut off or newer; then the folder stays empty.
+    `FormatError` where the backup is damaged, cut off or newer; then the folder is as it was: empty or not there.
     """
     if not source.is_file():
         raise Fixable(f"{source} does not exist")
     _empty(data)
     draft = data / _DRAFT
+    made = [folder for folder in (data, *data.parents) if not folder.exists()]
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft.mkdir(mode=0o700)
     except OSError as error:
+        _unmake(made)
         raise Fixable(f"{data} cannot be written: {error.strerror}") from None
+    whole = False
     try:
         manifest = _extract(source, draft, step)
         _check_state(draft / "state" / "pipeline.db")
@@ -46,12 +50,22 @@ def restore(source: Path, data: Path, *, step: Callable[[int, int], None]) -> Re
         for path in sorted(draft.iterdir()):
             path.rename(data / path.name)
         _sync(data)
+        whole = True
     except OSError as error:
         raise Fixable(f"{data} cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        if not whole:
+            _unmake(made)
     data.chmod(0o700)
     return report(source, manifest)
+
+
+def _unmake(folders: list[Path]) -> None:
+    """Remove folders that were made for nothing, the innermost first; one that holds something stays."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _empty(data: Path) -> None:

@@ -2,7 +2,8 @@
 
 An alert begins when its condition has held for `hold`, and is over when it has been gone for as long;
 a share or a rate must fall well below its threshold to be gone. What cannot be seen (a role is down, a
-rate has no minute of history yet) neither begins nor ends anything.
+rate has no minute of history yet) neither begins nor ends anything. What is about a destination that the
+configuration no longer has is over at once.
 """
 
 from __future__ import annotations
@@ -21,6 +22,21 @@ MINUTE = 60.0
 CALM = 0.9
 """A share below this part of its threshold is over; a rate below half of it."""
 TEXT = 200
+_OF_DESTINATION = frozenset(("backlog", "dead_letters", "destination_down", "destination_paused"))
+"""Kinds whose subject is a destination."""
+_OVER = {
+    "backlog": "the backlog of {} is well below its bound again",
+    "crash_loop": "the {} process stays up again",
+    "dead_letters": "{}: few or no dead letters any more",
+    "destination_down": "{} is no longer down",
+    "destination_paused": "{} is no longer paused",
+    "disk": "the {} has room again",
+    "log_closed": "the {} is open again",
+    "log_full": "events are taken again ({})",
+    "script": "the transformation {} runs as usual again",
+    "state": "the state can be written again ({})",
+}
+"""What is said of a subject when an alert of a kind is over."""
 
 Key = tuple[str, str]
 """Kind and subject: what an alert is about."""
@@ -30,7 +46,7 @@ Counts = tuple[tuple[float, Mapping[str, int]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What a channel is told. `since` and `at` are Unix seconds; no personal data, no secrets."""
+    """What a channel is told; `summary` says how it is now. `since` and `at` are Unix seconds; no personal data, no secrets."""
 
     kind: str
     subject: str
@@ -84,15 +100,25 @@ def changes(
     for key in {**memory.standing, **seen.found}:
         one = _next(memory.standing.get(key), seen, key, now)
         wait = 0.0 if key[0] in AT_ONCE else hold
+        if _removed(key, status):
+            if one.told:
+                told.append(Alert(*key, "resolved", f"{key[1]} is gone from the configuration", one.since, now))
+            continue
         if one.gone is None and not one.told and now - one.since >= wait:
             one = replace(one, told=True)
             told.append(Alert(*key, "firing", one.summary, one.since, now))
         elif one.gone is not None and (not one.told or now - one.gone >= hold):
             if one.told:
-                told.append(Alert(*key, "resolved", one.summary, one.since, now))
+                told.append(Alert(*key, "resolved", _OVER[key[0]].format(key[1]), one.since, now))
             continue
         standing[key] = one
     return Memory(standing, dead), told
+
+
+def _removed(key: Key, status: Mapping[str, Any]) -> bool:
+    """Whether it is about a destination that is known to be there no more."""
+    destinations = status.get("destinations")
+    return key[0] in _OF_DESTINATION and destinations is not None and key[1] not in destinations
 
 
 def _next(old: Standing | None, seen: _Seen, key: Key, now: float) -> Standing:

@@ -121,9 +121,24 @@ def test_what_cannot_be_seen_neither_begins_nor_ends_anything() -> None:
     assert play((0.0, blind), (500.0, blind)) == []
 
 
-def test_a_destination_that_is_gone_is_over() -> None:
-    looks = [(0.0, BAD["destination_paused"]), *((float(t), status(destinations={})) for t in (5, 36))]
-    assert [one[3] for one in play(*looks)] == ["firing", "resolved"]
+@pytest.mark.parametrize("kind", ["backlog", "destination_down", "destination_paused"])
+def test_what_is_about_a_removed_destination_is_over_at_once(kind: str) -> None:
+    looks = [(0.0, BAD[kind]), (31.0, BAD[kind]), *((float(t), status(destinations={})) for t in (36, 41))]
+    told = play(*looks)
+    assert [(one[1], one[3]) for one in told] == [(kind, "firing"), (kind, "resolved")]
+    assert told[1][0] == 36.0
+    assert play((0.0, BAD["destination_down"]), (5.0, status(destinations={})), (99.0, status())) == []
+
+
+@pytest.mark.parametrize("kind", ALERTS)
+def test_the_end_of_an_alert_says_how_it_is_now(kind: str) -> None:
+    key = (kind, "crm" if kind in ("backlog", "dead_letters") or "destination" in kind else "it")
+    memory = Memory({key: Standing("crm is down: HTTP 503", 10.0, told=True, gone=20.0)}, ((30.0, {"crm": 0}),))
+    (over,) = changes(memory, status(), LIMITS, 100.0)[1]
+    assert (over.kind, over.subject, over.state, over.since) == (*key, "resolved", 10.0)
+    assert key[1] in over.summary
+    assert "again" in over.summary or "no longer" in over.summary or "any more" in over.summary
+    assert "HTTP 503" not in over.summary
 
 
 def test_a_restart_does_not_repeat_what_was_told(tmp_path: Path) -> None:

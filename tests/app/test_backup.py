@@ -201,15 +201,25 @@ def test_a_folder_that_is_not_empty_is_left_alone(used: Path, tmp_path: Path) ->
         restore(tmp_path / "none.tar.gz", tmp_path / "x", step=silent)
 
 
-def test_a_copy_cut_anywhere_or_changed_leaves_the_folder_empty(used: Path, tmp_path: Path) -> None:
+def test_a_copy_cut_anywhere_leaves_everything_as_it_was(used: Path, tmp_path: Path) -> None:
+    (tmp_path / "there" / "empty").mkdir(parents=True)
     backup(used, tmp_path / "a.tar.gz", settled=nothing, step=silent)
     whole = (tmp_path / "a.tar.gz").read_bytes()
     bad = tmp_path / "bad.tar.gz"
     for length in range(0, len(whole), max(1, len(whole) // 40)):
         bad.write_bytes(whole[:length])
-        with pytest.raises(FormatError):
-            restore(bad, tmp_path / "new", step=silent)
-        assert list((tmp_path / "new").iterdir()) == []
+        for new in (tmp_path / "new" / "data", tmp_path / "there" / "data", tmp_path / "there" / "empty"):
+            with pytest.raises(FormatError):
+                restore(bad, new, step=silent)
+    assert not (tmp_path / "new").exists()
+    assert [path.name for path in (tmp_path / "there").rglob("*")] == ["empty"]
+
+
+def test_a_folder_that_cannot_be_made_leaves_nothing(used: Path, tmp_path: Path) -> None:
+    backup(used, tmp_path / "a.tar.gz", settled=nothing, step=silent)
+    with pytest.raises(Fixable, match="cannot be written: File name too long"):
+        restore(tmp_path / "a.tar.gz", tmp_path / "new" / ("n" * 300), step=silent)
+    assert not (tmp_path / "new").exists()
 
 
 def packed(path: Path, files: dict[str, bytes], manifest: dict[str, Any] | None, kind: bytes = tarfile.REGTYPE) -> Path:
@@ -257,7 +267,7 @@ def test_what_is_no_backup_of_ours_is_refused(
     source = packed(tmp_path / "a.tar.gz", files, listed, kind)
     with pytest.raises(FormatError, match=said):
         restore(source, tmp_path / "new", step=silent)
-    assert list((tmp_path / "new").iterdir()) == []
+    assert not (tmp_path / "new").exists()
     assert not (tmp_path / "outside").exists()
 
 
