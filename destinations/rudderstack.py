@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from destinations import registry
 from turnout.errors import Fixable
 
-__all__ = ["ACCOUNTS", "CONSTANTS", "NAMES", "Chosen", "slug_of"]
+__all__ = ["ACCOUNTS", "CONSTANTS", "NAMES", "Chosen", "ours", "slug_of"]
 
 
 class Chosen(NamedTuple):
@@ -86,6 +86,12 @@ CONSTANTS: Mapping[str, Mapping[str, Callable[[Any], Chosen]]] = {
 """By our slug and the peer's constant or switch: what a value of it chooses."""
 
 
+def ours(name: str) -> str | None:
+    """Our slug for a name of the peer's, in any case, where the destination is installed."""
+    found = NAMES.get(name.upper())
+    return found[0] if found is not None and found[0] in registry.slugs() else None
+
+
 def slug_of(name: str) -> tuple[str, Mapping[str, Any]]:
     """Our slug for a `type`, ours or the peer's in any case, and the settings that the name implies.
 
@@ -93,9 +99,8 @@ def slug_of(name: str) -> tuple[str, Mapping[str, Any]]:
     """
     if name in registry.slugs():
         return name, {}
-    found = NAMES.get(name.upper())
-    if found is not None and found[0] in registry.slugs():
-        return found
+    if ours(name):
+        return NAMES[name.upper()]
     if name.lower() in registry.slugs():
         return name.lower(), {}
     registry.find(name)  # raises, and says what there is

@@ -14,6 +14,7 @@ from dataplane.config import Config, Finding
 from dataplane.config import check as check_config
 from dataplane.config.diagnostic import InvalidConfig
 from dataplane.config.fixtures import read_fixtures
+from dataplane.inspect.unreachable import unreachable
 from dataplane.pipeline.proof import tried
 from dataplane.pipeline.scripts import read_scripts
 from transformations.base import Script, Tester
@@ -24,7 +25,7 @@ __all__ = ["check"]
 
 def check(config: Path, *, as_json: bool, fixtures: bool = True) -> None:
     """Print every finding; exit 1 where one is an error."""
-    found = check_config(config, hooks=[partial(_look, fixtures=fixtures)])
+    found = check_config(config, hooks=[partial(_look, fixtures=fixtures), unreachable])
     failed = any(finding.severity == "error" for finding in found)
     if as_json:
         json_line({"ok": not failed, "diagnostics": [finding.as_dict() for finding in found]})
@@ -46,7 +47,7 @@ async def _look_at_all(config: Config, *, fixtures: bool) -> list[Finding]:
     try:
         scripts = read_scripts(config)
     except ScriptError as error:
-        return [(("transformations",), error)]
+        return [Finding(("transformations",), error)]
     found: list[Finding] = []
     async with workers(config.sandbox) as pool:
         for name, script in scripts.items():
@@ -54,10 +55,12 @@ async def _look_at_all(config: Config, *, fixtures: bool) -> list[Finding]:
             try:
                 await pool.check(script)
             except ScriptError as error:
-                found.append((path, error))
+                found.append(Finding(path, error))
                 continue
             if fixtures:
-                found += [(path, error) for error in await _prove(pool, script, config.transformations[name].file)]
+                found += [
+                    Finding(path, error) for error in await _prove(pool, script, config.transformations[name].file)
+                ]
     return found
 
 

@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as Environ
 from pathlib import Path as FilePath
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from dataplane.config.diagnostic import Diagnostic, InvalidConfig, Path, Place, Report, dotted
+from dataplane.config.diagnostic import Diagnostic, InvalidConfig, Path, Place, Report, Severity, dotted
 from dataplane.config.document import MAX_BYTES, Entry, Mapping, Sequence, compose, plain
 from dataplane.config.interpolation import interpolate
 from dataplane.config.model import Config
@@ -21,8 +22,15 @@ from turnout.errors import ScriptError
 
 __all__ = ["Finding", "Hook", "check", "connection", "load", "parse", "read_text"]
 
-Finding = tuple[Path, str | ScriptError]
-"""What a hook found: a path in the config, and a sentence or a script's error."""
+
+class Finding(NamedTuple):
+    """What a hook found: a path in the config, and a sentence or a script's error."""
+
+    path: Path
+    said: str | ScriptError
+    severity: Severity = "error"
+
+
 Hook = Callable[[Config], Iterable[Finding]]
 """A further check of a config that is good so far, such as compiling its scripts in a worker."""
 
@@ -165,11 +173,11 @@ def _tree(path: str | os.PathLike[str]) -> Mapping:
 
 
 def _placed(finding: Finding, root: Mapping, file: str) -> Diagnostic:
-    path, said = finding
+    path, said, severity = finding
     if isinstance(said, ScriptError) and said.file:
-        return Diagnostic(said.file, said.line, 0, dotted(path), said.message)
+        return Diagnostic(said.file, said.line, 0, dotted(path), said.message, severity)
     place = _place(root, path)
-    return Diagnostic(file, place.line, place.column, dotted(path), str(said))
+    return Diagnostic(file, place.line, place.column, dotted(path), str(said), severity)
 
 
 def _place(root: Mapping, path: Path) -> Place:

@@ -35,12 +35,14 @@ def check_settings(root: Mapping, report: Report) -> None:
 
 
 def _destination(node: Scalar, path: Path, place: Place, mapping: Mapping, report: Report) -> None:
-    from destinations import registry
+    from destinations import registry, rudderstack
 
     slug = str(node.value)
     known = registry.slugs()
     if slug not in known:
-        hint = "" if node.interpolated else meant(slug, known) or f" (there are {', '.join(known)})"
+        ours = rudderstack.ours(slug)
+        near = f" (did you mean {ours}?)" if ours else meant(slug, known)
+        hint = "" if node.interpolated else near or f" (there are {', '.join(known)})"
         report.add(node.place, path, f"unknown destination type{hint}")
         return
     try:

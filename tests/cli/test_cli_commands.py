@@ -112,6 +112,31 @@ def test_check_says_where(cli: Run, tmp_path: Path) -> None:
     assert "hidden-value" not in out + json.dumps(found)
 
 
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:9000", "10.1.2.3", "localhost", "[::1]:80", "169.254.169.254", "[fd00::1]", "[::ffff:10.0.0.1]"]
+)
+def test_check_warns_of_an_address_that_egress_refuses(cli: Run, tmp_path: Path, host: str) -> None:
+    text = CONFIG.replace("example.com", f"me:hidden-value@{host}")
+    (tmp_path / "config.yaml").write_text(text)
+    code, out, _ = cli("check")
+    assert code == 0
+    where = "config.yaml:7:20: destinations.hook.settings.webhook_url"
+    assert out.startswith(f"{where}: warning: this address is private, and private addresses are refused")
+    assert out.endswith("config.yaml: good\n")
+    found = json.loads(cli("check", "--json")[1])
+    assert found["ok"] is True
+    assert [(one["severity"], one["line"]) for one in found["diagnostics"]] == [("warning", 7)]
+    assert "hidden-value" not in out + json.dumps(found)
+    (tmp_path / "config.yaml").write_text(text + "egress: {allow_private: true}\n")
+    assert cli("check")[1] == "config.yaml: good\n"
+
+
+@pytest.mark.parametrize("host", ["example.com", "abc.de", "8.8.8.8", "[2606:4700::1]", "localhost.example.com"])
+def test_check_does_not_warn_of_an_address_that_is_reached(cli: Run, tmp_path: Path, host: str) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG.replace("example.com", host))
+    assert cli("check") == (0, "config.yaml: good\n", "")
+
+
 def test_check_compiles_scripts_in_the_sandbox(cli: Run, tmp_path: Path) -> None:
     (tmp_path / "mark.py").write_text("def transformEvent(event, metadata):\n    return event[\n")
     code, out, _ = cli("check")

@@ -53,6 +53,14 @@ def test_the_data_folder_is_no_file() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "ours"), [("BRAZE", "braze"), ("Braze", "braze"), ("HS", "hubspot"), ("GA4_V2", "ga4"), ("wehbook", "webhook")]
+)
+def test_a_type_by_the_peers_name_is_told_ours(given: str, ours: str) -> None:
+    text = GOOD + f"destinations:\n  crm: {{type: {given}}}\n"
+    assert f"c.yaml:3:15: destinations.crm.type: unknown destination type (did you mean {ours}?)" in said(text)
+
+
 def test_the_socket_path_fits_into_an_address() -> None:
     long = "/" + "d" * 120
     assert said(GOOD + f"data: {long}\n") == [
@@ -97,15 +105,15 @@ def test_a_config_without_sources_is_a_warning() -> None:
 def test_hooks_run_on_good_configs_and_their_findings_have_places() -> None:
     def compile_scripts(config: Config) -> Iterator[Finding]:
         for name, script in config.transformations.items():
-            yield ("transformations", name), ScriptError("invalid syntax", file=str(script.file.name), line=3)
-            yield ("transformations", name, "file"), ScriptError("no transformEvent")
-        yield ("discard", 0), "seen"
-        yield ("nowhere", "at", "all"), "seen"
+            yield Finding(("transformations", name), ScriptError("invalid syntax", file=str(script.file.name), line=3))
+            yield Finding(("transformations", name, "file"), ScriptError("no transformEvent"))
+        yield Finding(("discard", 0), "seen")
+        yield Finding(("nowhere", "at", "all"), "seen", "warning")
 
     Path("t.py").write_text("x = 1\n")
     Path("c.yaml").write_text(GOOD + "discard: [old]\ntransformations:\n  t: {file: t.py}\n")
     assert [str(d) for d in check("c.yaml", {}, hooks=[compile_scripts])] == [
-        "c.yaml:1:1: nowhere.at.all: seen",
+        "c.yaml:1:1: nowhere.at.all: warning: seen",
         "c.yaml:2:11: discard[0]: seen",
         "c.yaml:4:13: transformations.t.file: no transformEvent",
         "t.py:3: transformations.t: invalid syntax",

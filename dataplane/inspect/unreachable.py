@@ -1,0 +1,60 @@
+"""Addresses that a configuration names and that its `egress` refuses: what is sent there dies, event by event."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from dataplane.config import Config, Finding
+from dataplane.config.diagnostic import Path
+from dataplane.deliver.guard import blocked
+
+__all__ = ["unreachable"]
+
+_SAID = (
+    "this address is private, and private addresses are refused: every event to it dies as blocked "
+    "(`egress: {allow_private: true}` lets it be reached)"
+)
+
+
+def unreachable(config: Config) -> Iterator[Finding]:
+    """A warning for each http(s) address in a destination's settings that is private as it is written.
+
+    Names are not looked up, `localhost` and what is below it aside (RFC 6761, section 6.3).
+    """
+    if config.egress.allow_private:
+        return
+    for ident, destination in config.destinations.items():
+        for path, text in _texts(destination.settings, ("destinations", ident, "settings")):
+            if _private(text):
+                yield Finding(path, _SAID, "warning")
+
+
+def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, (*path, str(key)))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*path, index))
+
+
+def _private(text: str) -> bool:
+    if not re.match(r"https?://", text, re.IGNORECASE):
+        return False
+    try:
+        host = (urlsplit(text).hostname or "").rstrip(".")
+    except ValueError:  # no address at all; the tool's own model judges it
+        return False
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:  # a name
+        return False
+    return blocked(host)
