@@ -301,3 +301,23 @@ def test_a_fixture_with_an_unknown_key_is_an_error(pytester: pytest.Pytester) ->
         path.write_text(text)
         with pytest.raises(ValueError, match=said):
             _read(path)
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ("{timestamp: 2026-11-25T10:00:00Z}", "event.timestamp: YAML reads 2026-11-25T10:00:00.*as a date: write it"),
+        ("{traits: {born: 2001-02-03}}", "event.traits.born: YAML reads 2001-02-03 as a date"),
+        ("{properties: {a: [{b: 2001-02-03}]}}", r"event.properties.a\[0\].b: YAML reads 2001-02-03"),
+        ("{properties: {a: !!binary aGk=}}", "event.properties.a: YAML reads this as bytes, which JSON"),
+    ],
+)
+def test_a_fixture_holds_only_what_json_can(pytester: pytest.Pytester, event: str, said: str) -> None:
+    from turnout.testing.fixture import _read
+
+    path = pytester.path / "odd.yaml"
+    path.write_text(f"settings: {{}}\nevent: {event}\n")
+    with pytest.raises(ValueError, match=f"odd.yaml: {said}"):
+        _read(path)
+    path.write_text('settings: {}\nevent: {timestamp: "2026-11-25T10:00:00Z", a: [null, 1, 0.5, true]}\n')
+    assert _read(path).event["timestamp"] == "2026-11-25T10:00:00Z"

@@ -6,8 +6,9 @@ The format is described in docs/destinations.md; unknown keys are errors.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,8 @@ def load(kind: type[Destination[Any]]) -> list[Fixture]:
 
 def _read(path: Path) -> Fixture:
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if foreign := _foreign(raw):
+        raise ValueError(f"{path.name}: {foreign}")
     known = {name for name in Fixture.__dataclass_fields__ if name != "name"}
     unknown = set(raw) - known
     if unknown or not {"event", "settings"} <= set(raw):
@@ -130,3 +133,18 @@ def _read(path: Path) -> Fixture:
     for key in ("sends", "writes"):
         raw[key] = tuple(raw.get(key, ()))
     return Fixture(name=path.stem, **raw)
+
+
+def _foreign(value: Any, where: str = "") -> str:
+    """What in it no JSON can hold, though YAML reads it: most of all a time without quotes; "" where nothing."""
+    if isinstance(value, dict):
+        inside: Iterable[tuple[str, Any]] = ((f"{where}.{key}".lstrip("."), item) for key, item in value.items())
+    elif isinstance(value, list):
+        inside = ((f"{where}[{index}]", item) for index, item in enumerate(value))
+    elif isinstance(value, date):
+        return f"{where}: YAML reads {value.isoformat()} as a date: write it in quotes"
+    elif value is None or isinstance(value, str | int | float):
+        return ""
+    else:
+        return f"{where}: YAML reads this as {type(value).__name__}, which JSON does not have"
+    return next(filter(None, (_foreign(item, path) for path, item in inside)), "")
