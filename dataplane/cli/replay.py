@@ -64,11 +64,13 @@ def listing(config: Path, socket: Path | None, *, as_json: bool) -> None:
     elif not found["replays"]:
         say("no replays")
     else:
-        columns = ("id", "to", "state", "begun", "read", "selected", "pending", *VERDICTS, "reason")
+        rows = found["replays"]
+        words = (" or ".join(sorted({_word(row, name) for row in rows})) for name in VERDICTS)
+        columns = ("id", "to", "state", "begun", "read", "selected", "pending", *words, "reason")
         table("", columns, (
             (row["id"], _target(row), row["state"], row["at"], f"{_share(row):.0%}", row["selected"],
              row["pending"], *(row[name] for name in VERDICTS), row["reason"])
-            for row in found["replays"]
+            for row in rows
         ))  # fmt: skip
 
 
@@ -123,9 +125,14 @@ def _share(row: dict[str, Any]) -> float:
     return 1.0 if span <= 0 else (row["position"] - row["first"]) / span
 
 
+def _word(row: dict[str, Any], verdict: str) -> str:
+    """How a verdict is called for people: nobody was delivered anything by a file that was written."""
+    return "written" if row["file"] and verdict == "delivered" else verdict
+
+
 def _counts(row: dict[str, Any]) -> str:
     parts = [f"{row['selected']:,} selected"]
-    parts += [f"{row[name]:,} {name}" for name in VERDICTS if row[name]]
+    parts += [f"{row[name]:,} {_word(row, name)}" for name in VERDICTS if row[name]]
     return ", ".join(parts)
 
 

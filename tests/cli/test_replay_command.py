@@ -119,7 +119,10 @@ def test_a_dry_run_and_a_file(filled: Plane, sink: Sink, tmp_path: Path) -> None
     assert "15 of 300 stored events are selected" in shown
     assert "curl -X POST" in shown
     path = tmp_path / "out.ndjson"
-    assert "is done: 15 selected" in run(filled, "replay", "--to-file", str(path), "--user", "u3")
+    assert "is done: 15 selected, 15 written\n" in run(filled, "replay", "--to-file", str(path), "--user", "u3")
+    listed = run(filled, "replay", "list")
+    assert "written" in listed
+    assert "delivered" not in listed
     assert [json.loads(line)["messageId"] for line in path.read_text().splitlines()] == [
         f"u3-{n}" for n in range(15)
     ]
