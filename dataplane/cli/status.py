@@ -102,7 +102,7 @@ def _section(title: str, rows: dict[str, dict[str, Any]]) -> None:
 
 
 def _destinations(rows: dict[str, dict[str, Any]]) -> None:
-    """A line for each, and below why one does not run; `--json` has every figure."""
+    """A line for each, and below why one does not run and its jobs at the tool; `--json` has every figure."""
     if not rows:
         return
     say("")
@@ -120,6 +120,8 @@ def _destinations(rows: dict[str, dict[str, Any]]) -> None:
             since = f" since {row['since']}" if row["since"] else ""
             probe = f"; tried again at {row['next_probe_at']}" if row["next_probe_at"] else ""
             say(f"  {name}: {row['state']}{since}: {row['reason']}{probe}")
+        if jobs := row["jobs"]:
+            say(f"  {name}: {jobs:,} {'job' if jobs == 1 else 'jobs'} under way at the tool")
 
 
 def _backlog(held: dict[str, Any] | None) -> str:

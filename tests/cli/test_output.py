@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dataplane.cli.output import counted, cut, say, table, warn
+from dataplane.cli.status import _destinations
 
 HOSTILE = "boom \x1b[31m\x07\x00\x9b2J"
 SHOWN = r"boom \x1b[31m\x07\x00\x9b2J"
@@ -35,3 +36,13 @@ def test_a_text_is_cut_as_it_is_shown(text: str, said: str) -> None:
 @pytest.mark.parametrize(("number", "said"), [(0, "0 events"), (1, "1 event"), (1204, "1,204 events")])
 def test_one_is_singular(number: int, said: str) -> None:
     assert counted(number, "event") == said
+
+
+@pytest.mark.parametrize(("jobs", "said"), [(0, ""), (1, "  crm: 1 job under way"), (12, "  crm: 12 jobs under way")])
+def test_the_status_of_a_destination_says_its_jobs(jobs: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    counts = dict.fromkeys(
+        ("delivered", "filtered", "dead", "revived", "discarded", "dropped", "archived", "pending", "unread"), 0
+    )
+    _destinations({"crm": {"type": "bulk", "state": "running", "jobs": jobs, **counts}})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "under way" in line] == ([f"{said} at the tool"] if said else [])
