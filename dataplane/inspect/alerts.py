@@ -46,7 +46,10 @@ Counts = tuple[tuple[float, Mapping[str, int]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What a channel is told; `summary` says how it is now. `since` and `at` are Unix seconds; no personal data, no secrets."""
+    """What a channel is told; `summary` says how it is now. No personal data, no secrets.
+
+    `since` and `at` are Unix seconds.
+    """
 
     kind: str
     subject: str

@@ -174,6 +174,15 @@ def test_an_entry_point_is_put_among_the_others_once(slug: str) -> None:
     assert read == was
 
 
+def test_the_page_of_the_configuration(cli: Run) -> None:
+    """The starter config names it: who has only the package has no docs folder."""
+    code, out, _ = cli("docs", "configuration")
+    assert (code, out) == (0, (ROOT / "docs" / "configuration.md").read_text())
+    assert json.loads(cli("docs", "configuration", "--json")[1]) == {"page": out}
+    assert "turnout docs configuration" in (ROOT / "config.yaml").read_text()
+    assert "docs/" not in (ROOT / "config.yaml").read_text()
+
+
 def test_the_page_of_a_destination(cli: Run) -> None:
     code, out, _ = cli("docs", "destination", "slack")
     assert code == 0

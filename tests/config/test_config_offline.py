@@ -54,7 +54,8 @@ def test_the_data_folder_is_no_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "ours"), [("BRAZE", "braze"), ("Braze", "braze"), ("HS", "hubspot"), ("GA4_V2", "ga4"), ("wehbook", "webhook")]
+    ("given", "ours"),
+    [("BRAZE", "braze"), ("Braze", "braze"), ("HS", "hubspot"), ("GA4_V2", "ga4"), ("wehbook", "webhook")],
 )
 def test_a_type_by_the_peers_name_is_told_ours(given: str, ours: str) -> None:
     text = GOOD + f"destinations:\n  crm: {{type: {given}}}\n"

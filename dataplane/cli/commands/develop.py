@@ -42,11 +42,19 @@ def page(
     command.destination(slug, as_json=json)
 
 
+def configuration(json: AsJson = False) -> None:
+    """Print what every key of config.yaml means, with its default."""
+    from dataplane.cli import docs as command
+
+    command.configuration(as_json=json)
+
+
 def add(app: typer.Typer) -> None:
     """Declare them."""
     made = group("Start something of your own.")
     made.command("destination")(new)
     app.add_typer(made, name="new")
     shown = group("Pages made from what is installed.")
+    shown.command("configuration")(configuration)
     shown.command("destination")(page)
     app.add_typer(shown, name="docs")
