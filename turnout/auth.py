@@ -32,6 +32,7 @@ JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _BAD = re.compile(r"[\x00-\x1f\x7f]")
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _ADDRESS = re.compile(r"https?://(\[[0-9a-fA-F:.]+\](:\d+)?|[^\s/?#\[\]]+)([/?]\S*)?")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(?=[/?]|\Z)")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
@@ -301,8 +302,8 @@ def token_of(response: Response, now: datetime, base: str = "") -> Token | Verdi
 
 def origin(address: Any) -> str:
     """Scheme, host and port of an address, `https://host`; "" where it is none, or holds credentials."""
-    found = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
-    return "" if found is None or "@" in found[1] else f"{found[0].partition(':')[0]}://{found[1]}"
+    found = _ORIGIN.match(address) if isinstance(address, str) else None
+    return found[0] if found else ""
 
 
 def _expiry(value: Any, now: datetime) -> datetime | None:
