@@ -21,11 +21,12 @@ __all__ = ["attempt"]
 
 
 async def attempt(
-    courier: Courier, plan: Plan, events: Sequence[Event], number: int = 1, job: Job | None = None
+    courier: Courier, plan: Plan, events: Sequence[Event], number: int = 1, job: Job | None = None,
+    *, keys: Sequence[int] | None = None,
 ) -> list[Sent]:
     """Send events by a plan, the `number`th time for one of them; one `Sent` per event, in order.
 
-    `job` keeps the checkpoints, and knows the one to go on from.
+    `job` keeps the checkpoints, and knows the one to go on from. `keys` are as `Plan.keys` says.
     """
     left = courier.clock.monotonic()
     at = Context(courier.clock.now(), plan.delivery, plan.replay.salt if plan.replay else "")
@@ -52,7 +53,7 @@ async def attempt(
     if job is not None and job.waits(sent) and (last is None or 200 <= last.status < 300):
         back = courier.condition.answered(asked=last is not None)
     else:
-        back = courier.condition.judge(sent, [event.key for event in events], left)
+        back = courier.condition.judge(sent, [event.key for event in events] if keys is None else keys, left)
     if back:
         courier.hasten()
     return sent

@@ -178,7 +178,7 @@ class Courier:
 
     def hold(self, held: Held | None) -> None:
         """Send nothing and read nothing while `held`; None lets it go on."""
-        if self.held is not None and self.held.script and held is None:
+        if self.held is not None and self.held.script and not (held is not None and held.script):
             self._outdated()  # the script was paused to be mended
         self.held = held
         self.pump()
@@ -296,10 +296,10 @@ class Courier:
             self.pump()
 
     async def exchange(
-        self, plan: Plan, events: Sequence[Event], number: int = 1, job: Job | None = None
+        self, plan: Plan, events: Sequence[Event], keys: Sequence[int] | None, number: int = 1, job: Job | None = None
     ) -> list[Sent]:
         """See `attempt`."""
-        return await attempt(self, plan, events, number, job)
+        return await attempt(self, plan, events, number, job, keys=keys)
 
     # ---- events from the lanes
 
@@ -307,7 +307,7 @@ class Courier:
         plan = self.plan
         job = self.jobs.begin(lambda: self._adopt(entries)) if plan.adapter.resumable else None
         try:
-            sent = await self.exchange(plan, plan.outgoing(entries), job=job)
+            sent = await self.exchange(plan, plan.outgoing(entries), plan.keys(entries), job=job)
         except BaseException:
             self.condition.fault()
             if job is not None and job.kept:

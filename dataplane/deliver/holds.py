@@ -16,7 +16,7 @@ __all__ = ["VERBS", "Held", "held"]
 
 class Held(NamedTuple):
     """Why the config or a person lets a destination send nothing: `state` is disabled or paused, `since`
-    ISO 8601 where it is known, `script` whether it is a transformation that was paused."""
+    ISO 8601 where it is known, `script` whether one of its transformations is paused, be that the reason or not."""
 
     state: str
     reason: str
@@ -29,14 +29,16 @@ def held(plan: Plan, pauses: Pauses) -> Held | None:
 
     Just after a rename the pause still has the old name. A replay to a destination is held with it.
     """
+    found = ((script.name, pauses.find("transformation", script.name)) for script in plan.scripts)
+    name, mended = next((one for one in found if one[1] is not None), ("", None))
+    script = mended is not None
     if not plan.enabled:
-        return Held("disabled", "enabled: false in the config")
+        return Held("disabled", "enabled: false in the config", script=script)
     ident = plan.replay.target if plan.replay else plan.id
     if (pause := pauses.find("destination", ident, plan.was or ident)) is not None:
-        return Held("paused", pause.why, pause.since)
-    for script in plan.scripts:
-        if (pause := pauses.find("transformation", script.name)) is not None:
-            return Held("paused", f"transformation {script.name} ({pause.why})", pause.since, script=True)
+        return Held("paused", pause.why, pause.since, script)
+    if mended is not None:
+        return Held("paused", f"transformation {name} ({mended.why})", mended.since, script)
     return None
 
 

@@ -134,7 +134,7 @@ class Jobs:
             event.child = row.child
             events.append(event)
         try:
-            sent = await courier.exchange(plan, events, 1 + job.attempts, job)
+            sent = await courier.exchange(plan, events, plan.keys(job.entries), 1 + job.attempts, job)
         except BaseException:
             courier.condition.fault()
             self.rest(job)

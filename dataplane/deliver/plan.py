@@ -73,6 +73,12 @@ class Plan:
                 found.extend(self.events(entry))
         return found
 
+    def keys(self, entries: Sequence[Entry]) -> list[int] | None:
+        """Whose the events of `outgoing` are; None where they say so themselves: without order they have no key."""
+        if self.delivery.order == "user":
+            return None
+        return [entry.key for entry in entries for _, _, verdict in entry.parts if verdict is None]
+
     def events(self, entry: Entry) -> list[Event]:
         """An entry's outputs that are still to be sent."""
         ordered = self.delivery.order == "user"

@@ -62,7 +62,8 @@ class Retries:
                 events.extend(made)
             sent: list[Sent] = []
             if events:
-                sent = await courier.exchange(plan, events, 1 + max(row.attempts for row, _ in batch), job)
+                keys = plan.keys([entry for _, entry in batch])
+                sent = await courier.exchange(plan, events, keys, 1 + max(row.attempts for row, _ in batch), job)
             else:
                 courier.condition.unsent()
             if courier.given_up:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -15,7 +15,7 @@ from turnout.request import Json, JsonArray, Request, Response
 from turnout.testing.fake_clock import FakeClock
 from turnout.verdict import Verdict
 
-__all__ = ["Ident", "Itemised", "Sender", "Side"]
+__all__ = ["Attempt", "Ident", "Itemised", "Sender", "Side", "idents"]
 
 Ident = tuple[str, int, int]
 """One part of an event: its user, its number among the user's events, and which of its outputs."""
@@ -58,6 +58,7 @@ class Side:
     latency: float = 0.01
     life: int = 0
     enabled: bool = True
+    paused: bool = False
     concurrency: int = 8
     batch: int = 1
     ordered: bool = True
@@ -66,19 +67,24 @@ class Side:
     """Events of the world from this serial on promise order; a change of `order` sets it anew."""
     older: frozenset[asyncio.Future[None]] = frozenset()
     """Work that was begun by the config before."""
+    anew: int = 0
+    """What was queued must be made by this version of the script, or a later one; but for what was `kept`."""
+    kept: frozenset[Ident] = frozenset()
     tried: dict[Ident, list[Attempt]] = field(default_factory=dict)
     flying: list[frozenset[str]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     random: Random = field(default_factory=lambda: Random(3))
 
-    def begin(self, items: Sequence[Ident], expected: dict[str, list[tuple[int, int, int]]]) -> list[Attempt]:
-        """A request leaves; judged against every rule. `expected` has per user (n, serial, parts)."""
-        users = frozenset(user for user, _, _ in items)
-        self._within_rules(items)
+    def begin(
+        self, items: Sequence[Ident], expected: dict[str, list[tuple[int, int, int]]], versions: Sequence[int] = ()
+    ) -> list[Attempt]:
+        """A request leaves; judged against every rule. `expected` has per user (n, serial, parts), `versions` by
+        which of the script each item was made."""
+        self._made_anew(items, versions)
+        if self._settled and len(items) > self.batch and len({(user, n) for user, n, _ in items}) > 1:
+            self.wrong.append(f"{len(items)} events in a request, {self.batch} allowed")
+        self.leaves(items, expected)
         if self.ordered:
-            for other in self.flying:
-                if both := users & other:
-                    self._note_flying(both, expected)
             for place, item in enumerate(items):
                 self._in_turn(item, items[:place], expected)
         made = []
@@ -88,18 +94,39 @@ class Side:
                 self.wrong.append(f"{item} was sent again after its verdict {rows}")
             rows.append(Attempt(self.life, self.clock.monotonic()))
             made.append(rows[-1])
-        self.flying.append(users)
         return made
 
+    def leaves(self, items: Sequence[Ident], expected: dict[str, list[tuple[int, int, int]]]) -> None:
+        """A request about these items is in flight from now on, the first or one more."""
+        users = _users(items)
+        self._within_rules(items)
+        if self.ordered:
+            for other in self.flying:
+                if both := users & other:
+                    self._note_flying(both, expected)
+        self.flying.append(users)
+
+    def lands(self, items: Sequence[Ident]) -> None:
+        """It is not any more."""
+        self.flying.remove(_users(items))
+
+    def _made_anew(self, items: Sequence[Ident], versions: Sequence[int]) -> None:
+        for item, version in zip(items, versions, strict=False):
+            if version < self.anew and item not in self.tried and item not in self.kept and self._settled:
+                self.wrong.append(f"{item} was made by version {version} of the script, {self.anew} is in force")
+
+    @property
+    def _settled(self) -> bool:
+        """Whether what was begun before a change is over: until then it is finished as it was begun."""
+        return all(task.done() for task in self.older)
+
     def _within_rules(self, items: Sequence[Ident]) -> None:
-        if not all(task.done() for task in self.older):
-            return  # what was begun by the config before is finished by it
-        if not self.enabled:
-            self.wrong.append(f"sent {items} while disabled")
+        if not self._settled:
+            return
+        if not self.enabled or self.paused:
+            self.wrong.append(f"sent {items} while {'paused' if self.paused else 'disabled'}")
         if len(self.flying) >= self.concurrency:
             self.wrong.append(f"{len(self.flying) + 1} requests in flight, {self.concurrency} allowed")
-        if len(items) > self.batch and len({(user, n) for user, n, _ in items}) > 1:
-            self.wrong.append(f"{len(items)} events in a request, {self.batch} allowed")
 
     def _note_flying(self, users: frozenset[str], expected: dict[str, list[tuple[int, int, int]]]) -> None:
         for user in users:
@@ -131,20 +158,27 @@ class Side:
                 if not (done or aside or (user, n, child) in before):
                     self.wrong.append(f"{item} was sent before {(user, n, child)} had a verdict: {rows}")
 
-    def answer(self, items: Sequence[Ident]) -> Response:
-        """What the tool says to a request, by its mood."""
+    def refuses(self) -> Response | None:
+        """What the tool says to every request, where it is not well."""
         now = {"down": 503, "throttled": 429, "locked": 401, "gone": 0}.get(self.mood)
         if now == 0:
             return Response(0, error="connection reset")
         if now is not None:
             says = self.mood == "throttled" and self.random.random() < 0.5
             return Response(now, {"Retry-After": "3"} if says else {})
-        statuses = [self._status(item) for item in items]
+        return None
+
+    def answer(self, items: Sequence[Ident]) -> Response:
+        """What the tool says to a request, by its mood."""
+        if (refused := self.refuses()) is not None:
+            return refused
+        statuses = [self.status(item) for item in items]
         if self.mood == "itemised":
             return Response(207, {}, json.dumps(statuses).encode())
         return Response(max(statuses))
 
-    def _status(self, item: Ident) -> int:
+    def status(self, item: Ident) -> int:
+        """What becomes of one item."""
         user, n, child = item
         if user in self.bad:
             return 503
@@ -152,7 +186,7 @@ class Side:
 
     def end(self, made: Sequence[Attempt], items: Sequence[Ident], response: Response) -> None:
         """The answer has arrived."""
-        self.flying.remove(frozenset(user for user, _, _ in items))
+        self.lands(items)
         statuses = json.loads(response.body) if response.status == 207 else [response.status] * len(items)
         for attempt, status in zip(made, statuses, strict=True):
             attempt.status = status
@@ -167,14 +201,14 @@ class Sender:
 
     async def send(self, request: Request, timeout: float) -> Response:
         """One request, which takes the side's latency."""
-        side, items = self._side, list(_items(request))
+        side, items = self._side, idents(request)
         life = side.life
-        made = side.begin(items, self._expected)
+        made = side.begin(items, self._expected, _versions(request))
         try:
             await asyncio.sleep(min(side.latency, timeout))
         except asyncio.CancelledError:  # a crash, or a stop: nobody hears the answer
             if side.life == life:
-                side.flying.remove(frozenset(user for user, _, _ in items))
+                side.lands(items)
             raise
         response = side.answer(items) if side.latency < timeout else Response(0, error="timed out")
         side.end(made, items, response)
@@ -184,9 +218,22 @@ class Sender:
         """Nothing is held."""
 
 
-def _items(request: Request) -> Iterator[Ident]:
+def idents(request: Request) -> list[Ident]:
+    """The items of a request, in order."""
+    return [
+        (value["userId"], value["properties"]["n"], value["properties"].get("child", 0)) for value in _values(request)
+    ]
+
+
+def _versions(request: Request) -> list[int]:
+    return [value["properties"]["made"] for value in _values(request) if "made" in value["properties"]]
+
+
+def _values(request: Request) -> Sequence[Any]:
     body = request.body
     assert isinstance(body, Json | JsonArray)
-    values: Sequence[Any] = [body.value] if isinstance(body, Json) else body.values
-    for value in values:
-        yield value["userId"], value["properties"]["n"], value["properties"].get("child", 0)
+    return [body.value] if isinstance(body, Json) else body.values
+
+
+def _users(items: Sequence[Ident]) -> frozenset[str]:
+    return frozenset(user for user, _, _ in items)

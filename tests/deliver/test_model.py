@@ -1,8 +1,8 @@
 """The engine, driven at random and compared with a simple model, event by event.
 
-Sends, moods of destinations, reloads, time and crashes come in any order. The world (model_world.py) sees
-every request and judges order, caps and doubles as it leaves; at the end everything is well again,
-time passes, and every event must have the verdict that its last answer says.
+Sends, moods of destinations, pauses, reloads, time and crashes come in any order. The world (model_world.py,
+model_jobs.py) sees every request and judges order, caps, pauses and doubles as it leaves; at the end everything is
+well again, time passes, and every event must have the verdict that its last answer says.
 """
 
 from __future__ import annotations
@@ -19,25 +19,30 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import msgspec
-import xxhash
 from engine_kit import InProcess
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from model_jobs import Jobs, Stepped
+from model_sdk import SDK
 from model_world import Itemised, Sender, Side
 from virtual_time import Inline, VirtualLoop
 
 from dataplane.config import parse
+from dataplane.config.pauses import Kind, Pause, Pauses
 from dataplane.deliver.engine import Engine
 from dataplane.log.memory import MemoryLog
 from dataplane.log.partitions import Partitions
 from dataplane.pipeline.scripts import Texts
-from turnout.protocol import Envelope
 from turnout.testing.fake_clock import FakeClock
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "30"))
 USERS = [f"u{n}" for n in range(6)]
+IDENTS = st.sampled_from(["one", "two", "three"])
+PAUSABLE: list[tuple[Kind, str]] = [
+    ("destination", "one"), ("destination", "two"), ("destination", "three"), ("transformation", "split"),
+    ("source", "web"),
+]
 HOLD, RETRY = 60.0, 1_800.0
 CONFIG = """
 egress: {{allow_private: true}}
@@ -57,6 +62,12 @@ destinations:
     enabled: {two.enabled}
     delivery: {two.delivery}
     transformation: split
+  three:
+    type: webhook
+    settings: {{webhook_url: "http://127.0.0.1:9/"}}
+    start: beginning
+    enabled: {three.enabled}
+    delivery: {three.delivery}
 """
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
@@ -66,6 +77,7 @@ class InWorld(Engine):
 
     sides: dict[str, Side]
     expected: dict[str, dict[str, list[tuple[int, int, int]]]]
+    jobs: Jobs
 
     async def prepare(self, config: Any, texts: Texts | None = None) -> None:
         """As ever; then every plan gets the world's sender and the adapter that reads items."""
@@ -76,6 +88,10 @@ class InWorld(Engine):
                            sender=Sender(self.sides[ident], self.expected[ident]))
             for ident, plan in self._prepared.items()
         }
+        three = self._prepared["three"]
+        self._prepared["three"] = replace(
+            three, adapter=Stepped(three.adapter.settings, self.jobs), sender=self.jobs
+        )
 
 
 class Rules:
@@ -90,14 +106,14 @@ class Rules:
                 f"hold_for: {HOLD:g}s, retry_for: {RETRY:g}s, timeout: 5s}}")
 
 
-def split(event: dict[str, Any]) -> Any:
+def split(event: dict[str, Any], version: int) -> Any:
     n = event["properties"]["n"]
     if n % 6 == 5:
         return None
     if n % 6 == 4:
         raise ValueError("four")
     parts = 2 if n % 6 == 3 else 1
-    return [{**event, "properties": {"n": n, "child": child}} for child in range(parts)]
+    return [{**event, "properties": {"n": n, "child": child, "made": version}} for child in range(parts)]
 
 
 class EngineModel(RuleBasedStateMachine):
@@ -117,8 +133,8 @@ class EngineModel(RuleBasedStateMachine):
         for one in self.patches:
             one.start()
         self.log = MemoryLog()
-        self.sides = {"one": Side(self.clock), "two": Side(self.clock)}
-        self.rules = {"one": Rules(1, 8, "user"), "two": Rules(5, 3, "user")}
+        self.sides = {"one": Side(self.clock), "two": Side(self.clock), "three": Side(self.clock)}
+        self.rules = {"one": Rules(1, 8, "user"), "two": Rules(5, 3, "user"), "three": Rules(5, 2, "user")}
         self.expected: dict[str, dict[str, list[tuple[int, int, int]]]] = {
             ident: {user: [] for user in USERS} for ident in self.sides
         }
@@ -126,6 +142,11 @@ class EngineModel(RuleBasedStateMachine):
         self.serial = 0
         self.tally = {ident: {"filtered": 0, "dead": 0, "born": 0} for ident in self.sides}
         """What the model knows of verdicts without an answer: filtered by route or script, failed in it."""
+        self.jobs = Jobs(self.sides["three"], self.expected["three"], RETRY)
+        self.pauses = Pauses()
+        self.version = 0
+        """Of the script; a pause mends it."""
+        self.sdk = SDK(self.config(), self.log, self.clock, self._taken)
         self.engine: InWorld | None = None
         self.faults: list[BaseException] = []
 
@@ -139,10 +160,12 @@ class EngineModel(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         engine = InWorld(
-            data=self.folder / "data", partitions=Partitions({0: self.log}), runner=InProcess(split=split),
+            data=self.folder / "data", partitions=Partitions({0: self.log}),
+            runner=InProcess(split=lambda event: split(event, self.version)),
             clock=self.clock, on_fault=self.faults.append,
         )
-        engine.sides, engine.expected = self.sides, self.expected
+        engine.sides, engine.expected, engine.jobs = self.sides, self.expected, self.jobs
+        engine.pauses = Pauses.of(self.pauses.plain())
         for ident, side in self.sides.items():
             rules = self.rules[ident]
             side.enabled, side.batch, side.concurrency = rules.enabled == "true", rules.batch, rules.concurrency
@@ -161,13 +184,15 @@ class EngineModel(RuleBasedStateMachine):
         for user in who:
             n = self.count[user]
             self.count[user] += 1
-            self.serial += 1
-            events.append({"type": "track", "messageId": f"{user}-{n}", "userId": user,
+            events.append({"type": "track", "event": "Step", "messageId": f"{user}-{n}", "userId": user,
                            "integrations": {"All": all_}, "properties": {"n": n}})
+        self.run(self.sdk.send(events, 2 if again else 1))
+
+    def _taken(self, events: list[dict[str, Any]]) -> None:
+        for event in events:
+            self.serial += 1
             for ident in self.sides:
-                self._expect(ident, user, n, all_)
-        for _ in range(2 if again else 1):
-            self.run(self._append(events))
+                self._expect(ident, event["userId"], event["properties"]["n"], event["integrations"]["All"])
 
     def _expect(self, ident: str, user: str, n: int, all_: bool) -> None:
         parts, tally = 1, self.tally[ident]
@@ -181,28 +206,20 @@ class EngineModel(RuleBasedStateMachine):
             tally["born"] += n % 6 == 3
         self.expected[ident][user].append((n, self.serial, parts))
 
-    async def _append(self, events: list[dict[str, Any]]) -> None:
-        marks = b"".join(
-            b"\0" + xxhash.xxh3_64_intdigest(e["userId"].encode()).to_bytes(8, "little") for e in events
-        )
-        envelope = Envelope(source="web", protocol="rudder", kind="", received_at=1_795_000_000_000,
-                            ip="203.0.113.9", refused={})
-        await self.log.append(msgspec.msgpack.encode(envelope), marks, json.dumps({"batch": events}).encode())
-
     @rule(
-        ident=st.sampled_from(["one", "two"]),
+        ident=IDENTS,
         mood=st.sampled_from(["ok", "ok", "picky", "itemised", "down", "throttled", "locked", "gone"]),
     )
     def mood(self, ident: str, mood: str) -> None:
         """A destination begins to answer otherwise."""
         self.sides[ident].mood = mood
 
-    @rule(ident=st.sampled_from(["one", "two"]), users=st.sets(st.sampled_from(USERS), max_size=2))
+    @rule(ident=IDENTS, users=st.sets(st.sampled_from(USERS), max_size=2))
     def users_fail(self, ident: str, users: set[str]) -> None:
         """Events of these users fail, for now."""
         self.sides[ident].bad = users
 
-    @rule(ident=st.sampled_from(["one", "two"]), latency=st.sampled_from([0.0, 0.01, 0.4, 9.0]))
+    @rule(ident=IDENTS, latency=st.sampled_from([0.0, 0.01, 0.4, 9.0]))
     def slow(self, ident: str, latency: float) -> None:
         """Answers take longer, or longer than the timeout."""
         self.sides[ident].latency = latency
@@ -224,7 +241,7 @@ class EngineModel(RuleBasedStateMachine):
         self.clock.set_wall(self.clock.now() + timedelta(hours=hours))
 
     @rule(
-        ident=st.sampled_from(["one", "two"]), enabled=st.booleans(), batch=st.sampled_from([1, 2, 5]),
+        ident=IDENTS, enabled=st.booleans(), batch=st.sampled_from([1, 2, 5]),
         concurrency=st.integers(1, 6),
     )
     def reload(self, ident: str, enabled: bool, batch: int, concurrency: int) -> None:
@@ -233,13 +250,61 @@ class EngineModel(RuleBasedStateMachine):
         rules.enabled, rules.batch, rules.concurrency = str(enabled).lower(), batch, concurrency
         self._reload()
 
-    @rule(ident=st.sampled_from(["one", "two"]), order=st.sampled_from(["user", "none"]))
+    @rule(ident=IDENTS, order=st.sampled_from(["user", "none"]))
     def reorder(self, ident: str, order: str) -> None:
         """Order is given up, or promised again for what comes from now on."""
         rules, side = self.rules[ident], self.sides[ident]
         if order != rules.order:
             rules.order, side.ordered, side.since = order, order == "user", self.serial + 1
             self._reload()
+
+    @rule(what=st.sampled_from(PAUSABLE))
+    def pause(self, what: tuple[Kind, str]) -> None:
+        """A person pauses something; a script, to mend it."""
+        if self.pauses.find(*what) is None and what[0] == "transformation":
+            self.version += 1
+        self._hold(self.pauses.added(Pause(*what, "2026-11-18T11:00:00.000Z", "ann")))
+
+    @rule(what=st.sampled_from(PAUSABLE))
+    def resume(self, what: tuple[Kind, str]) -> None:
+        """And lets it go on, or asks to try at once what its tool holds back."""
+        assert self.engine is not None
+        kind, name = what
+        two, mended = self.engine.couriers["two"], what == PAUSABLE[3] and self.pauses.find(*what) is not None
+        if mended and not two.sending:
+            kept = (self.engine.ledger.payload(row) for row in two.chains.rows() if row.kind != "waiting")
+            found = [json.loads(one[0]) for one in kept if one is not None]
+            self.sides["two"].kept = frozenset(
+                (event["userId"], event["properties"]["n"], event["properties"]["child"]) for event in found
+            )
+            self.sides["two"].anew = self.version
+        self._hold(self.pauses.removed(kind, name))
+        if kind == "source":
+            self.run(self.sdk.flush())
+            return
+        said = self.run(self.engine.call(f"{kind}.resume", {kind: name}))
+        if kind == "destination":
+            assert bool(said["still"]) == (self._paused(name) or self.rules[name].enabled == "false"), said
+
+    def _hold(self, pauses: Pauses) -> None:
+        """As the app tells the roles."""
+        assert self.engine is not None
+        self.pauses = pauses
+        self.sdk.hold(pauses)
+        for ident, side in self.sides.items():
+            side.paused = side.paused and self._paused(ident)
+        self.run(self._told(pauses))
+        for ident, side in self.sides.items():
+            side.older = frozenset(t for t in (*side.older, *self.engine.couriers[ident]._tasks) if not t.done())
+            side.paused = self._paused(ident)
+
+    async def _told(self, pauses: Pauses) -> None:
+        assert self.engine is not None
+        self.engine.hold(Pauses.of(pauses.plain()))
+
+    def _paused(self, ident: str) -> bool:
+        script = self.pauses.find("transformation", "split") if ident == "two" else None
+        return bool(script or self.pauses.find("destination", ident))
 
     def _reload(self) -> None:
         assert self.engine is not None
@@ -294,6 +359,7 @@ class EngineModel(RuleBasedStateMachine):
     @invariant()
     def rules_are_kept(self) -> None:
         assert not self.faults, self.faults
+        assert not self.sdk.wrong, self.sdk.wrong[:3]
         for ident, side in self.sides.items():
             assert not side.wrong, (ident, side.wrong[:3])
 
@@ -307,6 +373,8 @@ class EngineModel(RuleBasedStateMachine):
             came = unique + row["born"] + row["revived"]
             went = row["delivered"] + row["filtered"] + row["dead"] + row["pending"]
             assert row["unread"] or came == went, (ident, unique, row)
+            if self.rules[ident].enabled == "true" and self._paused(ident):
+                assert (row["state"], row["since"]) == ("paused", "2026-11-18T11:00:00.000Z"), (ident, row)
 
     def teardown(self) -> None:
         try:
@@ -328,9 +396,12 @@ class EngineModel(RuleBasedStateMachine):
             side.mood, side.latency = "ok", 0.01
             side.bad.clear()
         self._reload()
+        self._hold(Pauses())
+        self.run(self.sdk.flush())
         for _ in range(400):
-            status = self.engine.status()["destinations"]
-            if all(row["pending"] == row["unread"] == 0 for row in status.values()):
+            status = self.engine.status()
+            read = sum(row["unique"] for row in status["sources"].values()) == self.serial
+            if read and all(row["pending"] == row["unread"] == 0 for row in status["destinations"].values()):
                 break
             self.run(asyncio.sleep(20.0))
         self.run(asyncio.sleep(0.5))
@@ -353,7 +424,7 @@ class EngineModel(RuleBasedStateMachine):
                         died += tries[-1].status != 200
                     else:
                         died += 1
-                        assert self.clock.monotonic() - tries[0].at >= RETRY, (user, n, child, tries)
+                        assert self.clock.monotonic() - tries[0].at >= RETRY, (ident, user, n, child, tries)
         wanted = {"delivered": delivered, "dead": died, "pending": 0, "unread": 0,
                   "filtered": self.tally[ident]["filtered"], "born": self.tally[ident]["born"]}
         assert {name: row[name] for name in wanted} == wanted, ident

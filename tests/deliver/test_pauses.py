@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from engine_kit import Plant, Server, config, event, per_user
 
 from dataplane.config.pauses import Pause, Pauses
@@ -94,6 +95,28 @@ async def test_what_was_queued_is_transformed_anew_after_a_script_was_paused(pla
     await plant.until(lambda: row(plant)["delivered"] == 50)
     assert [e["event"] for e in server.taken].count("Old") == 1
     assert sorted(e["properties"]["n"] for e in server.taken) == list(range(50))
+
+
+@pytest.mark.parametrize("script_first", [True, False])
+async def test_a_script_that_was_mended_while_its_destination_was_paused_too_makes_everything_anew(
+    plant: Plant, server: Server, script_first: bool
+) -> None:
+    hook, script = ("destination", "hook"), ("transformation", "split")
+    server.gate.clear()
+    await plant.start(config(server.url, chain="[split]", delivery="{concurrency: 1}"))
+    plant.runner.functions["split"] = lambda e: {**e, "event": "Old"}
+    await plant.send(*(event(f"user{n}", n) for n in range(20)))
+    await plant.until(lambda: row(plant)["queued"] == 19)
+    first, last = (script, hook) if script_first else (hook, script)
+    plant.engine.hold(paused(first))
+    plant.engine.hold(paused(hook, script))
+    plant.runner.functions["split"] = lambda e: {**e, "event": "New"}
+    server.gate.set()
+    await plant.until(lambda: row(plant)["delivered"] == 1)
+    plant.engine.hold(paused(last))
+    plant.engine.hold(Pauses())
+    await plant.until(lambda: row(plant)["delivered"] == 20)
+    assert [e["event"] for e in server.taken].count("Old") == 1
 
 
 async def test_a_rename_does_not_resume(plant: Plant, server: Server) -> None:

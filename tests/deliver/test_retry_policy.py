@@ -47,9 +47,10 @@ async def test_what_cannot_pass_is_dead_at_once(plant: Plant, server: Server, st
     assert row(plant)["state"] == "running"
 
 
-async def test_403_for_three_users_pauses_instead(plant: Plant, server: Server) -> None:
+@pytest.mark.parametrize("order", ["user", "none"])
+async def test_403_for_three_users_pauses_instead(plant: Plant, server: Server, order: str) -> None:
     server.answer = lambda _: (403, {})
-    await plant.start(config(server.url, delivery="{concurrency: 1}"))
+    await plant.start(config(server.url, delivery=f"{{concurrency: 1, order: {order}}}"))
     await plant.send(*(event(f"user{n}", 1) for n in range(10)))
     await plant.until(lambda: row(plant)["state"] == "paused")
     assert (row(plant)["dead"], row(plant)["reason"]) == (3, "HTTP 403 for three or more users")
