@@ -20,6 +20,8 @@ __all__ = ["Template", "listed"]
 
 STEPS = 20_000
 """Most values and texts that one rendering puts together: two loops over one list of an event make millions."""
+LONGEST = 4_000_000
+"""Most characters of one rendering: a loop says a long text of an event again for each of its items."""
 DEEPEST = 20
 _TAG = re.compile(
     r"(?P<slashes>\\*)(?:\{\{(?P<left>~?)!--.*?--(?P<right>~?)\}\}|\{\{(?P<cl>~?)![^}]*\}\}"
@@ -79,7 +81,14 @@ class Template:
 
     def render(self, context: Mapping[str, Any]) -> str:
         """The text for a context; raises `Refused` where its blocks make too much of it."""
-        return "".join(_Rendering(self._escape).parts(self._nodes, [(context, {})]))
+        made: list[str] = []
+        room = LONGEST
+        for part in _Rendering(self._escape).parts(self._nodes, [(context, {})]):
+            room -= len(part)
+            if room < 0:
+                raise Refused("too_long", "a template makes too long a text of this event")
+            made.append(part)
+        return "".join(made)
 
     def __repr__(self) -> str:
         return f"Template({self.text!r})"

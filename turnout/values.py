@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from turnout import codec
+from turnout.errors import Refused
 
 __all__ = [
     "boolean", "camel", "cut", "day", "digest", "flat", "integer", "iso", "kept", "lower", "micros",
@@ -26,7 +27,11 @@ _HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _APART = re.compile(r"[^A-Za-z0-9]+")
 _EPOCH_MILLIS = 100_000_000_000
 """A number from here on counts milliseconds, below it seconds (year 5138 as seconds, 1973 as milliseconds)."""
+_LONGEST_TIME = 100
+"""Characters of a time as text; JavaScript's own, with the name of its zone, has 70."""
 _DEEPEST = 50
+_NAMES = 2_000_000
+"""Characters that names of objects may be repeated with in `flat`: a long one stands before every name inside."""
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
@@ -123,6 +128,8 @@ def moment(value: Any) -> datetime | None:
     A time without a zone is UTC. Numbers from 100,000,000,000 on are milliseconds.
     """
     if isinstance(value, str):
+        if len(value) > _LONGEST_TIME:
+            return None  # what parsers make of a long text takes them long
         try:
             found = datetime.fromisoformat(value.strip())
         except ValueError:
@@ -144,9 +151,9 @@ def _written(value: str) -> datetime | None:
         return moment(number(value))
     try:
         found = parsedate_to_datetime(value)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def seconds(value: Any) -> int | None:
@@ -204,27 +211,34 @@ def flat(value: Mapping[str, Any], separator: str = ".", *, lists: bool = True) 
     """Nested objects as one: `{"a": {"b": 1}}` is `{"a.b": 1}`.
 
     Lists are taken apart too (`a[0]` where the separator is a point, else `a_0`), unless `lists` is
-    False: then they stay values. Empty objects and lists stay as they are.
+    False: then they stay values. Empty objects and lists stay as they are. Raises `Refused` where long
+    names before many others would make much more of an object than it is.
     """
     made: dict[str, Any] = {}
-    _flat(value, "", separator, lists, made)
+    _flat(value, "", separator, lists, made, room=[_NAMES])
     return made
 
 
-def _flat(value: Any, name: str, separator: str, lists: bool, made: dict[str, Any], *, depth: int = 0) -> None:
+def _flat(
+    value: Any, name: str, separator: str, lists: bool, made: dict[str, Any], *, room: list[int], depth: int = 0
+) -> None:
     if value and depth < _DEEPEST:
+        if name and isinstance(value, Mapping | list):
+            room[0] -= len(name) * len(value)
+            if room[0] < 0:
+                raise Refused("too_long", "names of nested objects are too long to stand before each name inside")
         if isinstance(value, Mapping):
             for key, item in value.items():
                 inner = f"{name}{separator}{key}" if name else str(key)
                 if item.__class__ not in _SCALARS:
-                    _flat(item, inner, separator, lists, made, depth=depth + 1)
+                    _flat(item, inner, separator, lists, made, room=room, depth=depth + 1)
                 elif inner:
                     made[inner] = item
             return
         if lists and isinstance(value, list):
             for place, item in enumerate(value):
                 inner = f"{name}[{place}]" if separator == "." else f"{name}{separator}{place}"
-                _flat(item, inner, separator, lists, made, depth=depth + 1)
+                _flat(item, inner, separator, lists, made, room=room, depth=depth + 1)
             return
     if name:
         made[name] = value

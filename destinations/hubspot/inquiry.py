@@ -7,12 +7,14 @@ from typing import Any, Final, Protocol
 
 from destinations.hubspot.known import Known, next_page, pages, read_search, search, types_of, unique_of
 from destinations.hubspot.rows import CONTACTS, Target
-from turnout import Json, Outcome, Request, Response, Verdict
+from turnout import Json, Outcome, Request, Response, Verdict, dead
 
 __all__ = ["API", "Inquiry", "stops"]
 
 API: Final = "https://api.hubapi.com"
 TYPES: Final = f"{API}/properties/v1/contacts/properties"
+PAGES: Final = 100
+"""Pages of a search that are read, of 100 records each: HubSpot itself ends a search at 10,000."""
 Asking = Generator[Request, Response | None, None]
 Targets = Mapping[Target, Sequence[int]]
 """Records to look up, and the places of the events that are about each."""
@@ -82,7 +84,7 @@ class Inquiry:
     def _search(self, keys: Sequence[Target], places: Sequence[int]) -> Asking:
         kind, field = keys[0].kind, keys[0].field
         values, after = [key.value for key in keys], ""
-        while True:
+        for _ in range(PAGES):
             body = Json(search(field, values, after))
             response = yield self._ask("POST", f"{API}/crm/v3/objects/{kind}/search", body, places)
             assert response is not None
@@ -96,6 +98,7 @@ class Inquiry:
             if not following or following == after:
                 return
             after = following
+        self._note(keys, dead(f"more than {PAGES} pages of records of {kind} have what this event is found by"))
 
     def _note(self, what: Iterable[str | Target], trouble: Verdict) -> None:
         """Remember what could not be asked; after a pause or a 429 nothing more is."""
