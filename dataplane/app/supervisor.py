@@ -75,6 +75,7 @@ class Supervisor:
             await asyncio.gather(*(child.spawn() for child in self._children.values()))
             for child in self._children.values():
                 await child.begin()
+            self._say_stand_ins()
             self.alerting.start(self.config.data)
             self._watching = asyncio.create_task(self.orders.watch())
         except BaseException:
@@ -257,6 +258,12 @@ class Supervisor:
             _log.error("config.rejected", reason=reason)
         else:
             _log.info("config.applied", hash=fingerprint(self.config))
+            self._say_stand_ins()
+
+    def _say_stand_ins(self) -> None:
+        """A rehearsal that is left on by mistake must not look like deliveries."""
+        for host, server in self.config.egress.stand_ins.items():
+            _log.warning("config.stand_in", host=host, server=server)
 
     def _config_status(self) -> dict[str, Any]:
         return {"file": str(self.path), "hash": fingerprint(self.config), "last_reload": self.last_reload}

@@ -71,6 +71,9 @@ def check(
         if not config.sources:
             place = _place(root, ("sources",))
             report.add(place, ("sources",), "there is no source; nothing can be sent here", "warning")
+        for host, server in config.egress.stand_ins.items():
+            path_to = ("egress", "stand_ins", host)
+            report.add(_place(root, path_to), path_to, f"what is for {host} goes to {server} instead", "warning")
     return report.diagnostics()
 
 

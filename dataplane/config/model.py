@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from dataplane.config.backlog import Archive, Backlog
+from dataplane.config.egress import Egress
 from dataplane.config.letters import DeadLetters, RefusedEvents
 from dataplane.config.scripts import Geolocation, Library, Transformation
 from dataplane.config.section import File, Model, Text
@@ -150,14 +151,6 @@ class Admin(Model):
     socket: File = Field(
         Path("data/admin.sock"),
         description="Unix socket the CLI speaks to; default: `admin.sock` in the folder `data` names.",
-    )
-
-
-class Egress(Model):
-    """What Turnout may reach."""
-
-    allow_private: bool = Field(
-        False, description="Allow destinations at private, loopback and link-local addresses.",
     )
 
 

@@ -32,17 +32,19 @@ class Sender:
 
     Redirects are not followed, cookies not kept, proxies of the environment not used, TLS is
     verified. Unless `allow_private`, an address that is not public is refused on connect. Of an answer
-    `kept` bytes are read.
+    `kept` bytes are read. `stand_ins` are servers (origins) that take what is for a host instead of it.
     `connections` bounds those open at once; `tls` replaces the system's trust (a private CA).
     """
 
     def __init__(
-        self, *, allow_private: bool = False, connections: int = 8, tls: ssl.SSLContext | None = None, kept: int = KEPT
+        self, *, allow_private: bool = False, connections: int = 8, tls: ssl.SSLContext | None = None, kept: int = KEPT,
+        stand_ins: Mapping[str, str] | None = None,
     ) -> None:
         self._private = allow_private
         self._connections = connections
         self._tls = tls
         self._kept = kept
+        self._stand_ins = {host: URL(server) for host, server in (stand_ins or {}).items()}
         self._session: aiohttp.ClientSession | None = None
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
 
@@ -55,6 +57,8 @@ class Sender:
         try:
             url = _url(request)
             body, headers = _body(request)
+            if self._stand_ins:
+                url, headers = self._instead(url, headers)
         except (Refused, ValueError) as error:
             return unsendable(error)
         if self._session is None:
@@ -93,6 +97,15 @@ class Sender:
             headers={"User-Agent": f"Turnout/{__version__}", "Accept-Encoding": "identity"},
             trust_env=False,
         )
+
+    def _instead(self, url: URL, headers: Mapping[str, str]) -> tuple[URL, Mapping[str, str]]:
+        """The stand-in's address for a host that has one; which host was meant stays in the request."""
+        server = self._stand_ins.get((url.host or "").lower())
+        if server is None:
+            return url, headers
+        meant = str(url.host) if url.is_default_port() else _host(url)
+        moved = url.with_scheme(server.scheme).with_host(str(server.host)).with_port(server.explicit_port)
+        return moved, {"Host": meant, **headers}
 
     def _timeout(self, seconds: float) -> aiohttp.ClientTimeout:
         found = self._timeouts.get(seconds)

@@ -97,7 +97,8 @@ def _plan(
     adapter = registry.build(item.type, item.settings)
     delivery = delivery_of(adapter, item)
     sender = Sender(
-        allow_private=config.egress.allow_private, connections=delivery.concurrency, kept=adapter.answer_bytes
+        allow_private=config.egress.allow_private, connections=delivery.concurrency, kept=adapter.answer_bytes,
+        stand_ins=config.egress.stand_ins,
     )
     upstream = {name: one for name, one in upstream.items() if item.sources is None or name in item.sources}
     return Plan(
@@ -129,5 +130,5 @@ def origin_scripts(chain: Sequence[Script], upstream: Chains) -> list[tuple[str,
 
 def _fingerprint(item: DestinationConfig, config: Config, chain: tuple[Script, ...], upstream: Chains) -> str:
     versions = [script.version for script in chain], {name: [s.version for s in one] for name, one in upstream.items()}
-    told = [item.model_dump(mode="json", exclude={"backlog"}), config.egress.allow_private, versions]
+    told = [item.model_dump(mode="json", exclude={"backlog"}), config.egress.model_dump(), versions]
     return hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).hexdigest()

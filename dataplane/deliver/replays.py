@@ -157,7 +157,8 @@ class Replays:
         )
         kind = config.destinations[definition.destination].type
         sender = Sender(
-            allow_private=config.egress.allow_private, connections=delivery.concurrency, kept=own.adapter.answer_bytes
+            allow_private=config.egress.allow_private, connections=delivery.concurrency, kept=own.adapter.answer_bytes,
+            stand_ins=config.egress.stand_ins,
         )
         return replace(
             own,

@@ -164,3 +164,21 @@ def test_a_command_needs_only_the_sections_it_uses() -> None:
         connection("c.yaml", {})
     with pytest.raises(InvalidConfig, match=r"none\.yaml: this file does not exist"):
         connection("none.yaml", {})
+
+
+def test_a_rehearsal_is_a_warning_with_its_place() -> None:
+    text = "sources: {a: {write_key: k}}\negress:\n  stand_ins:\n    Track.Customer.io: http://127.0.0.1:9001/\n"
+    (line,) = said(text)
+    assert line.endswith("warning: what is for track.customer.io goes to http://127.0.0.1:9001 instead")
+    assert load("c.yaml", {}).egress.stand_ins == {"track.customer.io": "http://127.0.0.1:9001"}
+
+
+@pytest.mark.parametrize("pair", [
+    "https://a.example: http://b.example", "a.example/x: http://b.example", "a.example: b.example",
+    "a.example: http://b.example/x", "a.example: http://u:p@b.example", "a.example: ftp://b.example",
+    "a.example: 'http://b.example:x'",
+])
+def test_a_stand_in_is_a_host_and_a_server(pair: str) -> None:
+    (line,) = said(f"sources: {{a: {{write_key: k}}}}\negress:\n  stand_ins:\n    {pair}\n")
+    assert "egress.stand_ins" in line
+    assert "u:p" not in line

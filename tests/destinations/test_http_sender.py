@@ -230,3 +230,32 @@ async def test_large_bodies_and_closing_leave_no_warning(sender, recorder) -> No
     await sender.close()
     assert (await sender.send(Request("POST", recorder.url, Json(1)), 5)).status == 200
     gc.collect()
+
+
+async def test_a_stand_in_takes_what_is_for_a_host(recorder) -> None:
+    """Method, path, query, body and headers as they are, and which host was meant; no other host is touched."""
+    sender = Sender(allow_private=True, stand_ins={"api.tool.example": recorder.url.rstrip("/")})
+    try:
+        for url in ("https://API.tool.example/v1/a%2Fb?x=1", "https://api.tool.example:8443/"):
+            response = await sender.send(Request("PUT", url, Json([1]), {"X-A": "b"}, {"y": "é"}), 5)
+            assert response.status == 200
+        other = await sender.send(Request("GET", recorder.url.replace("127.0.0.1", "localhost")), 5)
+        assert other.status == 200
+    finally:
+        await sender.close()
+    one, two, three = recorder.received
+    assert (one.method, one.path, dict(one.query), one.json()) == ("PUT", "/v1/a/b", {"x": "1", "y": "é"}, [1])
+    assert (one.headers["host"], one.headers["x-a"]) == ("api.tool.example", "b")
+    assert two.headers["host"] == "api.tool.example:8443"
+    assert three.headers["host"].startswith("localhost:")
+
+
+async def test_a_stand_in_follows_the_rules_of_egress(recorder) -> None:
+    sender = Sender(stand_ins={"api.tool.example": recorder.url})
+    try:
+        response = await sender.send(Request("GET", "https://api.tool.example/"), 5)
+    finally:
+        await sender.close()
+    assert response.permanent
+    assert "private address" in response.error
+    assert recorder.received == []

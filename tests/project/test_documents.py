@@ -86,7 +86,7 @@ def test_every_yaml_block_is_a_config_that_is_taken(document: Path) -> None:
     for text in blocks(document, "yaml"):
         read = yaml.safe_load(text)
         if isinstance(read, dict) and read.keys() & Config.model_fields.keys():  # others are fixtures
-            parse(text, name(document), {})
+            parse(text, name(document), dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", text), "set"))
 
 
 def test_the_readmes_curl_line_sends_an_event(
