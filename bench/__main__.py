@@ -19,7 +19,7 @@ from bench import machine
 from bench.row import Row
 
 MODULES = ("log_bench", "ingest_bench", "transform_bench", "fanout_bench", "deliver_bench", "delivery_bench",
-           "system_bench")
+           "adapters_bench", "system_bench")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as report
-from bench import cpu, deliver_bench, machine
+from bench import adapters_bench, cpu, deliver_bench, machine
 from bench.load import Apart, Numbered, batch, drive, encode, number_of, post
 from bench.paired import Paired, interleaved, paired
 from bench.row import at_least, at_most, plain, skipped
 from bench.sink import Sink
+from destinations import registry
 
 
 def test_a_row_says_whether_its_target_is_met() -> None:
@@ -151,3 +152,12 @@ def test_the_rows_of_delivery_run_with_the_engine_as_it_is(monkeypatch: pytest.M
     monkeypatch.setattr(deliver_bench, "EVENTS", 500)
     found = deliver_bench.rows(rounds=1)
     assert all(row.value is not None and row.value > 0 for row in found)
+
+
+def test_the_rows_of_adapters_run_with_every_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each tool's fixtures make requests, a tool that nothing names is not imported, and what filters is counted."""
+    monkeypatch.setattr(adapters_bench, "EVENTS", 40)
+    found = {row.name: row for row in adapters_bench.rows()}
+    assert {f"adapters: {slug}" for slug in registry.own()} <= found.keys()
+    assert found["adapters: tools imported that no destination names"].value == 0
+    assert all(row.value is not None and row.value >= 0 for row in found.values())
