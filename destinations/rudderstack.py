@@ -52,7 +52,7 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "POSTHOG": ("posthog", {
         "host": "https://app.posthog.com", "rudderstack_fields": True, "use_v2_group": False,
     }),
-    "REDIS": ("redis", {}),
+    "REDIS": ("redis", {"cluster_mode": True}),
     "S3": ("s3", {}),
     "SALESFORCE": ("salesforce", _SALESFORCE),
     "SALESFORCE_OAUTH": ("salesforce", _SALESFORCE),

@@ -49,7 +49,9 @@ def compare(vector: Vector, found: Sequence[tuple[Sequence[int], Mapping[str, An
         ]
         made += [one for one in asked if (one[1]["method"], one[1]["url"]) not in recorded]
         before += [one for one in asked if (one[1]["method"], one[1]["url"]) in recorded]
-        made += [(frozenset(places), {"record": one}) for one in answer["records"]]
+        made += [
+            (frozenset(places[i] for i in one["events"]), request_of({"record": one})) for one in answer["records"]
+        ]
         verdicts.update({places[one["event"]]: one for one in answer["verdicts"]})
     if vector.kind == "delivery":
         return _judged(vector.case, verdicts)

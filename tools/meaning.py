@@ -21,7 +21,7 @@ _FORMS = {"JSON": "json", "JSON_ARRAY": "json_array", "FORM": "form", "XML": "xm
 def request_of(told: Mapping[str, Any]) -> dict[str, Any]:
     """A request as `turnout preview` shows it, or as a peer does, or a record, in one form."""
     if "record" in told:
-        return {"record": canonical(told["record"])}
+        return {"record": canonical(_record(told["record"]))}
     url = urlsplit(str(told.get("url", told.get("endpoint", ""))))
     params = dict(parse_qsl(url.query, keep_blank_values=True))
     params |= {name: _text(value) for name, value in (told.get("params") or {}).items()}
@@ -33,6 +33,34 @@ def request_of(told: Mapping[str, Any]) -> dict[str, Any]:
         "headers": headers,
         "body": _body(told.get("body") or {}),
     }
+
+
+def _record(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of ours, of a peer's queue (`message`, `userId`, `topic`), key-value store, or bucket, in our form.
+
+    What a peer leaves to whoever writes it (a bucket, the name of an object) may be anything.
+    """
+    if "target" in told and "body" in told:
+        return {name: _read(value) for name, value in told.items() if name != "events"}
+    message = told.get("message")
+    if not isinstance(message, Mapping) or "userId" not in told:
+        if told.get("userId") == "":  # a peer's mark of an event that is nobody's
+            told = {name: value for name, value in told.items() if name != "userId"}
+        return {"target": ANY, "key": ANY, "body": _read(told)}
+    if "hash" in message:
+        return {"target": message["hash"], "key": None, "body": _read({message["key"]: message["value"]})}
+    if "key" in message and not {"type", "messageId"} & set(message):
+        body = message.get("fields", message.get("value"))
+        return {"target": message["key"], "key": message.get("path"), "body": _read(body)}
+    schema = {"schema": told["schemaId"]} if "schemaId" in told else {}
+    return {"target": told.get("topic", ANY), "key": told["userId"], "body": _read(message)} | schema
+
+
+def _read(fields: Any) -> Any:
+    """An object's texts that are JSON as what they are: how they are spaced says nothing."""
+    if not isinstance(fields, Mapping):
+        return fields
+    return {name: _form(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
 def _body(body: Mapping[str, Any]) -> dict[str, Any]:

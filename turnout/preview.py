@@ -119,13 +119,14 @@ def describe(request: Request, secrets: Collection[str] = (), *, masked: bool = 
 
 
 def describe_record(record: Record, secrets: Collection[str] = ()) -> dict[str, Any]:
-    """A record as plain JSON values: `{"target", "key", "body"}`; the body as JSON where it is."""
+    """A record as plain JSON values: `{"target", "key", "body", "schema"?}`; the body as JSON where it is."""
     try:
         body = codec.loads(record.body)
     except Refused:
         body = record.body.decode("utf-8", "replace")
     key = None if record.key is None else record.key.decode("utf-8", "replace")
-    shown: dict[str, Any] = mask({"target": record.target, "key": key, "body": body}, secrets)
+    told = {"target": record.target, "key": key, "body": body}
+    shown: dict[str, Any] = mask(told | ({"schema": record.schema} if record.schema else {}), secrets)
     return shown
 
 

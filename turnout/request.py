@@ -245,11 +245,15 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record for a tool that is not HTTP; `target` is its topic, key, bucket or file."""
+    """One record for a tool that is not HTTP; `target` is its topic, key, bucket or file.
+
+    `schema` names the schema by which the client is to pack the body, where the tool has such.
+    """
 
     target: str
     key: bytes | None
     body: bytes
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def _destination(node: Scalar, path: Path, place: Place, mapping: Mapping, repor
     if not isinstance(entry.node, Mapping):
         return  # the model of the whole says so
     try:
-        registry.build(slug, plain(entry.node))
+        registry.client(slug, registry.build(slug, plain(entry.node)).settings, base=FilePath())
     except ValidationError as error:
         tell(error, model, path, entry, report, word="setting")
     except (Fixable, ValueError) as error:

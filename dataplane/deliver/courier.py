@@ -36,8 +36,7 @@ __all__ = ["Courier", "Plan"]
 
 log = logger()
 
-ROOM = 2_000
-ROOM_BYTES = 8 << 20
+ROOM, ROOM_BYTES = 2_000, 8 << 20  # queued at most, or a whole batch where that is more
 SHORTEST = 0.2
 """Seconds until a script that is stopped is asked for again, at least: its probe may be under way."""
 
@@ -110,7 +109,8 @@ class Courier:
     @property
     def room(self) -> bool:
         """Whether the queue takes more."""
-        return self.lanes.count < ROOM and self.lanes.bytes < ROOM_BYTES
+        delivery = self.plan.delivery
+        return self.lanes.count < max(ROOM, delivery.batch) and self.lanes.bytes < max(ROOM_BYTES, delivery.batch_bytes)
 
     @property
     def busy(self) -> bool:
@@ -266,7 +266,8 @@ class Courier:
         later += [now + max(0.0, due - wall) for due in times if due is not None]
         if self.lanes.ready:
             linger = self._filled + delivery.linger.total_seconds()
-            if limit > 1 and self.lanes.count < limit and now < linger:
+            fills = 1 < limit > self.lanes.count and self.lanes.bytes < delivery.batch_bytes and self.room
+            if fills and now < linger:
                 later.append(linger)
                 return False, later
             blocked = self.chains.blocked if len(self.chains) else None

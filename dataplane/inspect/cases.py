@@ -88,7 +88,8 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
         verdict = pause(f"no access token: the account gives no {lacking}")
         return _told(case, [], [], [verdict] * len(case.events)) | {"warnings": []}
     given = {**account, **case.settings, **meant, **chosen.settings}
-    if made_before:
+    given |= _around(case, kind.settings_type)
+    if made_before or kind.records:  # where to connect to changes nothing of a record
         given |= _examples(kind.settings_type, given)
     settings, warnings, wrong = _settings(kind.settings_type, given)
     if settings is None and made_before:  # credentials of which one is needed, and none is given
@@ -104,7 +105,8 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
     at = Context(now, replace(adapter.delivery, **chosen.delivery))
     events = [_event(one, adapter) for one in case.events]
     if adapter.records:
-        return _told(case, [], *_records(adapter, events, at)) | {"warnings": warnings}
+        records, verdicts = _records(adapter, events, at)
+        return _told(case, [], records, verdicts) | {"warnings": warnings}
     network = Network(case.network)
     requests, verdicts = _exchanged(adapter, events, at, network, case)
     said = _told(case, [shown(adapter.auth, one) for one in requests], [], verdicts) | {"warnings": warnings}
@@ -112,12 +114,12 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
 
 
 def _told(
-    case: Case, requests: Iterable[Request], records: Iterable[Record], verdicts: Sequence[Verdict]
+    case: Case, requests: Iterable[Request], records: Iterable[tuple[int, Record]], verdicts: Sequence[Verdict]
 ) -> dict[str, Any]:
     return {
         "id": case.id,
         "requests": [describe(request, masked=False) for request in requests],
-        "records": [describe_record(record) for record in records],
+        "records": [{**describe_record(record), "events": [i]} for i, record in records],
         "verdicts": [
             {"event": i, "outcome": str(v.outcome), "status": v.status, "reason": v.reason}
             for i, v in enumerate(verdicts)
@@ -158,6 +160,14 @@ def _meant(implied: Mapping[str, Any], given: Mapping[str, Any], kind: type[Sett
         name: value for name, value in implied.items()
         if not any(one in given for one in (name, *spellings(name, fields_[name])))
     }
+
+
+def _around(case: Case, kind: type[Settings]) -> dict[str, str]:
+    """What a peer knows of a destination beside its settings, where we have a setting for it."""
+    workspaces = (one.metadata.get("workspaceId") for one in case.events)
+    workspace = case.destination.workspace_id or next((one for one in workspaces if isinstance(one, str)), "")
+    known = {"workspace_id": workspace, "destination_id": case.destination.id}
+    return {name: value for name, value in known.items() if value and name in kind.model_fields}
 
 
 def _examples(kind: type[Settings], given: Mapping[str, Any], *, every: bool = False) -> dict[str, Any]:
@@ -222,7 +232,7 @@ def _spelled(name: str, value: Mapping[str, Any]) -> str:
 
 def _event(one: _One, adapter: AnyDestination) -> Event:
     """As the engine would hand it in; of a trusted source, since whoever writes a case owns it."""
-    message = one.message
+    message = _unwrapped(one.message) if adapter.records else one.message
     user = message.get("userId") or message.get("anonymousId") or one.metadata.get("userId") or ""
     key = int.from_bytes(sha256(str(user).encode("utf-8", "replace")).digest()[:8]) if user else 0
     gate = Gate("", tuple(name.lower() for name in adapter.names), frozenset(), options=adapter.options)
@@ -235,16 +245,25 @@ def _event(one: _One, adapter: AnyDestination) -> Event:
     return Event(codec.dumps(message), key=key, number=number, source=source, options=options, trusted=True)
 
 
+def _unwrapped(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The event in a peer's record of a queue, `{message, userId, …}`."""
+    inner = message.get("message")
+    return inner if "type" not in message and isinstance(inner, dict) else message
+
+
 # ---- driving
 
 
-def _records(adapter: AnyDestination, events: Sequence[Event], at: Context) -> tuple[list[Record], list[Verdict]]:
-    records: list[Record] = []
+def _records(
+    adapter: AnyDestination, events: Sequence[Event], at: Context
+) -> tuple[list[tuple[int, Record]], list[Verdict]]:
+    """The records, each with the place of its event, and a verdict for each event."""
+    records: list[tuple[int, Record]] = []
     verdicts: list[Verdict] = []
-    for event in events:
+    for i, event in enumerate(events):
         made = adapter.verdict(event, at)
         if isinstance(made, Record):
-            records.append(made)
+            records.append((i, made))
             verdicts.append(delivered())
         else:
             assert isinstance(made, Verdict), "a tool that is not HTTP makes records"

@@ -203,7 +203,24 @@ def test_credentials_of_which_one_is_needed_may_be_missing_where_an_answer_is_ju
 
 def test_records_of_a_tool_that_is_not_http() -> None:
     found = told(type="file", settings={"path": "events"}, clock="2026-11-24T00:00:00Z")
-    assert found["records"] == [{"target": "2026-11-24", "key": None, "body": RENT}]
+    assert found["records"] == [{"target": "2026-11-24", "key": None, "body": RENT, "events": [0]}]
+
+
+def test_records_need_no_connection_and_may_come_wrapped() -> None:
+    inner = {"type": "track", "userId": "u", "event": "Rent", "integrations": {"KAFKA": {"topic": "boats"}}}
+    wrapped = {"message": inner, "userId": "u", "topic": "boats"}
+    found = told(events=[{"message": wrapped}, {"message": {"type": "identify"}}], type="KAFKA", settings={})
+    assert [one["events"] for one in found["records"]] == [[0], [1]]
+    assert found["records"][0]["target"] == "boats"
+    assert found["records"][0]["body"] == inner
+
+
+def test_what_is_around_a_destination_is_a_setting_where_there_is_one() -> None:
+    sources = {"profiles_entity": "boat", "profiles_id_type": "name", "profiles_model": "age"}
+    message = {"type": "identify", "userId": "u", "traits": {"years": 9}, "context": {"sources": sources}}
+    around = {"id": "d", "workspace_id": "w"}
+    found = told(events=[{"message": message}], type="REDIS", settings={}, destination=around)
+    assert found["records"][0]["target"] == "w:d:boat:name:u"
 
 
 def test_a_clock_that_is_no_time() -> None:

@@ -20,6 +20,31 @@ def test_spellings_of_one_request() -> None:
     assert difference(request_of(theirs), request_of(ours)) == ""
 
 
+def test_records_of_queues_stores_and_buckets() -> None:
+    event = {"type": "track", "userId": "u"}
+    pairs = [
+        ({"message": event, "userId": "u", "topic": "t", "schemaId": "7"},
+         {"target": "t", "key": "u", "body": event, "schema": "7", "events": [0]}),
+        ({"message": event, "userId": "u"}, {"target": "any", "key": "u", "body": event}),
+        ({"message": {"key": "k", "fields": {"a": '[ {"b": 1}]'}}, "userId": "u"},
+         {"target": "k", "key": None, "body": {"a": '[{"b":1}]'}}),
+        ({"message": {"key": "k", "path": "m", "value": {"a": 1}}, "userId": "u"},
+         {"target": "k", "key": "m", "body": {"a": 1.0}}),
+        ({"message": {"hash": "h", "key": "m", "value": '{"a": 1}'}, "userId": "u"},
+         {"target": "h", "key": None, "body": {"m": '{"a":1}'}}),
+        ({"type": "track", "userId": ""}, {"target": "folder", "key": None, "body": {"type": "track"}}),
+    ]  # fmt: skip
+    for theirs, ours in pairs:
+        assert difference(request_of({"record": theirs}), request_of({"record": ours})) == ""
+    for theirs, other in (
+        ({"message": event, "userId": "u", "topic": "t"}, {"target": "t2", "key": "u", "body": event}),
+        ({"message": event, "userId": "u", "topic": "t"}, {"target": "t", "key": "v", "body": event}),
+        ({"message": event, "userId": "u", "schemaId": "7"}, {"target": "t", "key": "u", "body": event}),
+        ({"message": {"key": "k", "fields": {"a": "1"}}, "userId": "u"}, {"target": "k", "key": None, "body": {}}),
+    ):
+        assert difference(request_of({"record": theirs}), request_of({"record": other}))
+
+
 def test_arrays_are_arrays_however_they_are_told() -> None:
     theirs = {"endpoint": "https://t.example.org", "body": {"JSON_ARRAY": {"batch": '[{"a":1}]'}}}
     ours = {"url": "https://t.example.org", "body": {"json_array": [{"a": 1}]}}

@@ -82,7 +82,11 @@ class Fixture:
             }
             for s in self.sends
         ]
-        writes = [{"target": w["target"], "key": w.get("key"), "body": w["json"]} for w in self.writes]
+        writes = [
+            {"target": w["target"], "key": w.get("key"), "body": w["json"]}
+            | ({"schema": w["schema"]} if "schema" in w else {})
+            for w in self.writes
+        ]
         return {"sends": sends, "writes": writes, "verdict": self.verdict, "reason": self.reason}
 
     def made(self, kind: type[Destination[Any]]) -> dict[str, Any]:
@@ -129,6 +133,9 @@ def _read(path: Path) -> Fixture:
         odd = set(send) - {"method", "url", "headers", "params", *BODIES}
         if odd:
             raise ValueError(f"{path.name}: sends: unknown keys {sorted(odd)}")
+    for write in raw.get("writes", ()):
+        if odd := set(write) - {"target", "key", "json", "schema"}:
+            raise ValueError(f"{path.name}: writes: unknown keys {sorted(odd)}")
     raw["when"] = tuple(Answer(**answer) for answer in raw.get("when", ()))
     for key in ("sends", "writes"):
         raw[key] = tuple(raw.get(key, ()))

