@@ -15,7 +15,7 @@ from dataplane.app.folders import write_private
 from dataplane.app.fork import Forked
 from dataplane.app.reaper import reap
 from dataplane.app.supervisor import Supervisor
-from dataplane.app.watch import watch
+from dataplane.app.watch import Watch
 from dataplane.metrics.log import configure, logger
 from turnout import __version__, codec
 from turnout.errors import Fixable, TurnoutError
@@ -60,7 +60,8 @@ async def serve(path: Path, options: Options) -> None:
 
     Raises `TurnoutError` where something cannot start.
     """
-    run = _Run(Supervisor(path, options.forked), options)
+    watch = Watch(path.absolute()) if options.watch else None
+    run = _Run(Supervisor(path, options.forked), options, watch)
     configure(role="app")
     await run.run()
 
@@ -75,8 +76,9 @@ class _Stopped(Exception):
 
 
 class _Run:
-    def __init__(self, supervisor: Supervisor, options: Options) -> None:
+    def __init__(self, supervisor: Supervisor, options: Options, watch: Watch | None) -> None:
         self._supervisor = supervisor
+        self._watch = watch
         self._options = options
         self._stopping = asyncio.Event()
         self._asked = 0.0
@@ -90,8 +92,8 @@ class _Run:
             await self._unless_stopped(self._start())
             self._later(notify.alive())
             self._later(reap(lambda: self._supervisor.pids().values()))
-            if self._options.watch:
-                self._later(watch(self._supervisor.path, self._apply))
+            if self._watch is not None:
+                self._later(self._watch.run(self._apply))
             await self._stopping.wait()
             _log.info("app.draining", seconds=self._drain)
             notify.stopping()

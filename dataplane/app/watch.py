@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dataplane.config.files import named
 
-__all__ = ["Look", "Settled", "look", "watch"]
+__all__ = ["Look", "Settled", "Watch", "look"]
 
 EVERY = 0.5
 """Seconds between two looks; a change counts when the second one finds nothing more."""
@@ -49,14 +49,20 @@ class Settled:
         return True
 
 
-async def watch(config: Path, changed: Callable[[], Awaitable[None]]) -> None:
-    """Call `changed` after every change of the file or of those it names, for ever."""
-    files = _Files(config)
-    settled = Settled(await asyncio.to_thread(files.look))
-    while True:
-        await asyncio.sleep(EVERY)
-        if settled.feed(await asyncio.to_thread(files.look)):
-            await changed()
+class Watch:
+    """Watches a file and those it names from its making on: make it before the file is read for use, so that
+    a change while Turnout starts is one too."""
+
+    def __init__(self, config: Path) -> None:
+        self._files = _Files(config)
+        self._settled = Settled(self._files.look())
+
+    async def run(self, changed: Callable[[], Awaitable[None]]) -> None:
+        """Call `changed` after every change, for ever."""
+        while True:
+            await asyncio.sleep(EVERY)
+            if self._settled.feed(await asyncio.to_thread(self._files.look)):
+                await changed()
 
 
 class _Files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import time
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.plane import turnout
-from dataplane.app.watch import Look, Settled, look
+from dataplane.app.watch import Look, Settled, Watch, look
 from dataplane.config.files import named
 
 CONFIG = """\
@@ -71,6 +72,22 @@ def test_the_files_that_a_config_names(tmp_path: Path) -> None:
         file.write_bytes(broken)
         assert named(file) == {file}
     assert named(tmp_path / "none.yaml") == {tmp_path / "none.yaml"}
+
+
+async def test_a_change_before_anyone_waits_for_it_is_one(tmp_path: Path) -> None:
+    """As it happens while Turnout starts: the configuration is read, and nothing runs yet."""
+    file = tmp_path / "config.yaml"
+    file.write_text("a: 1\n")
+    watch = Watch(file)
+    file.write_text("a: 22\n")
+    seen = asyncio.Event()
+
+    async def changed() -> None:
+        seen.set()
+
+    running = asyncio.create_task(watch.run(changed))
+    await asyncio.wait_for(seen.wait(), 30)
+    running.cancel()
 
 
 class Watching:
