@@ -132,7 +132,7 @@ class Conductor:
         return await self._role.call(verb, args)
 
     async def _start(self, args: dict[str, Any]) -> dict[str, Any]:
-        config = parse(args["text"], args["file"])
+        config = parse(args["text"], args["file"], files=args.get("secrets"))
         if args.get("port"):  # all ingest processes are where the first is, also when they come back
             server = config.server.model_copy(update={"port": args["port"]})
             config = config.model_copy(update={"server": server})
@@ -145,7 +145,7 @@ class Conductor:
         return reply
 
     async def _prepare(self, args: dict[str, Any]) -> dict[str, Any]:
-        config = parse(args["text"], args["file"])
+        config = parse(args["text"], args["file"], files=args.get("secrets"))
         await self._role.prepare(config, args.get("scripts"))
         self._prepared = fingerprint(config)
         return {"hash": self._prepared}

@@ -15,15 +15,15 @@ from dataplane.app.child import START, Child
 from dataplane.app.folders import Lock, clear_rates, make_folders
 from dataplane.app.fork import Forked
 from dataplane.app.orders import Orders
+from dataplane.app.reading import Reading, changed, read
 from dataplane.app.role import partition_of, roles, usage
-from dataplane.config import Config, fingerprint, load
+from dataplane.config import Config, fingerprint
 from dataplane.inspect.disk import disk
 from dataplane.inspect.health import judge
 from dataplane.inspect.partitions import combine
 from dataplane.log.epochs import next_run
 from dataplane.metrics.exposition import samples, undeclared
 from dataplane.metrics.log import logger
-from dataplane.pipeline.scripts import Texts, read_texts
 from turnout import __version__
 from turnout.clock import iso
 from turnout.errors import Fixable, TurnoutError, Unavailable
@@ -46,7 +46,7 @@ class Supervisor:
         self._forked = forked or {}
         self._given = path  # how findings name it
         self.path = path.absolute()
-        self.text, self.config, self.scripts = self._read()
+        self._reading = read(path)
         self.url = ""
         self.admin_url = ""
         self.started = datetime.now(UTC)
@@ -61,6 +61,11 @@ class Supervisor:
         self._port = 0
         self._run = 0
         self._said: set[str] = set()
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._reading.config
 
     async def start(self) -> None:
         """Lock the data folder and start every role; raises what kept one from starting."""
@@ -126,7 +131,7 @@ class Supervisor:
             except TurnoutError as error:
                 self._note("rejected", str(error))
                 raise
-            self._note("applied", "")
+            self._note("applied", "", result["changed"])
             return result
 
     async def pause(self, kind: Any, name: Any, *, by: str, reason: Any) -> dict[str, Any]:
@@ -189,7 +194,7 @@ class Supervisor:
 
     async def _begin(self, child: Child) -> None:
         async with self._reloading:  # a role must never start with a text that is just replaced
-            args = self._told(child, self.text, self.scripts)
+            args = self._told(child, self._reading)
             args |= {"orders": self.orders.plain(), "run": self._run}
             ingest = partition_of(child.name) is not None
             if ingest:
@@ -200,12 +205,13 @@ class Supervisor:
                 self.url, self._port = reply["url"], reply["port"]
 
     async def _reload(self) -> dict[str, Any]:
-        text, config, scripts = self._read()
+        reading = read(self._given)
+        config = reading.config
         if stuck := needs_restart(self.config, config):
             raise Fixable(f"{', '.join(stuck)} cannot change while running: restart (nothing was changed)")
         ready = [child for child in reversed(self._children.values()) if child.running]
         answers = await asyncio.gather(
-            *(child.ask("prepare", self._told(child, text, scripts), timeout=START) for child in ready),
+            *(child.ask("prepare", self._told(child, reading), timeout=START) for child in ready),
             return_exceptions=True,
         )
         found = fingerprint(config)
@@ -216,7 +222,7 @@ class Supervisor:
             pairs = zip(ready, answers, strict=True)
             await self._abort(child for child, answer in pairs if isinstance(answer, dict))
             raise failed[0]
-        self.text, self.config, self.scripts = text, config, scripts
+        before, self._reading = self._reading, reading
         # The pipeline first, so that it knows a source before the gateway takes its events.
         for child in ready:
             try:
@@ -227,7 +233,7 @@ class Supervisor:
         await self.orders.follow(config)
         for child in self._children.values():
             child.hurry()
-        return {"hash": found}
+        return {"hash": found, "changed": changed(before, reading)}
 
     async def _abort(self, prepared: Iterable[Child]) -> None:
         for child in prepared:
@@ -237,27 +243,16 @@ class Supervisor:
                 _log.error("config.not_aborted", child=child.name, reason=str(error))
                 child.kill()  # it comes back with the old configuration
 
-    def _read(self) -> tuple[str, Config, Texts]:
-        """The file's text for the roles, what it says, and the texts of its scripts.
+    def _told(self, child: Child, reading: Reading) -> dict[str, Any]:
+        return reading.told(self.path, scripts=partition_of(child.name) is None)
 
-        A role that is started again runs what was in force, whatever has become of the files since. Raises
-        `ConfigError` with every finding, and `ScriptError`.
-        """
-        config = load(self._given)
-        return self.path.read_text(encoding="utf-8"), config, read_texts(config)
-
-    def _told(self, child: Child, text: str, scripts: Texts) -> dict[str, Any]:
-        """A configuration for a role; only the pipeline has scripts."""
-        args: dict[str, Any] = {"text": text, "file": str(self.path)}
-        return args if partition_of(child.name) is not None else {**args, "scripts": scripts}
-
-    def _note(self, result: str, reason: str) -> None:
+    def _note(self, result: str, reason: str, changed: Iterable[str] = ()) -> None:
         self.reloads[result] += 1
         self.last_reload = {"result": result, "reason": reason, "at": iso(datetime.now(UTC))}
         if reason:
             _log.error("config.rejected", reason=reason)
         else:
-            _log.info("config.applied", hash=fingerprint(self.config))
+            _log.info("config.applied", hash=fingerprint(self.config), changed=list(changed))
             self._say_stand_ins()
 
     def _say_stand_ins(self) -> None:

@@ -42,7 +42,8 @@ def reload(config: Path, socket: Path | None, *, as_json: bool) -> None:
     if as_json:
         json_line(found)
     else:
-        say(f"applied: configuration {found['hash']}")
+        what = ", ".join(found["changed"]) or "no setting, secret or script"
+        say(f"applied: configuration {found['hash']}; changed: {what}")
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path as FilePath
 from dataplane.config.diagnostic import Path, Report
 from dataplane.config.document import Mapping, Node, Scalar, Sequence
 
-__all__ = ["MAX_SECRET_BYTES", "interpolate"]
+__all__ = ["MAX_SECRET_BYTES", "Files", "interpolate"]
 
 MAX_SECRET_BYTES = 1 << 20
 """Largest file that `${file:PATH}` reads."""
@@ -22,14 +22,20 @@ _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def interpolate(root: Node, environ: Environ[str, str], folder: FilePath, report: Report) -> None:
+Files = dict[str, str]
+"""What `${file:PATH}` stands for, by PATH as it is written; what is not in it is read, and put in."""
+
+
+def interpolate(
+    root: Node, environ: Environ[str, str], folder: FilePath, report: Report, files: Files | None = None
+) -> None:
     """Replace every `${…}` below `root`, in place; what cannot be read is a finding at its value."""
-    _Interpolation(environ, folder, report).node(root, ())
+    _Interpolation(environ, folder, report, {} if files is None else files).node(root, ())
 
 
 class _Interpolation:
-    def __init__(self, environ: Environ[str, str], folder: FilePath, report: Report) -> None:
-        self.environ, self.folder, self.report = environ, folder, report
+    def __init__(self, environ: Environ[str, str], folder: FilePath, report: Report, files: Files) -> None:
+        self.environ, self.folder, self.report, self.files = environ, folder, report, files
         self.seen: set[int] = set()
 
     def node(self, node: Node, path: Path) -> None:
@@ -65,7 +71,10 @@ class _Interpolation:
         if _NAME.fullmatch(name):
             return self.variable(name, default if has_default else None)
         if inside.startswith("file:"):
-            return self.file(inside.removeprefix("file:"))
+            name = inside.removeprefix("file:")
+            if name not in self.files:
+                self.files[name] = self.file(name)
+            return self.files[name]
         raise ValueError(
             "only ${ENV}, ${ENV:-default} and ${file:PATH} are read; write $${ for the text itself"
         )

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from dataplane.config.diagnostic import Diagnostic, InvalidConfig, Path, Place, Report, Severity, dotted
 from dataplane.config.document import MAX_BYTES, Entry, Mapping, Sequence, compose, plain
-from dataplane.config.interpolation import interpolate
+from dataplane.config.interpolation import Files, interpolate
 from dataplane.config.model import Config
 from dataplane.config.offline import check_files, check_settings, check_socket
 from dataplane.config.planned import refuse_planned
@@ -35,23 +35,27 @@ Hook = Callable[[Config], Iterable[Finding]]
 """A further check of a config that is good so far, such as compiling its scripts in a worker."""
 
 
-def parse(text: str, file: str, environ: Environ[str, str] | None = None) -> Config:
+def parse(
+    text: str, file: str, environ: Environ[str, str] | None = None, *, files: Files | None = None
+) -> Config:
     """The config that a text says; paths are relative to the folder of `file`.
 
-    Checks YAML, keys, values and references, and reads only the files that `${file:…}` names.
+    Checks YAML, keys, values and references, and reads only the files that `${file:…}` names and `files` has not.
     Raises `InvalidConfig` (a ConfigError) with every finding.
     """
     report = Report(file)
-    config, _ = _read(text, report, environ)
+    config, _ = _read(text, report, environ, files)
     return _good(config, report)
 
 
-def load(path: str | os.PathLike[str], environ: Environ[str, str] | None = None) -> Config:
-    """The config in a file, after everything `check` verifies.
+def load(
+    path: str | os.PathLike[str], environ: Environ[str, str] | None = None, *, files: Files | None = None
+) -> Config:
+    """The config in a file, after everything `check` verifies; what `${file:…}` stood for is put into `files`.
 
     Raises `InvalidConfig` (a ConfigError) with every finding.
     """
-    config, report = _examine(path, environ)
+    config, report = _examine(path, environ, files)
     return _good(config, report)
 
 
@@ -87,7 +91,7 @@ def connection(path: str | os.PathLike[str], environ: Environ[str, str] | None =
     text = read_text(path, report)
     config = None
     if text is not None:
-        config, _ = _read(text, report, environ, only=frozenset(("data", "admin", "server")))
+        config, _ = _read(text, report, environ, None, frozenset(("data", "admin", "server")))
     return _good(config, report)
 
 
@@ -98,13 +102,13 @@ def _good(config: Config | None, report: Report) -> Config:
 
 
 def _examine(
-    path: str | os.PathLike[str], environ: Environ[str, str] | None
+    path: str | os.PathLike[str], environ: Environ[str, str] | None, files: Files | None = None
 ) -> tuple[Config | None, Report]:
     report = Report(os.fspath(path))
     text = read_text(path, report)
     if text is None:
         return None, report
-    config, root = _read(text, report, environ)
+    config, root = _read(text, report, environ, files)
     if root is not None:
         check_settings(root, report)
         check_files(root, _folder(report.file), report)
@@ -114,7 +118,8 @@ def _examine(
 
 
 def _read(
-    text: str, report: Report, environ: Environ[str, str] | None, only: frozenset[str] | None = None,
+    text: str, report: Report, environ: Environ[str, str] | None, files: Files | None,
+    only: frozenset[str] | None = None,
 ) -> tuple[Config | None, Mapping | None]:
     """The config and its tree; None for what cannot be had, with findings in the report."""
     text = text.removeprefix("\ufeff")
@@ -128,7 +133,7 @@ def _read(
         root.entries = {key: entry for key, entry in root.entries.items() if key in only}
     folder = _folder(report.file)
     refuse_planned(root, report)
-    interpolate(root, os.environ if environ is None else environ, folder, report)
+    interpolate(root, os.environ if environ is None else environ, folder, report, files)
     check_references(root, report)
     try:
         return Config.model_validate(plain(root), context={"folder": folder}), root

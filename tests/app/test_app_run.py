@@ -237,6 +237,7 @@ def test_reload_takes_a_good_file_and_leaves_a_bad_one(there: tuple[Plane, Sink]
         plane.config.write_text(config(sink))
     applied = cli(plane, "reload", "--json")
     assert applied.returncode == 0, applied.stderr
+    assert json.loads(applied.stdout)["changed"] == ["sources.app"]
     assert post(plane, {"event": "Gone"}, key="wk_app") == 401
 
 
@@ -304,6 +305,42 @@ def test_a_killed_pipeline_runs_what_was_in_force_whatever_became_of_the_files(
         assert next(e for e in sink.events if e["messageId"] == name)["marked"] is True
     finally:
         script.write_text(MARK)
+
+
+def test_a_reload_says_what_changed(there: tuple[Plane, Sink]) -> None:
+    """Also where only a script's text did, and the configuration's hash is what it was."""
+    plane, _ = there
+    script = plane.folder / "mark.py"
+    same = cli(plane, "reload").stdout
+    assert same.endswith("; changed: no setting, secret or script\n")
+    try:
+        script.write_text(MARK.replace("= True", "= 1"))
+        said = cli(plane, "reload").stdout
+    finally:
+        script.write_text(MARK)
+    assert said == same.replace("no setting, secret or script", "transformations.mark")
+    assert json.loads(cli(plane, "reload", "--json").stdout)["changed"] == ["transformations.mark"]
+
+
+def test_a_killed_role_has_the_secrets_that_were_in_force(data_plane: Callable[..., Plane], sink: Sink) -> None:
+    """Deleted or replaced since: what `${file:…}` said when the configuration was read."""
+    header = "settings: {headers: [{from: X-Key, to: '${file:key}'}], "
+    text = config(sink).replace("settings: {", header, 1)
+    assert header in text
+    plane = data_plane(text, {"mark.py": MARK, "key": "first\n"})
+    for change in (lambda: (plane.folder / "key").write_text("never reloaded"), (plane.folder / "key").unlink):
+        change()
+        for role in ("ingest", "pipeline"):
+            before = plane.status()["roles"][role]
+            os.kill(before["pid"], signal.SIGKILL)
+            until(lambda role=role, before=before: _again(plane, role, before))  # type: ignore[misc]  # mypy: lambda defaults
+    assert post(plane, {"event": "After", "messageId": "m-secret"}) == 200
+    assert sink.wait(lambda s: any(e["messageId"] == "m-secret" for e in s.events))
+    assert sink.arrivals[-1].headers["X-Key"] == "first"
+    refused = cli(plane, "reload")
+    assert (refused.returncode, "the file key does not exist" in refused.stderr) == (1, True)
+    (plane.folder / "key").write_text("second")
+    assert json.loads(cli(plane, "reload", "--json").stdout)["changed"] == ["destinations.hook"]
 
 
 def _again(plane: Plane, role: str, before: dict[str, Any]) -> bool:
