@@ -60,7 +60,7 @@ async def serve(path: Path, options: Options) -> None:
 
     Raises `TurnoutError` where something cannot start.
     """
-    watch = Watch(path.absolute()) if options.watch else None
+    watch = Watch(path) if options.watch else None
     run = _Run(Supervisor(path, options.forked), options, watch)
     configure(role="app")
     await run.run()

@@ -54,7 +54,7 @@ class Watch:
     a change while Turnout starts is one too."""
 
     def __init__(self, config: Path) -> None:
-        self._files = _Files(config)
+        self._files = _Files(config.absolute())
         self._settled = Settled(self._files.look())
 
     async def run(self, changed: Callable[[], Awaitable[None]]) -> None:

@@ -21,7 +21,7 @@ _SAID = (
 
 
 def unreachable(config: Config) -> Iterator[Finding]:
-    """A warning for each http(s) address in a destination's settings that is private as it is written.
+    """A warning for each http(s) address in a destination's settings, or of a stand-in, that is private as written.
 
     Names are not looked up, `localhost` and what is below it aside (RFC 6761, section 6.3).
     """
@@ -29,8 +29,12 @@ def unreachable(config: Config) -> Iterator[Finding]:
         return
     for ident, destination in config.destinations.items():
         for path, text in _texts(destination.settings, ("destinations", ident, "settings")):
-            if _private(text):
+            host = _host(text)
+            if host not in config.egress.stand_ins and _private(host):
                 yield Finding(path, _SAID, "warning")
+    for host, server in config.egress.stand_ins.items():
+        if _private(_host(server)):
+            yield Finding(("egress", "stand_ins", host), _SAID, "warning")
 
 
 def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
@@ -44,13 +48,18 @@ def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
             yield from _texts(item, (*path, index))
 
 
-def _private(text: str) -> bool:
+def _host(text: str) -> str:
+    """The host of an http(s) address, "" of any other text."""
     if not re.match(r"https?://", text, re.IGNORECASE):
-        return False
+        return ""
     try:
-        host = (urlsplit(text).hostname or "").rstrip(".")
+        return urlsplit(text).hostname or ""
     except ValueError:  # no address at all; the tool's own model judges it
-        return False
+        return ""
+
+
+def _private(host: str) -> bool:
+    host = host.rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -131,6 +131,15 @@ def test_check_warns_of_an_address_that_egress_refuses(cli: Run, tmp_path: Path,
     assert cli("check")[1] == "config.yaml: good\n"
 
 
+def test_check_warns_of_a_stand_in_that_egress_refuses(cli: Run, tmp_path: Path) -> None:
+    stand_in = "egress: {stand_ins: {example.com: 'http://127.0.0.1:9001'}}\n"
+    (tmp_path / "config.yaml").write_text(CONFIG + stand_in)
+    assert "egress.stand_ins" in (out := cli("check")[1])
+    assert "this address is private" in out
+    (tmp_path / "config.yaml").write_text(CONFIG + stand_in.replace("}}", "}, allow_private: true}"))
+    assert "this address is private" not in cli("check")[1]
+
+
 @pytest.mark.parametrize("host", ["example.com", "abc.de", "8.8.8.8", "[2606:4700::1]", "localhost.example.com"])
 def test_check_does_not_warn_of_an_address_that_is_reached(cli: Run, tmp_path: Path, host: str) -> None:
     (tmp_path / "config.yaml").write_text(CONFIG.replace("example.com", host))
