@@ -39,7 +39,7 @@ NAMES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "GA4": ("ga4", _GA4),
     "GA4_V2": ("ga4", _GA4),
     "GOOGLE_ADWORDS_ENHANCED_CONVERSIONS": ("google_enhanced_conversions", {}),
-    "GOOGLE_ADWORDS_OFFLINE_CONVERSIONS": ("google_offline_conversions", {}),
+    "GOOGLE_ADWORDS_OFFLINE_CONVERSIONS": ("google_offline_conversions", {"hash_form": "rudderstack"}),
     "HS": ("hubspot", {"api": "legacy", "authorization": "api_key", "event_ids": False}),
     "HTTP": ("http", {"is_default_mapping": False}),
     "INTERCOM": ("intercom", {}),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-__all__ = ["ANY", "UNKNOWN", "canonical", "difference", "joined", "request_of"]
+__all__ = ["ANY", "UNKNOWN", "address", "canonical", "difference", "joined", "request_of"]
 
 ANY = "<<any>>"
 """What a recorded answer has where anything fits."""
@@ -15,6 +17,7 @@ UNKNOWN = "***"
 """Ends a header with a token that only the network can give."""
 _IMPLIED = frozenset({"content-type", "content-encoding", "accept", "user-agent", "content-length", "connection"})
 """Headers that whoever sends adds, or that say nothing that the body does not; a packed body is compared unpacked."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)")
 _FORMS = {"JSON": "json", "JSON_ARRAY": "json_array", "FORM": "form", "XML": "xml", "GZIP": "raw"}
 
 
@@ -61,6 +64,12 @@ def _read(fields: Any) -> Any:
     if not isinstance(fields, Mapping):
         return fields
     return {name: _form(value) if isinstance(value, str) else value for name, value in fields.items()}
+
+
+def address(request: Mapping[str, Any]) -> tuple[str, str]:
+    """Method and address of a request, without its query."""
+    plain = request_of({"method": request.get("method") or "GET", "url": request.get("url") or ""})
+    return plain["method"], plain["url"]
 
 
 def _body(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,9 +167,22 @@ def difference(wanted: Any, found: Any, place: str = "") -> str:
             if said := difference(one, other, f"{place}[{i}]"):
                 return said
         return ""
+    if isinstance(wanted, str) and isinstance(found, str) and wanted != found and _same_second(wanted, found):
+        return ""
     if isinstance(wanted, bool) is not isinstance(found, bool) or wanted != found:
         return f"{place}: {_cut(wanted)} expected, {_cut(found)} found"
     return ""
+
+
+def _same_second(wanted: str, found: str) -> bool:
+    """Whether two times are the same, each with the zone that whoever wrote it stands in."""
+    if not (_TIME.fullmatch(wanted) and _TIME.fullmatch(found)):
+        return False
+    try:
+        times = [datetime.fromisoformat(one).replace(microsecond=0) for one in (wanted, found)]
+    except ValueError:
+        return False
+    return times[0] == times[1]
 
 
 def _cut(value: Any) -> str:

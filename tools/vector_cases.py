@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from destinations import registry
 from destinations.rudderstack import NAMES
-from tools.meaning import request_of
+from tools.meaning import address
+from tools.peer_delivery import as_sent
 
 __all__ = ["Vector", "address", "lines_of", "others", "vectors_in"]
 
@@ -77,7 +78,7 @@ def _line(
     line: dict[str, Any] = {
         "id": json.dumps([case["id"], places]),
         "type": _defined(vector, whole, kind),
-        "settings": whole.get("Config") or {},
+        "settings": {**case.get("_settings", {}), **(whole.get("Config") or {})},
         "destination": {"id": str(whole.get("ID") or ""), "workspace_id": whole.get("WorkspaceID")},
         "events": [
             {"message": one.get("message") or {}, "metadata": one.get("metadata") or {}} for one in inputs
@@ -85,7 +86,8 @@ def _line(
         "clock": case.get("clock_iso") or _iso(case.get("clock")) or CLOCK,
         "constants": {**(case.get("env") or {}), **(case.get("peer_constant_override") or {})},
     }
-    if network := [*case["network"], *others(case)] if case.get("network") else _logins(case):
+    network = [*case["network"], *others(case)] if case.get("network") else _logins(case)
+    if network := [*network, *case.get("_answers", ())]:
         line["network"] = network
     if vector.kind == "delivery":
         line["request"] = case["request"]
@@ -134,11 +136,6 @@ def _iso(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def address(request: Mapping[str, Any]) -> tuple[str, str]:
-    plain = request_of({"method": request.get("method", "GET"), "url": request.get("url", "")})
-    return plain["method"], plain["url"]
-
-
 # ---- reading
 
 
@@ -157,7 +154,7 @@ def vectors_in(folder: Path, slugs: Sequence[str]) -> Iterator[Vector]:
                 if case.get("verified") is not False:
                     own = case.get("destinationConfig") or (settings if kind == "delivery" else None)
                     more = {"destinationConfig": own, "_type": name, "_network": whole.get("all_network_mocks")}
-                    yield Vector(slug, kind, {**case, **more})
+                    yield Vector(slug, kind, as_sent(name, kind, {**case, **more}))
 
 
 def _settings(whole: Mapping[str, Any]) -> Mapping[str, Any]:
