@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from destinations.s3.settings import S3Settings
@@ -10,6 +13,9 @@ from turnout import Context, Delivery, Destination, Event, Record
 from turnout.values import moment
 
 __all__ = ["S3"]
+
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:[0-5]\d:[0-5]\d(\.\d{1,9})?Z", re.ASCII)
+"""How Turnout writes times: of such a one the hour stands in the text."""
 
 
 class S3(Destination[S3Settings]):
@@ -37,7 +43,9 @@ class S3(Destination[S3Settings]):
         """A line of an object in the folder of the hour at which the event was received."""
         names = {"source": _plain(event.source), "type": _plain(event.kind)}
         if self._dated:
-            names |= _dates(_received(event.message.get("receivedAt")) or at.now)
+            received = event.message.get("receivedAt")
+            stamp = _STAMP.fullmatch(received) if isinstance(received, str) else None
+            names |= (_hour(stamp[0][:13]) if stamp else None) or _dates(_received(received) or at.now)
         return Record(self._folder.format_map(names), None, event.raw)
 
 
@@ -47,11 +55,19 @@ def _received(value: Any) -> datetime | None:
     return found if found is not None and 1970 <= found.year <= 9999 else None
 
 
+@lru_cache(1024)
+def _hour(text: str) -> Mapping[str, str] | None:
+    """The names of an hour such as `2026-01-02T03`; None for one that is in no calendar."""
+    when = _received(f"{text}:00Z")
+    return None if when is None else _dates(when)
+
+
 def _dates(when: datetime) -> dict[str, str]:
     day = when.astimezone(UTC).strftime("%Y-%m-%d-%H")
     return {"date": day[:10], "year": day[:4], "month": day[5:7], "day": day[8:10], "hour": day[11:]}
 
 
+@lru_cache(256)
 def _plain(name: str) -> str:
     """What may stand in a folder's name."""
     return "".join(c if c.isalnum() and c.isascii() else "_" for c in name[:64]) or "unknown"

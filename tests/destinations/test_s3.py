@@ -88,6 +88,8 @@ def test_folders_are_of_the_hour_at_which_an_event_was_received() -> None:
     assert folder(message, prefix="/a/b/", layout="{year}/{month}/{day}/{hour}") == "a/b/2026/02/01/01"
     assert folder(message, source="my app/1", layout="{source}/{type}") == "my_app_1/track"
     assert folder(message, layout="/") == ""
+    assert folder({"type": "track", "receivedAt": "2026-02-28T23:59:59.999Z"}) == "date=2026-02-28"
+    assert folder({"type": "track", "receivedAt": "2026-02-30T10:00:00Z"}) == "date=2026-01-02", "no day of a calendar"
     assert folder({"type": "track"}) == "date=2026-01-02", "the time of sending where none is known"
 
 
