@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import pkgutil
+import traceback
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
@@ -52,7 +53,11 @@ def find(slug: str) -> type[AnyDestination]:
             f"destination {slug}: the plug-in {package} cannot be imported ({error.name or error.msg})"
         ) from error
     except AttributeError as error:
-        raise Fixable(f"destination {slug}: {entry.value} does not exist") from error
+        if error.name == entry.attr:
+            raise Fixable(f"destination {slug}: {entry.value} does not exist") from error
+        raise _unfit(slug, entry, error) from error
+    except Exception as error:  # another's module: whatever it raises is said with its place
+        raise _unfit(slug, entry, error) from error
     return _checked(slug, loaded, entry.value)
 
 
@@ -116,6 +121,16 @@ def _checked(slug: str, loaded: Any, where: str) -> type[AnyDestination]:
     if getattr(loaded, "slug", None) != slug:
         raise Fixable(f"destination {slug}: {where} calls itself {getattr(loaded, 'slug', None)!r}")
     return loaded
+
+
+def _unfit(slug: str, entry: EntryPoint, error: Exception) -> Fixable:
+    """A plug-in whose own code fails when it is imported, and where."""
+    if isinstance(error, SyntaxError):
+        where, said = f"{error.filename}:{error.lineno}", error.msg
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where, said = f"{last.filename}:{last.lineno}", str(error)
+    return Fixable(f"destination {slug}: {entry.value} cannot be imported: {where}: {type(error).__name__}: {said}")
 
 
 def _missing(slug: str, error: ModuleNotFoundError) -> Exception:

@@ -70,12 +70,16 @@ def plugins(tmp_path, monkeypatch):
         "class Other:\n    slug = 'other'\n"
     )
     (tmp_path / "plug_in_two.py").write_text("import no_such_vendor\n")
+    (tmp_path / "plug_in_three.py").write_text("def (\n")
+    (tmp_path / "plug_in_four.py").write_text("a = 1\na.no_such_thing\n")
+    (tmp_path / "plug_in_five.py").write_text("raise ZeroDivisionError('by zero')\n")
     monkeypatch.syspath_prepend(tmp_path)
     entries = {
         name: EntryPoint(name, value, registry.GROUP)
         for name, value in {
             "tool": "plug_in_one:Tool", "other": "plug_in_one:Other", "absent": "plug_in_one:Absent",
-            "vendor": "plug_in_two:Tool", "renamed": "plug_in_one:Tool",
+            "vendor": "plug_in_two:Tool", "renamed": "plug_in_one:Tool", "broken": "plug_in_three:Tool",
+            "raising": "plug_in_four:Tool", "astray": "plug_in_five:Tool",
         }.items()
     }
     monkeypatch.setattr(registry, "_others", lambda: entries)
@@ -87,7 +91,8 @@ def test_plugins_are_found_and_checked() -> None:
     assert {"tool", "webhook"} <= set(registry.slugs())
     for slug, said in {
         "other": "not a turnout.Destination", "absent": "does not exist", "vendor": "no_such_vendor",
-        "renamed": "calls itself 'tool'",
+        "renamed": "calls itself 'tool'", "broken": r"plug_in_three.py:1: SyntaxError",
+        "raising": "plug_in_four.py:2: AttributeError", "astray": "plug_in_five.py:1: ZeroDivisionError: by zero",
     }.items():
         with pytest.raises(Fixable, match=said):
             registry.find(slug)

@@ -127,8 +127,10 @@ def _read(path: Path) -> Fixture:
         raise ValueError(f"{path.name}: {foreign}")
     known = {name for name in Fixture.__dataclass_fields__ if name != "name"}
     unknown = set(raw) - known
-    if unknown or not {"event", "settings"} <= set(raw):
-        raise ValueError(f"{path.name}: needs event and settings; unknown keys: {sorted(unknown)}")
+    if unknown:
+        raise ValueError(f"{path.name}: unknown keys {sorted(unknown)}; there are {', '.join(sorted(known))}")
+    if not {"event", "settings"} <= set(raw):
+        raise ValueError(f"{path.name}: needs event and settings")
     for send in raw.get("sends", ()):
         odd = set(send) - {"method", "url", "headers", "params", *BODIES}
         if odd:
