@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from dataplane.deliver.lanes import LANES, Entry, Lanes
+from dataplane.deliver.lanes import LANES, Entry, Lanes, Part
 from turnout.verdict import filtered
 
 
 def entry(number: int, key: int, *, decided: bool = False, size: int = 10) -> Entry:
-    verdict = filtered("not for it") if decided else None
-    return Entry(number, key, "web", number, [(b"x" * size, {}, verdict)])
+    """One in seven has two outputs, the second of them decided in one of fourteen."""
+    no = filtered("not for it")
+    parts: list[Part] = [(b"x" * size, {}, no if decided else None)]
+    if number % 7 == 0:
+        parts.append((b"y" * size, {}, no if decided or number % 14 == 0 else None))
+    return Entry(number, key, "web", number, parts)
+
+
+Blocked = Callable[[int], bool | None]
+BLOCKED: list[Blocked | None] = [
+    None, None, lambda _: False, lambda key: key % 3 == 0, lambda key: None if key % 3 == 0 else key % 3 == 1,
+]
+"""Who is held back: nobody, with and without a look; some; some for whom there is no room."""
 
 
 class LaneModel(RuleBasedStateMachine):
@@ -66,13 +78,19 @@ class LaneModel(RuleBasedStateMachine):
     def advance(self) -> None:
         self.lanes.position = self.next
 
-    @rule(events=st.integers(1, 5), size=st.sampled_from([25, 1_000]), some=st.booleans())
-    def take(self, events: int, size: int, some: bool) -> None:
-        send, settled = self.lanes.take(events, size, (lambda _: False) if some else None)
-        assert len(send) <= events
+    @rule(events=st.integers(1, 5), size=st.sampled_from([25, 1_000]), blocked=st.sampled_from(BLOCKED))
+    def take(self, events: int, size: int, blocked: Blocked | None) -> None:
+        send, settled = self.lanes.take(events, size, blocked)
+        assert sum(len(one.parts) for one in send) <= events or len(send) == 1
+        assert blocked is None or not any(blocked(one.key) for one in send)
+        assert all(one.decided or (blocked is not None and blocked(one.key)) for one in settled)
         self.done.extend(e.number for e in settled)
         if send:
             self.flights.append(send)
+
+    @rule()
+    def unstall(self) -> None:
+        self.lanes.unstall()
 
     @rule(which=st.integers(0, 10), ok=st.booleans())
     def land(self, which: int, ok: bool) -> None:
@@ -92,6 +110,8 @@ class LaneModel(RuleBasedStateMachine):
             assert seen.get(lane, 0) < number, "a lane went back"
             seen[lane] = number
         assert len(self.done) == len(set(self.done))
+        sent = sum(len(flight) for flight in self.flights)
+        assert (self.lanes.count, self.lanes.flying) == (len(self.keys) - len(self.done) - sent, sent)
         flying = [e.key % LANES for flight in self.flights for e in flight]
         for one in set(flying):
             assert sum(any(e.key % LANES == one for e in f) for f in self.flights) == 1
@@ -99,6 +119,20 @@ class LaneModel(RuleBasedStateMachine):
         assert self.lanes.lowest() == min(cursors)
         for number, key in self.keys.items():
             assert (number < cursors[key % LANES]) == (number in self.done), number
+
+
+    def teardown(self) -> None:
+        """In the end everything leaves: no lane was forgotten."""
+        for flight in self.flights:
+            self.lanes.put_back(flight)
+        self.flights.clear()
+        self.lanes.unstall()
+        while self.lanes.ready:
+            send, settled = self.lanes.take(5, 1_000, None)
+            self.done.extend(e.number for e in (*settled, *send))
+            self.lanes.settle(send)
+        assert sorted(self.done) == sorted(self.keys)
+        self.order_and_cursors_hold()
 
 
 LaneModel.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)

@@ -286,6 +286,19 @@ class EngineModel(RuleBasedStateMachine):
         if kind == "destination":
             assert bool(said["still"]) == (self._paused(name) or self.rules[name].enabled == "false"), said
 
+    @rule(
+        what=st.sampled_from(PAUSABLE), who=st.lists(st.sampled_from(USERS), min_size=1, max_size=12),
+        before=st.sampled_from([0.0, 0.02, 2.0]), seconds=st.sampled_from([0.15, 5.0, 400.0]), ends=st.booleans(),
+    )
+    def pause_at_work(self, what: tuple[Kind, str], who: list[str], before: float, seconds: float, ends: bool) -> None:
+        """A pause while there is something to send, and it lasts."""
+        self.send(who, again=False, all_=True)
+        self.run(asyncio.sleep(before))
+        self.pause(what)
+        self.run(asyncio.sleep(seconds))
+        if ends:
+            self.resume(what)
+
     def _hold(self, pauses: Pauses) -> None:
         """As the app tells the roles."""
         assert self.engine is not None
