@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 # The folder with comparison programs (floor.py, ceiling.py) that `make bench` runs beside ours, if given.
 YARDSTICK ?=
 
-.PHONY: attacks soak vectors help run test check bench faults sdk setup lock dist clean
+.PHONY: attacks soak vectors volume help run test check bench faults sdk setup lock dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ soak: ## a million events with hostile scripts among them, through a real engine
 bench: ## a table of figures, and bench/results/latest.json (minutes)
 	@tools/setup.sh dev $(VENV)
 	@YARDSTICK="$(YARDSTICK)" $(VENV)/bin/python -m bench
+
+volume: ## memory, drain and explain at ten million events (an hour): EVENTS=<number>
+	@tools/setup.sh dev $(VENV)
+	@$(VENV)/bin/python -m bench.volume $(EVENTS)
 
 faults: ## kills, full disks, damaged files, destinations that misbehave: a table (a quarter of an hour)
 	@tools/setup.sh dev $(VENV)

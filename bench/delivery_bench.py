@@ -30,7 +30,7 @@ from bench.sink import Sink
 from turnout.testing import Chaos
 from turnout.testing.chaos import Mode
 
-__all__ = ["rows"]
+__all__ = ["Counting", "counting", "rows"]
 
 KEY = "wk_bench"
 HEAD = """\
@@ -93,7 +93,7 @@ def _way(folder: Path) -> list[Row]:
     found: list[Row] = []
     for kind, limit, size in (("batch of 50", 1.6, 50), ("single", 1.35, 1)):
         with ExitStack() as stack:
-            ours, theirs = (stack.enter_context(_counting(folder / f"{kind}-{n}")) for n in ("ours", "theirs"))
+            ours, theirs = (stack.enter_context(counting(folder / f"{kind}-{n}")) for n in ("ours", "theirs"))
             plane = stack.enter_context(_three(folder / kind, ours.url))
             ceiling = stack.enter_context(_ceiling(where, folder / f"{kind}-ceiling", theirs.url))
             mine = Tree([plane.pid], plane.url, KEY)
@@ -145,7 +145,7 @@ class Counting:
 
 
 @contextmanager
-def _counting(folder: Path) -> Iterator[Counting]:
+def counting(folder: Path) -> Iterator[Counting]:
     folder.mkdir(parents=True)
     port = yardstick.free_port()
     counter = folder / "count"
@@ -263,7 +263,7 @@ def _pair(folder: Path, healthy: str, sick: str | None) -> Iterator[Plane]:
 
 def _drain(folder: Path) -> list[Row]:
     """Events delivered per CPU second of the pipeline from a backlog that a pause let pile up, small and big."""
-    with _counting(folder / "sink") as sink:
+    with counting(folder / "sink") as sink:
         plane = Plane(folder / "plane", f"{HEAD}destinations:\n  d: {_hook(sink.url)}\n", NO_RING)
         try:
             plane.start()
