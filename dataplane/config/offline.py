@@ -57,7 +57,8 @@ def _destination(node: Scalar, path: Path, place: Place, mapping: Mapping, repor
     try:
         registry.client(slug, registry.build(slug, plain(entry.node)).settings, base=FilePath())
     except ValidationError as error:
-        tell(error, model, path, entry, report, word="setting")
+        listed = f"`turnout docs destination {slug}` lists them"
+        tell(error, model, path, entry, report, word="setting", listed=listed)
     except (Fixable, ValueError) as error:
         if not any(scalar.broken for scalar in scalars(entry.node)):
             message = "is not valid" if shows_secret(str(error), entry.node, model) else str(error)

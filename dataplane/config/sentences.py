@@ -94,19 +94,20 @@ class _Told:
 
 def tell(
     error: ValidationError, model: type[BaseModel], base: Path, entry: Entry, report: Report,
-    *, word: str = "key",
+    *, word: str = "key", listed: str = "",
 ) -> None:
     """Report what a model found wrong with the value of `entry`, which stands at `base`.
 
-    `word` is what an unknown key is called. No value is ever quoted: where a message of a
-    validator contains a secret or an interpolated text, a general one is given instead.
+    `word` is what an unknown key is called, `listed` says where those that there are stand. No value is ever
+    quoted: where a message of a validator contains a secret or an interpolated text, a general one is given
+    instead.
     """
     told: list[_Told] = []
     for details in error.errors(include_url=False, include_input=False):
         spot = _find(details, model, entry)
         if _hidden(details, spot):
             continue
-        message = _message(details, spot, word)
+        message = _message(details, spot, word, listed)
         if details["type"] not in _PLAIN and details["type"] not in _BOUNDS and shows_secret(
             message, spot.entry.node, spot.annotation
         ):
@@ -155,10 +156,10 @@ def _hidden(details: ErrorDetails, spot: _Spot) -> bool:
     return False
 
 
-def _message(details: ErrorDetails, spot: _Spot, word: str) -> str:
+def _message(details: ErrorDetails, spot: _Spot, word: str, listed: str) -> str:
     kind, context, node = details["type"], details.get("ctx", {}), spot.entry.node
     if kind == "extra_forbidden":
-        return _unknown(spot, details, word)
+        return _unknown(spot, details, word, listed)
     if kind in _OWN:
         return str(context["error"])
     empty = isinstance(node, Scalar) and node.value is None and not spot.at_key
@@ -192,7 +193,7 @@ def _general(message: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _unknown(spot: _Spot, details: ErrorDetails, word: str) -> str:
+def _unknown(spot: _Spot, details: ErrorDetails, word: str, listed: str) -> str:
     key = str(details["loc"][-1])
     owners = models(spot.annotation)
     known = [name for owner in owners for name in spellings(owner)]
@@ -204,7 +205,7 @@ def _unknown(spot: _Spot, details: ErrorDetails, word: str) -> str:
         for name, field in owner.model_fields.items():
             if any(key in spellings(inner) for inner in models(field.annotation)):
                 return f"unknown {word} (it belongs under {name})"
-    return f"unknown {word}"
+    return f"unknown {word} ({listed})" if listed else f"unknown {word}"
 
 
 def shows_secret(message: str, node: Node, annotation: Any) -> bool:
