@@ -79,6 +79,9 @@ class Query:
     name: str
     value: str = field(repr=False)
 
+    def __post_init__(self) -> None:
+        _text(value=self.value)
+
 
 @dataclass(frozen=True, slots=True)
 class OAuth2:
@@ -108,6 +111,7 @@ class OAuth2:
 
     def __post_init__(self) -> None:
         _clean(client_id=self.client_id, client_secret=self.client_secret, scheme=self.scheme)
+        _text(token_url=self.token_url, refresh_token=self.refresh_token, private_key=self.private_key)
         if not _ADDRESS.fullmatch(self.token_url):
             raise Fixable("the address of the token endpoint must be one such as https://login.example.com/token")
         if self.grant == "refresh_token" and not self.refresh_token:
@@ -169,8 +173,19 @@ Static = Basic | Bearer | Header | Query
 Auth = Static | OAuth2 | SigV4 | Login
 
 
+def _text(**values: object) -> None:
+    """Settings hold secrets as `SecretStr`, and adapters easily pass one on as it is."""
+    for name, value in values.items():
+        if not isinstance(value, str):
+            kind = type(value).__name__
+            raise Fixable(
+                f"the {name.replace('_', ' ')} must be text, not {kind}; of a SecretStr take get_secret_value()"
+            )
+
+
 def _clean(**values: str) -> None:
     """A key from a file often ends in a line break, which no header can hold."""
+    _text(**values)
     for name, value in values.items():
         if _BAD.search(value):
             raise Fixable(f"the {name.replace('_', ' ')} holds a line break or another control character")

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 from yarl import URL
 
 from turnout import (
@@ -112,6 +113,18 @@ def test_credentials_are_in_no_repr_and_no_preview(auth: Auth) -> None:
 def test_what_no_header_can_hold_is_said_before_anything_is_sent(make: Any) -> None:
     with pytest.raises(Fixable):
         make()
+
+
+@pytest.mark.parametrize("make", [
+    Bearer, lambda key: Basic("user", key), lambda key: Header("X-Key", key), lambda key: Query("k", key),
+    lambda key: OAuth2("https://t.example/", "id", key), lambda key: SigV4("a", key, "r", "s"),
+    lambda key: OAuth2("https://t.example/", "id", grant="refresh_token", refresh_token=key),
+    lambda key: OAuth2("https://t.example/", "id", grant="jwt_bearer", private_key=key), lambda key: OAuth2(key, "id"),
+])  # fmt: skip
+def test_a_secret_that_was_not_taken_out_is_said_and_not_shown(make: Any) -> None:
+    with pytest.raises(Fixable, match=r"must be text, not SecretStr.*get_secret_value\(\)") as caught:
+        make(SecretStr("hidden-key"))
+    assert "hidden" not in str(caught.value)
 
 
 # ---- token requests
