@@ -176,6 +176,8 @@ def _nodes(parts: list[str | _Tag], depth: int) -> tuple[tuple[_Node, ...], _Tag
 def _block(tag: _Tag, parts: list[str | _Tag], depth: int, closed_by: str = "") -> _Block:
     word, _, rest = tag.body.partition(" ")
     plain = word not in _BLOCKS
+    if not plain and not rest.strip():
+        raise ValueError(f"{{{{#{word}}}}} names nothing: {{{{#{word} path}}}}")
     path = _path(tag.body if plain else rest.strip())
     body, closing = _nodes(parts, depth + 1)
     other: tuple[_Node, ...] = ()

@@ -77,6 +77,7 @@ def test_an_object_is_its_members() -> None:
     ("template", "told"),
     [
         ("{{name", "without }}"), ("{{}}", "names nothing"), ("{{name.}}", "names nothing"),
+        ("{{#if}}", "{{#if}} names nothing: {{#if path}}"),
         ("{{upper name}}", "no path"), ("{{#if name}}", "not closed by {{/if}}"), ("{{/if}}", "closes nothing"),
         ("{{#if a}}{{/each}}", "not closed"), ("{{else}}", "closes nothing"), ("{{a..b}}", "no path"),
         ("{{#if a}}" * 40 + "{{/if}}" * 40, "deep"),
