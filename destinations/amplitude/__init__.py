@@ -220,7 +220,8 @@ class Amplitude(Destination[AmplitudeSettings]):
         if not is_group(group):
             raise Refused(
                 "missing_field",
-                "a group event needs texts in the traits named by group_type_trait and group_value_trait",
+                "a group needs a type and a name, texts in the traits that the settings "
+                "group_type_trait and group_value_trait name",
             )
         return group
 
