@@ -23,6 +23,12 @@ from turnout.errors import Fixable, Refused
 
 __all__ = ["cases", "preview"]
 
+_TYPES = {
+    "json": "application/json", "json_array": "application/json", "xml": "application/xml",
+    "form": "application/x-www-form-urlencoded",
+}
+"""What a body is sent as; a form is shown as an object, field by field, and would be taken for JSON without it."""
+
 
 def cases(lines: Iterable[str]) -> None:
     """Answer one case a line, in order; raises `Fixable` with the number of a line that is none."""
@@ -75,7 +81,9 @@ def _show(result: dict[str, Any], destination: str) -> None:
                 say(f"  ?{key}={value}")
             for key, value in request["headers"].items():
                 say(f"{key}: {value}")
-            for value in request["body"].values():
+            for kind, value in request["body"].items():
+                if kind in _TYPES and "content-type" not in {key.lower() for key in request["headers"]}:
+                    say(f"Content-Type: {_TYPES[kind]}")
                 say("\n" + (value if isinstance(value, str) else _pretty(value)))
         for record in part["records"]:
             say(f"record for {record['target']}\n\n{_pretty(record['body'])}")

@@ -96,6 +96,19 @@ def test_a_wrong_command_line_is_exit_code_2(cli: Run) -> None:
         assert cli(*words)[0] == 2
 
 
+def test_preview_without_a_destination_says_where_ids_stand(cli: Run) -> None:
+    assert "under `destinations:`" in cli("preview")[2].replace("\n", " ")
+
+
+def test_preview_says_what_a_body_is_sent_as(cli: Run, tmp_path: Path) -> None:
+    text = (tmp_path / "config.yaml").read_text()
+    chat = "  chat: {type: slack, settings: {webhook_url: https://hooks.example.com/services/hidden}}\n"
+    (tmp_path / "config.yaml").write_text(text.rstrip("\n") + "\n" + chat)
+    file = event(tmp_path, {"type": "track", "userId": "u", "event": "Seen"})
+    assert "\nContent-Type: application/x-www-form-urlencoded\n\n{" in cli("preview", "-d", "chat", file)[1]
+    assert "\nContent-Type: application/json\n\n{" in cli("preview", "-d", "hook", file)[1]
+
+
 def test_check_says_good(cli: Run) -> None:
     assert cli("check") == (0, "config.yaml: good\n", "")
     assert json.loads(cli("check", "--json")[1]) == {"ok": True, "diagnostics": []}

@@ -49,11 +49,14 @@ def preview(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Show what a destination would be sent for an event, offline, without sending it."""
+    """Show what a destination would be sent for an event, offline, without sending it.
+
+    Nothing is asked either: where a tool is looked up first, what is shown is for one that knows nothing yet.
+    """
     from dataplane.cli import preview as command
 
     if jsonl == bool(destination):
-        raise typer.BadParameter("give --destination, or --jsonl")
+        raise typer.BadParameter("give --destination with an id under `destinations:` in the config, or --jsonl")
     if jsonl:
         command.cases(sys.stdin)
         return
