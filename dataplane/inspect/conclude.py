@@ -56,7 +56,9 @@ def _held(known: Mapping[str, Any]) -> str:
 def _underway(known: Mapping[str, Any]) -> str:
     if known["stands"] == "sending":
         return "is being sent"
-    ahead = f"{known['ahead']:,} events come before it" if known["ahead"] else "it is next"
+    ahead = "it is next"
+    if known["ahead"]:
+        ahead = "1 event comes before it" if known["ahead"] == 1 else f"{known['ahead']:,} events come before it"
     if known["stands"] == "unread":
         return f"not read yet: {ahead}{_held(known)}"
     return f"queued: {ahead} in its lane{_held(known)}"

@@ -168,7 +168,7 @@ async def test_an_event_of_a_disabled_destination_is_not_read_yet(plant: Plant, 
     await plant.until(lambda: plant.engine.sequencer.next_number == 3)
     found = await told(plant, "ada-2")
     assert verdict(found)[0] == "pending"
-    assert "not read yet: 1 events come before it" in verdict(found)[1]
+    assert "not read yet: 1 event comes before it" in verdict(found)[1]
     assert "disabled" in verdict(found)[1]
 
 
