@@ -1,14 +1,17 @@
 """One page per destination, made from its class, README and fixtures.
 
-`python -m destinations.docs` writes docs/destinations/<slug>.md; `--check` only says what is stale.
+`python -m destinations.docs` writes docs/destinations/<slug>.md and the list of them, README.md; `--check` only says
+what is stale.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +21,45 @@ from pydantic_core import PydanticUndefined
 
 from destinations import registry
 from turnout.destination import Destination
+from turnout.errors import Fixable
 from turnout.rules import Rule
 from turnout.settings import spellings
 
-__all__ = ["FOLDER", "body", "main", "page", "stale"]
+__all__ = ["FOLDER", "body", "listing", "main", "page", "stale", "summary"]
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "destinations"
+LIST = "README"
+"""Name of the page with the list of all; no slug has capitals."""
 HEAD = "<!-- Made by `python -m destinations.docs` from the class, README and fixtures; do not edit. -->\n"
 
 
 def page(slug: str) -> str:
     """The page of one of our destinations as Markdown; raises `Fixable` for an unknown slug."""
-    return HEAD + body(slug)
+    return HEAD + (listing() if slug == LIST else body(slug))
+
+
+def listing() -> str:
+    """Our destinations, one a line, as Markdown."""
+    rows = [(f"[{title}]({slug}.md)", f"`{slug}`", what) for slug in sorted(registry.own())
+            for title, what in [summary(slug)]]
+    told = "The destinations that come with Turnout. `turnout docs destination` lists them and those of installed " \
+           "packages; [write a destination](../write-a-destination.md) makes another."
+    return f"# Destinations\n\n{told}\n\n{_table(('tool', '`type:`', 'what it does'), rows)}\n"
+
+
+def summary(slug: str) -> tuple[str, str]:
+    """The tool's name and what is done for it: title and first sentence of the README; raises `Fixable`."""
+    lines = _readme(registry.find(slug)).splitlines()
+    first = " ".join(takewhile(str.strip, dropwhile(lambda line: not line.strip(), lines[1:])))
+    return lines[0].removeprefix("# "), re.split(r"(?<=\.) (?=[A-Z`])", first, maxsplit=1)[0]
 
 
 def body(slug: str) -> str:
     """What the page of a destination says, a plug-in's too; raises `Fixable` for an unknown slug."""
     kind = registry.find(slug)
-    folder = Path(sys.modules[kind.__module__].__file__ or "").parent
-    readme = (folder / "README.md").read_text(encoding="utf-8").rstrip()
-    parts = [readme, "## Reference", _facts(kind), "### Settings", _settings(kind), "### Delivery",
-             _delivery(kind), *_answers(kind), "## Examples"]
+    folder = _folder(kind)
+    parts = [_readme(kind), "## Reference", _facts(kind), *_start(kind), "### Settings", _settings(kind),
+             "### Delivery", _delivery(kind), *_answers(kind), "## Examples"]
     for path in sorted((folder / "fixtures").glob("*.yaml")):
         fixture = yaml.safe_load(path.read_text(encoding="utf-8"))
         parts.append(f"### {path.stem}\n\n{fixture.get('about', '')}".rstrip())
@@ -48,7 +69,15 @@ def body(slug: str) -> str:
 
 def stale() -> list[str]:
     """Slugs of ours whose page is missing or differs from what would be written."""
-    return [slug for slug in sorted(registry.own()) if _read(slug) != page(slug)]
+    return [slug for slug in (LIST, *sorted(registry.own())) if _read(slug) != page(slug)]
+
+
+def _folder(kind: type[Destination[Any]]) -> Path:
+    return Path(sys.modules[kind.__module__].__file__ or "").parent
+
+
+def _readme(kind: type[Destination[Any]]) -> str:
+    return (_folder(kind) / "README.md").read_text(encoding="utf-8").rstrip()
 
 
 def _read(slug: str) -> str:
@@ -69,6 +98,29 @@ def _facts(kind: type[Destination[Any]]) -> str:
     if kind.resumable:
         rows["jobs"] = "yes: what is under way goes on after a restart ([how](../destinations.md))"
     return _table(("", ""), rows.items())
+
+
+def _start(kind: type[Destination[Any]]) -> list[str]:
+    """What to put into config.yaml first: the required settings with their examples.
+
+    Where the tool wants more than what is required by itself (one of several ways to log in), those of its
+    shortest fixture. Secrets are examples in either case.
+    """
+    fields = kind.settings_type.model_fields
+    examples = {name: info.examples[0] for name, info in fields.items() if info.examples}
+    required = {name: examples[name] for name, info in fields.items() if info.is_required() and name in examples}
+    fixtures = (yaml.safe_load(path.read_text(encoding="utf-8"))["settings"]
+                for path in sorted((_folder(kind) / "fixtures").glob("*.yaml")))
+    shown = [{name: examples.get(name, value) if "Secret" in str(fields[name].annotation) else value
+              for name, value in given.items()} for given in fixtures if given.keys() <= fields.keys()]
+    for settings in (required, *sorted(shown, key=lambda one: len(str(one)))):
+        try:
+            registry.build(kind.slug, settings)
+        except (Fixable, ValueError):
+            continue
+        told = {"destinations": {kind.slug: {"type": kind.slug, **({"settings": settings} if settings else {})}}}
+        return ["### To begin with", "In `config.yaml`; the id, here the type's name, is yours to choose.", _yaml(told)]
+    return []
 
 
 def _settings(kind: type[Destination[Any]]) -> str:

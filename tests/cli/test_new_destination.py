@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from dataplane.cli.main import main
 from dataplane.cli.new import _good, _with_entry, _words
+from destinations import registry
 from turnout.errors import Fixable
 
 ROOT = Path(__file__).parents[2]
@@ -181,6 +182,16 @@ def test_the_page_of_the_configuration(cli: Run) -> None:
     assert json.loads(cli("docs", "configuration", "--json")[1]) == {"page": out}
     assert "turnout docs configuration" in (ROOT / "config.yaml").read_text()
     assert "docs/" not in (ROOT / "config.yaml").read_text()
+
+
+def test_destinations_are_listed(cli: Run) -> None:
+    code, out, _ = cli("docs", "destination")
+    assert code == 0
+    listed = [line.split()[0] for line in out.splitlines()]
+    assert listed == list(registry.slugs())
+    read = json.loads(cli("docs", "destination", "--json")[1])["destinations"]
+    assert [row["slug"] for row in read] == listed
+    assert all(row["name"] and row["what"] for row in read)
 
 
 def test_the_page_of_a_destination(cli: Run) -> None:

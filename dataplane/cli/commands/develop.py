@@ -33,10 +33,12 @@ def new(
 
 
 def page(
-    slug: Annotated[str, typer.Argument(help="The `type:` of a destination, installed packages' too.")],
+    slug: Annotated[
+        str, typer.Argument(help="The `type:` of a destination, installed packages' too; without it they are listed.")
+    ] = "",
     json: AsJson = False,
 ) -> None:
-    """Print the page of a destination, from its class, README and fixtures."""
+    """Print the page of a destination, from its class, README and fixtures; or list those there are."""
     from dataplane.cli import docs as command
 
     command.destination(slug, as_json=json)
