@@ -27,6 +27,8 @@ __all__ = ["BEHIND", "UNSENT", "Client", "Context", "Delivery", "Destination", "
 S = TypeVar("S", bound=Settings)
 EVERY_KIND = frozenset(Kind)
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+MOST_REQUESTS = 1_000
+"""Requests that one event may come to: strangers write lists of products, tags and groups."""
 BEHIND = "waits behind an earlier event of its user"
 UNSENT = "not sent: "
 """Starts the reason of an event that waits because the destination itself does not take any."""
@@ -239,6 +241,8 @@ class Destination(Generic[S]):
             return [made]
         if isinstance(made, Record | Verdict):
             return made
+        if len(made) > MOST_REQUESTS:
+            return verdicts.dead(f"{self.slug}: the event comes to more than {MOST_REQUESTS:,} requests")
         return list(made) or verdicts.filtered(f"{self.slug}: nothing to send")
 
     def exchange(self, events: Sequence[Event], at: Context, resume: Any | None = None) -> Exchange:

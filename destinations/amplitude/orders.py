@@ -10,13 +10,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from destinations.amplitude.mapping import word
-from turnout import values
+from turnout import codec, values
+from turnout.errors import Refused
 from turnout.fields import look
 from turnout.lookups import products
 
 __all__ = ["PRODUCT", "ordered", "revenue"]
 
 PRODUCT: Final = "Product Purchased"
+MOST: Final = 1_000
+"""Products of an order that become events."""
+MOST_BYTES: Final = 20_000_000
+"""Of the events of one order, which say again who the user is: what /batch takes."""
 _ORDERS = frozenset({"order completed", "completed order"})
 _PURCHASES = _ORDERS | {"product purchased"}
 _TAKEN = frozenset({"revenue", "price", "quantity", "product_id", "productId", "revenue_type", "revenueType"})
@@ -53,7 +58,7 @@ def ordered(
     """The event with its revenue, and, of an order, an event for each of its products.
 
     What has products and a revenue is an order too, whatever its name. `once` leaves the products in the
-    order; `each` counts revenue by product and not by order.
+    order; `each` counts revenue by product and not by order. Raises `Refused` for too many products.
     """
     name = event["event_type"]
     money = revenue(name, properties)
@@ -64,6 +69,8 @@ def ordered(
     main = {**event, "event_properties": values.without(shown, _TAKEN) if money else shown, **money}
     if not items or (once and not each):
         return [main]
+    if len(items) > MOST or (len(items) > 1 and len(items) * len(codec.dumps(event)) > MOST_BYTES):
+        raise Refused("too_large", f"{len(items)} products are more than an order may become events of")
     return [main, *_bought(event, items, each=each)]
 
 

@@ -111,6 +111,7 @@ class Intercom(Destination[IntercomSettings]):
         body = mapping.company(message, "_" if self._contacts else ".", email if self._contacts else "")
         made = self._post("companies", body)
         if self._contacts:
+            mapping.tags(message)  # which are sent later, and are too many here or never
             found = {name: value for name, value in (("email", email), ("external_id", ident)) if value}
             return [self._post("contacts/search", search(found, self.settings.match).query), made] if found else [made]
         belongs = {name: body[name] for name in ("company_id", "name") if name in body}

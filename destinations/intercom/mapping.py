@@ -19,6 +19,8 @@ __all__ = ["Body", "company", "contact", "event_of", "identifier", "member", "ro
 
 Body = dict[str, Any]
 _TRAITS = ("traits", "context.traits")
+MOST_TAGS: Final = 100
+"""Tags that an event gives a company."""
 
 
 def word(value: Any) -> str:
@@ -221,9 +223,13 @@ def company(message: Mapping[str, Any], separator: str, taken: str) -> Body:
 
 
 def tags(message: Mapping[str, Any]) -> list[str]:
-    """The tags that a group's company is to have."""
+    """The tags that a group's company is to have; raises `Refused` for more than anybody means."""
     found = look(message, "traits.tags", "context.traits.tags")
-    return [word(one) for one in found if word(one)] if isinstance(found, list) else []
+    if not isinstance(found, list):
+        return []
+    if len(found) > MOST_TAGS:
+        raise Refused("too_many", f"a company gets at most {MOST_TAGS} tags from one event: each is a request")
+    return [word(one) for one in found if word(one)]
 
 
 # ---- events and rows

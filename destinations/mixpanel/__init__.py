@@ -45,6 +45,8 @@ __all__ = ["Mixpanel"]
 HOSTS: Final = {"us": "api", "eu": "api-eu", "in": "api-in"}
 MOST_GROUPS: Final = 200
 """Updates of group profiles in a request; of events and users it is 2,000."""
+MOST_COPIED: Final = 20_000_000
+"""Bytes of an event's traits for all the groups that it names, each of which gets them."""
 EARLIEST: Final = 31_536_000_000
 """1971-01-01 as milliseconds: /import refuses what is from before."""
 _geo_source: Final = getter("context.location.geoSource")
@@ -189,6 +191,8 @@ class Mixpanel(Destination[MixpanelSettings]):
             ids = [one for one in (value if isinstance(value, list) else [value]) if scalar(one)]
             if not ids:
                 continue
+            if len(ids) * len(event.raw) > MOST_COPIED:
+                raise Refused("too_large", f"{len(ids)} groups of one event, with all its traits each, are too much")
             if who:
                 update = {"$token": self._token, "$distinct_id": who, "$set": {key: ids}}
                 made.append(self._profiled({**update, "$ip": address} if address is not None else update))
