@@ -6,15 +6,16 @@ are in it, so nothing of it is masked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
-from dataplane.inspect.recorded import Network, text_of
+from dataplane.inspect.recorded import Call, Network, Sent, text_of
 from dataplane.pipeline.route import Filtered, Gate, route
 from destinations import registry
 from destinations.rudderstack import ACCOUNTS, CONSTANTS, Chosen, slug_of
@@ -33,10 +34,35 @@ from turnout.verdict import Outcome, Verdict, dead, delivered, pause, retry
 __all__ = ["Case", "answer"]
 
 AnyDestination = Destination[Any]
+_DELIVERY = TypeAdapter(Delivery)
+
+
+def _always(_: Mapping[str, Any]) -> bool:
+    return True
+
+
+def _shaped(kind: type[BaseModel], when: Callable[[Mapping[str, Any]], bool] = _always) -> AfterValidator:
+    """Holds what is given against its shape, and leaves it as it was given."""
+
+    def look(value: dict[str, Any]) -> dict[str, Any]:
+        if when(value):
+            try:
+                kind.model_validate(value)
+            except ValidationError as error:
+                found = error.errors(include_input=False, include_url=False)[0]
+                where = ".".join(str(part) for part in found["loc"])
+                raise PydanticCustomError("shape", "{where}: {what}", {"where": where, "what": found["msg"]}) from None
+        return value
+
+    return AfterValidator(look)
+
+
+def _made_before(message: Mapping[str, Any]) -> bool:
+    return isinstance(message.get("endpoint"), str) and isinstance(message.get("body"), dict)
 
 
 class _One(BaseModel):
-    message: dict[str, Any] = {}
+    message: Annotated[dict[str, Any], _shaped(Sent, _made_before)] = {}
     metadata: dict[str, Any] = {}
 
 
@@ -67,9 +93,9 @@ class Case(BaseModel):
     destination: _Target = _Target()
     events: list[_One]
     clock: str | None = None
-    network: list[dict[str, Any]] | None = None
+    network: list[Annotated[dict[str, Any], _shaped(Call)]] | None = None
     constants: dict[str, Any] = {}
-    request: dict[str, Any] | None = None
+    request: Annotated[dict[str, Any], _shaped(Sent)] | None = None
 
 
 def answer(case: Case, clock: Clock) -> dict[str, Any]:
@@ -80,7 +106,7 @@ def answer(case: Case, clock: Clock) -> dict[str, Any]:
     slug, implied = slug_of(case.type)
     kind = registry.find(slug)
     now = _now(case, clock)
-    chosen = _chosen(case.constants, slug, kind)
+    chosen = _chosen(case, slug, kind)
     meant = _meant(implied, case.settings, kind.settings_type)
     made_before = case.request is not None or any(_made_before(one.message) for one in case.events)
     account, lacking = _account(case, kind.settings_type)
@@ -136,12 +162,12 @@ def _now(case: Case, clock: Clock) -> datetime:
     return found.astimezone(UTC)
 
 
-def _chosen(constants: Mapping[str, Any], slug: str, kind: type[AnyDestination]) -> Chosen:
+def _chosen(case: Case, slug: str, kind: type[AnyDestination]) -> Chosen:
     known = CONSTANTS.get(slug, {})
     settings: dict[str, Any] = {}
     delivery: dict[str, Any] = {}
     ways = {field.name for field in fields(Delivery)}
-    for name, value in constants.items():
+    for name, value in case.constants.items():
         if name in known:
             one = known[name](value)
             settings.update(one.settings)
@@ -150,7 +176,12 @@ def _chosen(constants: Mapping[str, Any], slug: str, kind: type[AnyDestination])
             delivery[name] = value
         elif name in kind.settings_type.model_fields:
             settings[name] = value
-    return Chosen(settings, delivery)
+    try:
+        made = _DELIVERY.validate_python(delivery)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)[0]
+        raise Fixable(f"case {case.id}: constants: {'.'.join(map(str, found['loc']))}: {found['msg']}") from None
+    return Chosen(settings, {name: getattr(made, name) for name in delivery})
 
 
 def _meant(implied: Mapping[str, Any], given: Mapping[str, Any], kind: type[Settings]) -> dict[str, Any]:
@@ -319,10 +350,6 @@ def _driven(
 
 
 # ---- requests that were made before
-
-
-def _made_before(message: Mapping[str, Any]) -> bool:
-    return isinstance(message.get("endpoint"), str) and isinstance(message.get("body"), dict)
 
 
 def _given(self: AnyDestination, event: Event, at: Context) -> list[Request]:

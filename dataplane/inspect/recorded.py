@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import BaseModel, BeforeValidator
 
 from turnout import codec
 from turnout.auth import Login, OAuth2, Token, origin
 from turnout.preview import describe
 from turnout.request import Request, Response
 
-__all__ = ["Network", "text_of"]
+__all__ = ["Call", "Members", "Network", "Sent", "text_of"]
+
+Members = Annotated[dict[str, Any], BeforeValidator(lambda value: value or {})]
+"""An object, which a peer leaves out, or writes as null, [] or "", where nothing is in it."""
+
+
+class _Asked(BaseModel):
+    params: Members = {}
+    headers: Members = {}
+
+
+class _Answered(BaseModel):
+    status: int | None = None
+    headers: Members = {}
+
+
+class Call(BaseModel):
+    """What of a recorded call must be as it is meant; all else in it may be anything."""
+
+    request: _Asked
+    response: _Answered | None = None
+
+
+class _Body(BaseModel):
+    JSON_ARRAY: Members = {}
+    FORM: Members = {}
+    XML: Members = {}
+    GZIP: Members = {}
+
+
+class Sent(BaseModel):
+    """The same for a request that a peer made before."""
+
+    headers: Members = {}
+    params: Members = {}
+    body: _Body | None = None
 
 
 class Network:

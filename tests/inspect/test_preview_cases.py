@@ -269,3 +269,32 @@ def test_an_account_that_the_peer_keeps_must_give_what_its_definition_needs() ->
     assert half["requests"] == []
     assert half["verdicts"][0]["outcome"] == "pause"
     assert half["verdicts"][0]["reason"] == "no access token: the account gives no instance_url"
+
+
+CALL = {"request": {"method": "GET", "url": "https://boats.example/1"}}
+
+
+@pytest.mark.parametrize(("given", "where"), [
+    ({"network": [{}]}, "network.0: request"),
+    ({"network": [{"request": 7}]}, "network.0: request"),
+    ({"network": [{"request": {"params": [1]}}]}, "network.0: request.params"),
+    ({"network": [{"request": {"headers": "a: b"}}]}, "network.0: request.headers"),
+    ({"network": [{**CALL, "response": 7}]}, "network.0: response"),
+    ({"network": [{**CALL, "response": {"status": "fine"}}]}, "network.0: response.status"),
+    ({"network": [{**CALL, "response": {"status": 200, "headers": 7}}]}, "network.0: response.headers"),
+    ({"request": {"headers": 7}}, "request: headers"),
+    ({"request": {"body": {"FORM": 7}}}, "request: body.FORM"),
+    ({"request": {"body": {"XML": 7}}}, "request: body.XML"),
+    ({"events": [{"message": {"endpoint": "e", "body": {"JSON_ARRAY": 7}}}]}, "events.0.message: body.JSON_ARRAY"),
+    ({"events": [{"message": {"endpoint": "e", "body": {}, "params": 7}}]}, "events.0.message: params"),
+    ({"constants": {"batch": "many"}}, "constants: batch"),
+    ({"constants": {"timeout": []}}, "constants: timeout"),
+])
+def test_a_line_with_another_shape_says_where(given: dict[str, Any], where: str) -> None:
+    case = {
+        "id": "a", "type": "webhook", "settings": {"webhookUrl": "https://boats.example"},
+        "events": [{"message": {"type": "track", "event": "x", "headers": 7}}], **given,
+    }
+    done = CliRunner().invoke(app, ["preview", "--jsonl"], input=json.dumps(case))
+    assert done.exit_code == 1
+    assert where in str(done.exception), done.exception
