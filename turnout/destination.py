@@ -27,8 +27,7 @@ __all__ = ["BEHIND", "UNSENT", "Client", "Context", "Delivery", "Destination", "
 S = TypeVar("S", bound=Settings)
 EVERY_KIND = frozenset(Kind)
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-MOST_REQUESTS = 1_000
-"""Requests that one event may come to: strangers write lists of products, tags and groups."""
+MOST_REQUESTS = 1_000  # that one event may come to: strangers write lists of products, tags and groups
 BEHIND = "waits behind an earlier event of its user"
 UNSENT = "not sent: "
 """Starts the reason of an event that waits because the destination itself does not take any."""
@@ -337,9 +336,7 @@ class Destination(Generic[S]):
         assert found is not None  # there is a part at least: an answer without a verdict is the adapter's bug
         return [found]
 
-    def _chunks(
-        self, events: Sequence[Event], at: Context, found: list[Verdict | None]
-    ) -> list[Chunk]:
+    def _chunks(self, events: Sequence[Event], at: Context, found: list[Verdict | None]) -> list[Chunk]:
         """Requests in sending order, those of one chunk to be merged; fills verdicts of the rest."""
         packing = Packing(at.delivery.batch, at.delivery.batch_bytes)
         alike = type(self).weight is Destination.weight

@@ -68,6 +68,7 @@ def spellings(secrets: Collection[str]) -> list[str]:
             inner = codec.dumps(secret.encode("utf-8", "replace").decode())[1:-1].decode()
             found |= {
                 secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"),
+                quote(secret, errors="replace"),  # as a path, in which a slash stays
                 inner, inner.replace("/", "\\/"),
             }  # fmt: skip
     return sorted(found, key=len, reverse=True)

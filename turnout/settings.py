@@ -69,6 +69,8 @@ class SecretUrl(Secret[str]):
         split = urlsplit(self.get_secret_value())
         yield from (piece for piece in (split.username, split.password) if piece)
         yield from (value for _, value in parse_qsl(split.query) if value)
+        # As they are written too: an answer may repeat the address, in which a + is no space.
+        yield from (raw for pair in split.query.split("&") if (raw := pair.partition("=")[2]))
 
 
 class HookUrl(SecretUrl):

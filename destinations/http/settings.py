@@ -135,6 +135,11 @@ class HttpSettings(Settings):
         100, ge=1, le=1_000, description="Events in one request at most, with `is_batching_enabled`.", examples=[50]
     )
 
+    def secrets(self) -> frozenset[str]:
+        """The headers' texts too, of which the settings have expressions: `'key'` is sent, and echoed, as `key`."""
+        sent = (source(one.get_secret_value()).constant for one in self.headers.values())
+        return super().secrets() | {one for one in sent if isinstance(one, str) and one}
+
     @model_validator(mode="after")
     def _credentials(self) -> HttpSettings:
         needed = _NEEDS.get(self.auth)

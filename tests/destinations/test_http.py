@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from destinations import registry
+from destinations.http.settings import HttpSettings
 from destinations.http.xml import xml
 from destinations.rudderstack import slug_of
 from turnout import Context, Event
@@ -274,3 +275,8 @@ def test_what_is_configured_as_rudderstacks_has_no_body_without_mappings() -> No
     for chosen, body in (({}, {}), ({"is_default_mapping": True}, event().message)):
         adapter = registry.build(slug, {"apiUrl": URL, "auth": "noAuth", **implied, **chosen})
         assert request(adapter, event()).body.value == body
+
+
+def test_the_text_of_a_header_is_a_secret_without_the_quotes_of_its_mapping() -> None:
+    made = HttpSettings(api_url="https://boats.example", headers={"X-Key": "'k-boats-7781'"})
+    assert "k-boats-7781" in made.secrets()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import Field, SecretStr, ValidationError
 
 from turnout import Duration, Form, HookUrl, Json, JsonArray, Raw, Record, Request, SecretUrl, Settings, Size, Xml
-from turnout.preview import MASK, curl, describe, describe_record, mask_url
+from turnout.preview import MASK, curl, describe, describe_record, mask, mask_url
 
 STEADY = settings(deadline=None, derandomize=True)
 """The same cases on every run, however busy the machine."""
@@ -161,3 +161,13 @@ def test_records_are_described() -> None:
         "target": "t", "key": "k", "body": {"a": MASK}
     }
     assert describe_record(Record("t", None, b"plain"))["body"] == "plain"
+
+
+def test_an_address_that_an_answer_repeats_is_masked_as_it_was_written() -> None:
+    class Hook(Settings):
+        url: SecretUrl = Field(description="Where.", examples=["https://h.example"])
+        path: HookUrl = Field(description="Where.", examples=["https://h.example/1"])
+
+    made = Hook(url="https://h.example/w?t=boat-7+5/9=", path="https://h.example/services/boat+8&x/77")
+    answer = "GET /w?t=boat-7+5/9= and /services/boat%2B8%26x/77"
+    assert mask(answer, made.secrets()) == "GET /w?t=*** and /services/***"
