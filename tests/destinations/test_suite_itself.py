@@ -292,6 +292,17 @@ def test_broken_papers_fail(tried) -> None:
     assert failed == {"test_answer", "test_the_readme_names_every_setting"}
 
 
+def test_a_fixture_that_expected_another_verdict_is_told_why() -> None:
+    from destinations.slack import Slack
+    from turnout.testing.fixture import Fixture
+
+    given = {"name": "f", "event": {"type": "track", "userId": "u"}, "settings": {"webhook_url": "https://h.example/x"}}
+    told = Fixture(**given).made(Slack)
+    assert told["verdict"] == "dead"
+    assert told["reason"]
+    assert Fixture(**given, verdict="dead").made(Slack)["reason"] == "", "a fixture need not say the reason"
+
+
 def test_a_fixture_with_an_unknown_key_is_an_error(pytester: pytest.Pytester) -> None:
     from turnout.testing.fixture import _read
 
