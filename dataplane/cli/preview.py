@@ -86,7 +86,8 @@ def _show(result: dict[str, Any], destination: str) -> None:
                     say(f"Content-Type: {_TYPES[kind]}")
                 say("\n" + (value if isinstance(value, str) else _pretty(value)))
         for record in part["records"]:
-            say(f"record for {record['target']}\n\n{_pretty(record['body'])}")
+            key = "" if record["key"] is None else f", key {record['key']}"
+            say(f"record for {record['target']}{key}\n\n{_pretty(record['body'])}")
         say("")
 
 

@@ -224,6 +224,15 @@ def test_preview_of_a_tool_that_is_not_http(cli: Run, tmp_path: Path) -> None:
     assert '"userId": "u"' in out
 
 
+def test_preview_shows_the_key_of_a_record(cli: Run, tmp_path: Path) -> None:
+    """By it Kafka chooses the partition, and so what stays in order."""
+    with (tmp_path / "config.yaml").open("a") as config:
+        config.write("  bus: {type: kafka, settings: {host_name: broker.example.com, topic: events}}\n")
+    file = event(tmp_path, {"type": "track", "userId": "u-7", "event": "E"})
+    assert "\nrecord for events, key u-7\n\n{" in cli("preview", "-d", "bus", file)[1]
+    assert ", key" not in cli("preview", "-d", "disk", file)[1]
+
+
 def test_preview_of_an_unknown_destination_is_one_line(cli: Run, tmp_path: Path) -> None:
     code, _, err = cli("preview", "-d", "hok", event(tmp_path, {"type": "track", "userId": "u"}))
     assert code == 1
