@@ -77,7 +77,7 @@ class S3Settings(Settings):
     @classmethod
     def _is_bucket(cls, value: str) -> str:
         if not _BUCKET.fullmatch(value):
-            raise ValueError("must be a bucket's name, without s3:// and without a folder")
+            raise ValueError("must be a bucket's name of at least 3 characters, without s3:// and without a folder")
         return value
 
     @field_validator("prefix", "layout")

@@ -248,7 +248,7 @@ def _send(url: str, some: range) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"bucket_name": "s3://rooms"}, "s3://"),
+        ({"bucket_name": "s3://rooms"}, "s3://"), ({"bucket_name": "ro"}, "at least 3 characters"),
         ({"layout": "{event}"}, "event"),
         ({"layout": "{date!r}"}, "letters"),
         ({"layout": "{date"}, "layout"),
