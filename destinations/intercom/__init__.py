@@ -140,6 +140,8 @@ class Intercom(Destination[IntercomSettings]):
         answer = yield made[0]
         if not 200 <= answer.status < 300 or answer.cut:
             return self._unread(answer, at)
+        if answer.body and not isinstance(answer.json(), dict):  # a page of a proxy: nobody knows who is there
+            return retry(f"HTTP {answer.status}: the answer to a search cannot be read", status=answer.status)
         group = event.kind == Kind.GROUP
         ident, _ = (mapping.member if group else mapping.who)(event.message, self._anonymous)
         known = picked(answer, ident)

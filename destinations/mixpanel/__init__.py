@@ -245,7 +245,7 @@ class Mixpanel(Destination[MixpanelSettings]):
             going = copy(self)
             going._done = {id(event): done for event, done in zip(events, reached, strict=True) if done}
         steps = super(Mixpanel, going).exchange(events, at)
-        judge = partial(self.verdicts, at=at)
+        judge = partial(self._read, at=at)  # what is not whole is not done either
         return (yield from once(steps, reached, judge, resumed=resume is not None))
 
     def forget(self, users: Sequence[User], at: Context) -> Exchange:

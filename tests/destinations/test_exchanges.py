@@ -156,6 +156,44 @@ def test_pages_without_end_are_not_read_without_end(slug: str) -> None:
         assert len(found) == len(events)
 
 
+@pytest.mark.parametrize(("slug", "body"), [
+    *(("hubspot", body) for body in (b"<html>sign in</html>", b"{")),  # where a list is an answer
+    *((slug, body) for slug in ("intercom", "salesforce") for body in (b"<html>sign in</html>", b"[]", b'"x"', b"{")),
+])
+def test_a_page_in_place_of_what_is_looked_up_is_not_nobody(slug: str, body: bytes) -> None:
+    """Else a stranger's network would make a second record of everybody."""
+    kind, looked = registry.find(slug), 0
+    for fixture in load(kind):
+        adapter = fixture.build(kind)
+        found, sent = _driven(adapter, [fixture.input()], Context(START, adapter.delivery), [Response(200, {}, body)])
+        asked = [one for one, _ in sent if _asks(adapter, one)]
+        if asked:
+            looked += 1
+            assert found[0].outcome is not Outcome.DELIVERED
+            assert len(asked) == len(sent), "something is written by what nobody could read"
+    assert looked
+
+
+def test_an_update_whose_answer_broke_off_is_not_done_when_it_is_sent_again() -> None:
+    kind = registry.find("mixpanel")
+    fixture = next(one for one in load(kind) if one.name == "revenue")
+    adapter = fixture.build(kind)
+    at, event = Context(START, adapter.delivery), fixture.input()
+    steps, states = adapter.exchange([event], at), []
+    reply: Response | None = None
+    try:
+        while True:
+            asked = steps.send(reply)
+            if isinstance(asked, Checkpoint):
+                states.append(asked.plain())
+                reply = None
+            else:
+                reply = Response(200, {}, b'{"sta', error="broken off", cut=True)
+    except StopIteration as stop:
+        assert [one.outcome for one in stop.value] == [Outcome.RETRY]
+    assert all(state == [0] for state in states), states
+
+
 def _asks(adapter: Destination[Any], asked: Request) -> bool:
     """Whether a request of an exchange of a tool's own only looks something up."""
     if type(adapter).exchange is Destination.exchange or "//track" in asked.url:  # HubSpot's events are GETs
