@@ -22,12 +22,23 @@ def program() -> str:
     return found
 
 
+def _free_port() -> int:
+    """A port whose neighbour 10,000 above is free as well: a cluster's nodes talk to each other there."""
+    while True:
+        with socket.socket() as taken, socket.socket() as above:
+            taken.bind(("127.0.0.1", 0))
+            port: int = taken.getsockname()[1]
+            try:
+                above.bind(("127.0.0.1", port + 10_000))
+            except (OSError, OverflowError):  # taken, or beyond the last port there is
+                continue
+            return port
+
+
 @contextmanager
 def redis_server(folder: Path, *options: str) -> Iterator[int]:
     """Run one with these options; gives its port."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = _free_port()
     arguments = [program(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *options]
     with (folder / "redis.log").open("w") as output:
         process = subprocess.Popen(arguments, stdout=output, stderr=output)
