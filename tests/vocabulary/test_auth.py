@@ -334,6 +334,11 @@ def test_a_token_without_its_address_is_asked_for_again(place: Any) -> None:
     assert "instance_url" in found.reason
 
 
+def test_an_origin_may_have_an_underscore_in_its_host() -> None:
+    assert origin("https://acme_eu.example.com/services") == "https://acme_eu.example.com"
+
+
+
 @given(st.text(max_size=40) | st.text("a0.:?/@#[]\\", max_size=9), st.text(max_size=40))
 @example("0?", "")
 @example("a/b", "")
