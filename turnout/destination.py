@@ -139,7 +139,7 @@ class Destination(Generic[S]):
     slug: ClassVar[str]
     names: ClassVar[tuple[str, ...]]
     kinds: ClassVar[frozenset[Kind]] = EVERY_KIND
-    delivery: ClassVar[Delivery] = Delivery()
+    delivery: Delivery = Delivery()
     options: ClassVar[frozenset[str]] = frozenset()
     settings_type: ClassVar[type[Settings]] = Settings
     records: ClassVar[bool] = False
@@ -223,19 +223,13 @@ class Destination(Generic[S]):
         return self.verdicts(request, response, at)
 
     def verdict(self, event: Event, at: Context) -> list[Request] | Record | Verdict:
-        """`request` with its three shapes made one, and its errors made verdicts.
-
-        An event of a kind that is not in `kinds` is filtered before the adapter sees it. A bug of
-        the adapter makes this one event dead: it must not hurt the others.
-        """
+        """`request` with its three shapes made one, other kinds filtered, and its errors made verdicts."""
         try:
             if event.kind not in self.kinds:
                 return verdicts.filtered(f"{self.slug} does not take {_word(event.kind)} events")
             made = self.request(event, at)
-        except Refused as error:
-            return verdicts.dead(error.message)
         except Exception as error:  # noqa: BLE001 -- an adapter may come from anyone; see above
-            return verdicts.dead(f"{self.slug}: adapter failed: {_where(error)}")
+            return self.failed(error)
         if isinstance(made, Request):
             return [made]
         if isinstance(made, Record | Verdict):
@@ -243,6 +237,12 @@ class Destination(Generic[S]):
         if len(made) > MOST_REQUESTS:
             return verdicts.dead(f"{self.slug}: the event comes to more than {MOST_REQUESTS:,} requests")
         return list(made) or verdicts.filtered(f"{self.slug}: nothing to send")
+
+    def failed(self, error: Exception) -> Verdict:
+        """What an error makes of its event, and of no other: `Refused` says why, anything else is a bug."""
+        if isinstance(error, Refused):
+            return verdicts.dead(error.message)
+        return verdicts.dead(f"{self.slug}: adapter failed: {_where(error)}")
 
     def exchange(self, events: Sequence[Event], at: Context, resume: Any | None = None) -> Exchange:
         """Group, merge, send, read statuses; one verdict per event, in input order.

@@ -24,7 +24,7 @@ class Export(Destination[Settings]):
 
     slug: ClassVar = "export"
     names: ClassVar = ()
-    delivery: ClassVar = Delivery(
+    delivery = Delivery(
         batch=250, batch_bytes=5_000_000, linger=timedelta(milliseconds=20), concurrency=1
     )
     records: ClassVar = True

@@ -64,7 +64,7 @@ class Amplitude(Destination[AmplitudeSettings]):
     slug: ClassVar = "amplitude"
     names: ClassVar = ("Amplitude", "AM")
     # 20 MB is the most that /batch takes; 500 events keep an answer and a retry small.
-    delivery: ClassVar = Delivery(batch=500, batch_bytes=20_000_000)
+    delivery = Delivery(batch=500, batch_bytes=20_000_000)
     options: ClassVar = frozenset(
         {"groups", "session_id", "event_id", "fieldsToUnset", "skipUserPropertiesSync", "unmap"}
     )

@@ -58,7 +58,7 @@ class Braze(Destination[BrazeSettings]):
     slug: ClassVar = "braze"
     names: ClassVar = ("Braze", "BRAZE", "Appboy")
     kinds: ClassVar = frozenset(Kind) - {Kind.RECORD}
-    delivery: ClassVar = Delivery(batch=MOST, batch_bytes=4_000_000)
+    delivery = Delivery(batch=MOST, batch_bytes=4_000_000)
     options: ClassVar = frozenset({"alias"})
     settings_type: ClassVar = BrazeSettings
     forgets: ClassVar = 50

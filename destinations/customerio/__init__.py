@@ -44,7 +44,7 @@ class Customerio(Destination[CustomerioSettings]):
 
     slug: ClassVar = "customerio"
     names: ClassVar = ("Customer.io", "Customer IO", "CUSTOMERIO", "Customer.io (Actions)", "Actions Customerio")
-    delivery: ClassVar = Delivery(batch=1000, batch_bytes=500_000)
+    delivery = Delivery(batch=1000, batch_bytes=500_000)
     settings_type: ClassVar = CustomerioSettings
 
     def __init__(self, settings: CustomerioSettings) -> None:
@@ -57,7 +57,7 @@ class Customerio(Destination[CustomerioSettings]):
         self._registers = REGISTERS | {own} if own else REGISTERS
         if self._calls:  # what is sent one by one gains nothing by waiting for others
             fewer = replace(type(self).delivery, batch=20, linger=timedelta(milliseconds=100))
-            self.delivery = fewer  # type: ignore[misc]  # a class variable to all who do not set their own
+            self.delivery = fewer
 
     def request(self, event: Event, at: Context) -> Request | Verdict:
         """One call, or one entity of a batch."""

@@ -23,7 +23,7 @@ class CustomerioAudience(Destination[AudienceSettings]):
     slug: ClassVar = "customerio_audience"
     names: ClassVar = ("Customer.io Audience", "CUSTOMERIO_AUDIENCE")
     kinds: ClassVar = frozenset({Kind.RECORD})
-    delivery: ClassVar = Delivery(batch=1000, batch_bytes=500_000)
+    delivery = Delivery(batch=1000, batch_bytes=500_000)
     settings_type: ClassVar = AudienceSettings
 
     def __init__(self, settings: AudienceSettings) -> None:

@@ -22,7 +22,7 @@ class Discord(Destination[DiscordSettings]):
     names: ClassVar = ("Discord",)
     kinds: ClassVar = frozenset({Kind.IDENTIFY, Kind.TRACK})
     # Thirty messages a minute and channel, in the order of the events.
-    delivery: ClassVar = Delivery(rate=0.5, concurrency=1)
+    delivery = Delivery(rate=0.5, concurrency=1)
     settings_type: ClassVar = DiscordSettings
     # https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
     rules: ClassVar = (

@@ -16,7 +16,7 @@ class File(Destination[FileSettings]):
 
     slug: ClassVar = "file"
     names: ClassVar = ("File",)
-    delivery: ClassVar = Delivery(
+    delivery = Delivery(
         batch=1_000, batch_bytes=5_000_000, linger=timedelta(milliseconds=200), concurrency=1
     )
     settings_type: ClassVar = FileSettings

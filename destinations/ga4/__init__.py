@@ -43,7 +43,7 @@ class GA4(Destination[GA4Settings]):
         "Google Analytics 4", "GA4", "Google Analytics 4 (GA4)", "Google Analytics 4 (GA4) V2", "GA4_V2",
     )  # fmt: skip
     kinds: ClassVar = frozenset({Kind.TRACK, Kind.PAGE, Kind.GROUP})
-    delivery: ClassVar = Delivery(batch=1)
+    delivery = Delivery(batch=1)
     options: ClassVar = frozenset({"clientId", "sessionId", "sessionNumber", "consents"})
     settings_type: ClassVar = GA4Settings
     forgets: ClassVar = 10

@@ -24,7 +24,7 @@ class GoogleEnhancedConversions(Ads[GoogleEnhancedConversionsSettings]):
     slug: ClassVar = "google_enhanced_conversions"
     names: ClassVar = ("Google Ads Enhanced Conversions", "GOOGLE_ADWORDS_ENHANCED_CONVERSIONS")
     kinds: ClassVar = frozenset({Kind.TRACK})
-    delivery: ClassVar = Delivery(batch=MOST, batch_bytes=5_000_000, concurrency=4)
+    delivery = Delivery(batch=MOST, batch_bytes=5_000_000, concurrency=4)
     settings_type: ClassVar = GoogleEnhancedConversionsSettings
 
     def __init__(self, settings: GoogleEnhancedConversionsSettings) -> None:

@@ -32,7 +32,7 @@ class GoogleOfflineConversions(Ads[GoogleOfflineConversionsSettings]):
     names: ClassVar = ("Google Ads Offline Conversions", "GOOGLE_ADWORDS_OFFLINE_CONVERSIONS")
     kinds: ClassVar = frozenset({Kind.TRACK})
     # A conversion has its own time, so the order in which those of a user arrive means nothing.
-    delivery: ClassVar = Delivery(batch=MOST, batch_bytes=5_000_000, concurrency=4, order="none")
+    delivery = Delivery(batch=MOST, batch_bytes=5_000_000, concurrency=4, order="none")
     options: ClassVar = frozenset({"consents"})
     settings_type: ClassVar = GoogleOfflineConversionsSettings
     resumable: ClassVar = True

@@ -41,7 +41,7 @@ class Http(Destination[HttpSettings]):
         self._arrays = settings.is_batching_enabled and (self._bodiless or settings.format == "JSON")
         if self._arrays:
             own = Delivery(batch=settings.max_batch_size)
-            self.delivery = own  # type: ignore[misc]  # a class variable to all who do not set their own
+            self.delivery = own
 
     def request(self, event: Event, at: Context) -> Request:
         """One request. Raises `Refused` where a param of the address, or a header's text, is missing or none."""

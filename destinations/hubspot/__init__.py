@@ -54,7 +54,7 @@ class Hubspot(Destination[HubspotSettings]):
     slug: ClassVar = "hubspot"
     names: ClassVar = ("HubSpot", "HS")
     kinds: ClassVar = frozenset({Kind.IDENTIFY, Kind.TRACK})
-    delivery: ClassVar = Delivery(batch=MOST, batch_bytes=3_000_000, concurrency=4)
+    delivery = Delivery(batch=MOST, batch_bytes=3_000_000, concurrency=4)
     settings_type: ClassVar = HubspotSettings
     atomic: ClassVar = True
     forgets: ClassVar = 1
@@ -83,7 +83,7 @@ class Hubspot(Destination[HubspotSettings]):
         }
         self._lower = {name.strip().lower(): made for name, made in self._names.items()}
         if self._legacy:
-            self.delivery = replace(type(self).delivery, batch=1000)  # type: ignore[misc]  # see Destination
+            self.delivery = replace(type(self).delivery, batch=1000)
 
     # ---- what is sent
 

@@ -20,7 +20,7 @@ class Kafka(Destination[KafkaSettings]):
 
     slug: ClassVar = "kafka"
     names: ClassVar = ("Kafka", "KAFKA")
-    delivery: ClassVar = Delivery(
+    delivery = Delivery(
         batch=1_000, batch_bytes=4_000_000, linger=timedelta(milliseconds=50), concurrency=4
     )
     options: ClassVar = frozenset({"topic", "schemaId"})

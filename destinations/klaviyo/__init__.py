@@ -53,7 +53,7 @@ class Klaviyo(Destination[KlaviyoSettings]):
     names: ClassVar = ("Klaviyo", "KLAVIYO")
     kinds: ClassVar = frozenset({Kind.IDENTIFY, Kind.TRACK, Kind.SCREEN, Kind.GROUP})
     # A job takes 1,000 profiles; one that is refused is refused as a whole.
-    delivery: ClassVar = Delivery(batch=100, batch_bytes=1_000_000)
+    delivery = Delivery(batch=100, batch_bytes=1_000_000)
     options: ClassVar = frozenset(OPTIONS)
     settings_type: ClassVar = KlaviyoSettings
     forgets: ClassVar = 1

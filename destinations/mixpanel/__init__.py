@@ -61,7 +61,7 @@ class Mixpanel(Destination[MixpanelSettings]):
     slug: ClassVar = "mixpanel"
     names: ClassVar = ("Mixpanel", "MP")
     kinds: ClassVar = frozenset(Kind) - {Kind.RECORD}
-    delivery: ClassVar = Delivery(batch=2000, batch_bytes=1_000_000)
+    delivery = Delivery(batch=2000, batch_bytes=1_000_000)
     settings_type: ClassVar = MixpanelSettings
     resumable: ClassVar = True
     forgets: ClassVar = MOST

@@ -32,7 +32,7 @@ class Posthog(Destination[PosthogSettings]):
     names: ClassVar = ("PostHog", "POSTHOG")
     kinds: ClassVar = frozenset(Kind) - {Kind.RECORD}
     # A request may have 20 MB; 500 events keep a retry small.
-    delivery: ClassVar = Delivery(batch=500, batch_bytes=19_000_000)
+    delivery = Delivery(batch=500, batch_bytes=19_000_000)
     options: ClassVar = frozenset({"groups"})
     settings_type: ClassVar = PosthogSettings
     atomic: ClassVar = True

@@ -27,7 +27,7 @@ class Redis(Destination[RedisSettings]):
     slug: ClassVar = "redis"
     names: ClassVar = ("Redis", "REDIS")
     kinds: ClassVar = frozenset({Kind.IDENTIFY})
-    delivery: ClassVar = Delivery(
+    delivery = Delivery(
         batch=200, batch_bytes=1_000_000, linger=timedelta(milliseconds=50), concurrency=4
     )
     settings_type: ClassVar = RedisSettings

@@ -20,8 +20,8 @@ from turnout import (
     Request,
     Response,
     Verdict,
-    dead,
     delivered,
+    filtered,
     judge,
 )
 from turnout.destination import Exchange
@@ -46,7 +46,7 @@ class Salesforce(Destination[SalesforceSettings]):
     names: ClassVar = ("Salesforce", "SALESFORCE", "SFDC")
     kinds: ClassVar = frozenset({Kind.IDENTIFY, Kind.RECORD})
     # One exchange at a time: of two at once with the same address, each would find no lead and make one.
-    delivery: ClassVar = Delivery(batch=200, batch_bytes=4_000_000, concurrency=1)
+    delivery = Delivery(batch=200, batch_bytes=4_000_000, concurrency=1)
     settings_type: ClassVar = SalesforceSettings
     rules: ClassVar = errors.RULES
     answer_bytes: ClassVar = 1 << 20
@@ -57,7 +57,7 @@ class Salesforce(Destination[SalesforceSettings]):
         self.auth = settings.auth
         if not settings.collections:
             # The index that is searched is minutes behind whatever waits for whatever.
-            self.delivery = Delivery(concurrency=1 if settings.lookup == "query" else 4)  # type: ignore[misc]  # a class variable to all others
+            self.delivery = Delivery(concurrency=1 if settings.lookup == "query" else 4)
         self._api = Api(
             settings.base, settings.api_version, settings.lookup, duplicates=settings.allow_duplicates
         )
@@ -86,13 +86,12 @@ class Salesforce(Destination[SalesforceSettings]):
         return Rounds(self, self._api, events, [self._planned(event, at) for event in events], at).steps()
 
     def _planned(self, event: Event, at: Context) -> Write | Verdict:
-        if event.kind in self.kinds:
-            try:
-                return self._write(event)
-            except Exception:  # noqa: BLE001, S110 -- `verdict` meets the same error, and says what it is
-                pass
-        made = self.verdict(event, at)
-        return made if isinstance(made, Verdict) else dead("salesforce: adapter failed")
+        if event.kind not in self.kinds:
+            return filtered("salesforce takes no events of this type")
+        try:
+            return self._write(event)
+        except Exception as error:  # noqa: BLE001 -- as in `verdict`
+            return self.failed(error)
 
     def _write(self, event: Event) -> Write:
         """What an event asks for; raises `Refused` where that cannot be."""

@@ -52,7 +52,7 @@ class Segment(Destination[SegmentSettings]):
     names: ClassVar = ("Segment", "Segment.io")
     kinds: ClassVar = frozenset(Kind) - {Kind.RECORD}
     # 500 KB and 2,500 events at most: https://segment.com/docs/connections/sources/catalog/libraries/server/http-api/
-    delivery: ClassVar = Delivery(batch=500, batch_bytes=480_000)
+    delivery = Delivery(batch=500, batch_bytes=480_000)
     settings_type: ClassVar = SegmentSettings
     atomic: ClassVar = True
     forgets: ClassVar = 1_000

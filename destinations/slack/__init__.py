@@ -27,7 +27,7 @@ class Slack(Destination[SlackSettings]):
     names: ClassVar = ("Slack",)
     kinds: ClassVar = frozenset({Kind.IDENTIFY, Kind.TRACK})
     # A message a second and channel (https://docs.slack.dev/apis/web-api/rate-limits), in the order of the events.
-    delivery: ClassVar = Delivery(rate=1.0, concurrency=1)
+    delivery = Delivery(rate=1.0, concurrency=1)
     settings_type: ClassVar = SlackSettings
     # https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
     rules: ClassVar = (

@@ -22,7 +22,7 @@ class Webhook(Destination[WebhookSettings]):
 
     slug: ClassVar = "webhook"
     names: ClassVar = ("Webhook",)
-    delivery: ClassVar = Delivery(batch=1)
+    delivery = Delivery(batch=1)
     settings_type: ClassVar = WebhookSettings
 
     def __init__(self, settings: WebhookSettings) -> None:

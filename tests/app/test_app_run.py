@@ -281,7 +281,7 @@ def test_a_killed_role_comes_back_at_its_port(there: tuple[Plane, Sink]) -> None
     for role in ("ingest", "pipeline"):
         before = plane.status()["roles"][role]
         os.kill(before["pid"], signal.SIGKILL)
-        until(lambda role=role, before=before: _again(plane, role, before))  # type: ignore[misc]  # mypy: lambda defaults
+        until(lambda role=role, before=before: _again(plane, role, before))
         assert plane.status()["roles"][role]["last_exit"] == "SIGKILL"
     assert post(plane, {"event": "After", "messageId": "m-after"}) == 200
     assert sink.wait(lambda s: any(e["messageId"] == "m-after" for e in s.events))
@@ -333,7 +333,7 @@ def test_a_killed_role_has_the_secrets_that_were_in_force(data_plane: Callable[.
         for role in ("ingest", "pipeline"):
             before = plane.status()["roles"][role]
             os.kill(before["pid"], signal.SIGKILL)
-            until(lambda role=role, before=before: _again(plane, role, before))  # type: ignore[misc]  # mypy: lambda defaults
+            until(lambda role=role, before=before: _again(plane, role, before))
     assert post(plane, {"event": "After", "messageId": "m-secret"}) == 200
     assert sink.wait(lambda s: any(e["messageId"] == "m-secret" for e in s.events))
     assert sink.arrivals[-1].headers["X-Key"] == "first"

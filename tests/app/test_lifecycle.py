@@ -92,7 +92,7 @@ def test_a_stop_takes_nothing_new_and_finishes_what_is_in_flight(
     data_plane: Callable[..., Plane], number: int
 ) -> None:
     slow = Slow()
-    plane = data_plane(config(slow), {"mark.py": MARK})  # type: ignore[arg-type]  # has the url that is needed
+    plane = data_plane(config(slow), {"mark.py": MARK})
     assert post(plane, {"event": "E"}) == 200
     assert slow.asked.wait(30)
     os.kill(plane.pid, number)
@@ -116,7 +116,7 @@ def _signalled_again(plane: Plane) -> bool:
 
 def test_two_signals_at_once_are_one_request(data_plane: Callable[..., Plane]) -> None:
     slow = Slow()
-    plane = data_plane(config(slow), {"mark.py": MARK})  # type: ignore[arg-type]  # has the url that is needed
+    plane = data_plane(config(slow), {"mark.py": MARK})
     assert post(plane, {"event": "E"}) == 200
     assert slow.asked.wait(30)
     os.kill(plane.pid, signal.SIGTERM)
@@ -130,7 +130,7 @@ def test_two_signals_at_once_are_one_request(data_plane: Callable[..., Plane]) -
 
 def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(data_plane: Callable[..., Plane]) -> None:
     slow = Slow()
-    plane = data_plane(config(slow), {"mark.py": MARK})  # type: ignore[arg-type]  # has the url that is needed
+    plane = data_plane(config(slow), {"mark.py": MARK})
     assert post(plane, {"event": "E"}) == 200
     assert slow.asked.wait(30)
     family = psutil.Process(plane.pid).children(recursive=True)
@@ -150,7 +150,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(data_plane: Callabl
 
 def test_a_stop_ends_at_the_deadline(data_plane: Callable[..., Plane]) -> None:
     slow = Slow()
-    text = config(slow).replace("server: {port: 0}", "server: {port: 0, drain: 1s}")  # type: ignore[arg-type]
+    text = config(slow).replace("server: {port: 0}", "server: {port: 0, drain: 1s}")
     plane = data_plane(text, {"mark.py": MARK})
     assert post(plane, {"event": "E"}) == 200
     assert slow.asked.wait(30)

@@ -21,7 +21,7 @@ destinations:
 
 
 def pause(kind: str = "destination", name: str = "crm", reason: str = "", by: str = "ann") -> Pause:
-    return Pause(kind, name, "2026-01-01T00:00:00.000Z", by, reason)  # type: ignore[arg-type]
+    return Pause(kind, name, "2026-01-01T00:00:00.000Z", by, reason)
 
 
 def test_pausing_twice_keeps_who_and_when_and_takes_a_new_reason() -> None:

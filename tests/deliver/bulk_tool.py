@@ -55,7 +55,7 @@ class Bulk(Destination[BulkSettings]):
 
     slug: ClassVar = "bulk"
     names: ClassVar = ("Bulk",)
-    delivery: ClassVar = Delivery(batch=50, linger=timedelta(milliseconds=100), concurrency=2)
+    delivery = Delivery(batch=50, linger=timedelta(milliseconds=100), concurrency=2)
     settings_type: ClassVar = BulkSettings
     resumable: ClassVar = True
     seen: ClassVar[list[tuple[Any, list[tuple[int, int]]]]] = []

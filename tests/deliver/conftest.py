@@ -8,7 +8,7 @@ from engine_kit import InProcess, Plant, Server
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     made = Server()
-    made.url = await made.start()  # type: ignore[attr-defined] # only tests read it
+    made.url = await made.start()
     yield made
     await made.stop()
 

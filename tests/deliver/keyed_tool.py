@@ -37,7 +37,7 @@ class KeyedSettings(Settings):
 class Keyed(Destination[KeyedSettings]):
     slug: ClassVar = "keyed"
     names: ClassVar = ("Keyed",)
-    delivery: ClassVar = Delivery()
+    delivery = Delivery()
     settings_type: ClassVar = KeyedSettings
 
     def __init__(self, settings: KeyedSettings) -> None:
@@ -54,7 +54,7 @@ def _auth(settings: KeyedSettings, secret: str) -> Auth:
         "jwt_bearer": {"private_key": secret, "issuer": "svc@x.example"},
     }  # fmt: skip
     if settings.kind in oauth:
-        return OAuth2(settings.token_url, "client", grant=settings.kind, base=settings.base, **oauth[settings.kind])  # type: ignore[arg-type]
+        return OAuth2(settings.token_url, "client", grant=settings.kind, base=settings.base, **oauth[settings.kind])
     static: dict[str, Auth] = {
         "basic": Basic("ada", secret), "bearer": Bearer(secret), "header": Header("X-Key", secret),
         "query": Query("key", secret), "sigv4": SigV4("AKID", secret, "eu-west-1", "firehose"),

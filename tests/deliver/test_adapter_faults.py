@@ -31,8 +31,8 @@ class Odd(Webhook):
 @pytest.mark.parametrize(
     "says",
     [
-        None, "delivered", Verdict(Outcome.DEAD, None), Verdict(Outcome.RETRY, "no", 10**30),  # type: ignore[arg-type]
-        retry("later", after=float("nan")), retry("later", after=float("inf")), Verdict("dead", "no"),  # type: ignore[arg-type]
+        None, "delivered", Verdict(Outcome.DEAD, None), Verdict(Outcome.RETRY, "no", 10**30),
+        retry("later", after=float("nan")), retry("later", after=float("inf")), Verdict("dead", "no"),
     ],
 )  # fmt: skip
 async def test_a_verdict_that_is_none_kills_only_its_event(says: Any) -> None:

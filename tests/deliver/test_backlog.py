@@ -182,7 +182,7 @@ async def test_a_full_disk_archives_nothing_and_loses_nothing(
     await plant.until(lambda: sums(plant)["delivered"] == 10)
 
 
-def _writable(folder) -> bool:  # type: ignore[no-untyped-def] # root writes anywhere
+def _writable(folder) -> bool:  # root writes anywhere
     import os
 
     return os.access(folder, os.W_OK)

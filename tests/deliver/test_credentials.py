@@ -58,7 +58,7 @@ def granted(token: str, **more: Any) -> tuple[int, bytes]:
 
 def keyed(server: Server, endpoint: Recorder | None = None, **chosen: Any) -> str:
     """A config with the tool as `hook`."""
-    made = {"kind": "client_credentials", "secret": SECRET, "url": server.url}  # type: ignore[attr-defined]
+    made = {"kind": "client_credentials", "secret": SECRET, "url": server.url}
     made |= {"token_url": endpoint.url + "token"} if endpoint else {}
     made |= {k: v for k, v in chosen.items() if k not in ("delivery", "extra")}
     text = config("http://x.example/", delivery=chosen.get("delivery", "{}"), extra=chosen.get("extra", ""))
@@ -76,7 +76,7 @@ def tokens(server: Server) -> list[str]:
 
 
 def hook(plant: Plant) -> dict[str, Any]:
-    return plant.engine.status()["destinations"]["hook"]  # type: ignore[no-any-return]
+    return plant.engine.status()["destinations"]["hook"]
 
 
 async def delivered(plant: Plant, count: int) -> None:
@@ -151,7 +151,7 @@ async def test_a_private_key_signs_what_it_asks_with(plant: Plant, server: Serve
 
 
 async def test_requests_go_where_the_token_says(plant: Plant, server: Server, endpoint: Recorder) -> None:
-    home = server.url.rpartition("/")[0]  # type: ignore[attr-defined]
+    home = server.url.rpartition("/")[0]
     endpoint.decide(lambda _: granted("token-of-the-crew", instance_url=home))
     await plant.start(keyed(server, endpoint, url="/boats", base="instance_url"))
     await plant.send(event("ann", 1), event("bob", 1))
@@ -167,7 +167,7 @@ async def test_a_token_that_does_not_say_where_is_asked_for_again(
     await plant.send(event("ann", 1))
     await plant.until(lambda: hook(plant)["retrying"] == 1)
     assert not server.got
-    endpoint.decide(lambda _: granted("token-2", instance_url=server.url.rpartition("/")[0]))  # type: ignore[attr-defined]
+    endpoint.decide(lambda _: granted("token-2", instance_url=server.url.rpartition("/")[0]))
     plant.advance(70)
     await delivered(plant, 1)
 

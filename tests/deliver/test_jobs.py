@@ -93,7 +93,7 @@ async def test_a_job_runs_through_and_gives_a_verdict_per_row(plant: Plant, tool
 
 async def test_a_checkpoint_is_on_disk_before_the_next_request(plant: Plant, tool: BulkServer) -> None:
     seen: dict[str, list[tuple[Any, ...]]] = {}
-    tool.done = lambda step: seen.update({step: stored(plant)})  # type: ignore[method-assign]
+    tool.done = lambda step: seen.update({step: stored(plant)})
     await plant.start(config(tool))
     await plant.send(event("ann", 1), event("bob", 1))
     await plant.until(done(plant, 2))
@@ -125,7 +125,7 @@ async def test_what_waits_in_a_job_is_told_with_its_time_and_cause(plant: Plant,
     told = await stands(plant.engine, plant.engine.couriers["jobs"], 1, None)
     (row_,) = told["waits"]
     assert (row_["sending"], row_["reason"]) == (False, "the job is running")
-    assert clock.parse(row_["next_at"]).timestamp() > now + 50  # type: ignore[union-attr]
+    assert clock.parse(row_["next_at"]).timestamp() > now + 50
     assert row(plant)["next_retry_at"] > now + 50
 
 
@@ -266,7 +266,7 @@ class Wrong(Bulk):
     state: Any = None
     resumable = True
 
-    def exchange(self, events: Any, at: Any, resume: Any = None) -> Iterator[Any]:  # type: ignore[override]
+    def exchange(self, events: Any, at: Any, resume: Any = None) -> Iterator[Any]:
         yield Checkpoint({"step": 1}) if self.state is ValueError else Checkpoint(self.state)
         if self.state is ValueError:
             raise ValueError("ann@example.com")

@@ -266,7 +266,7 @@ async def test_each_config_and_script_that_was_in_force_is_kept(plant: Plant, se
 
 
 async def test_history_holds_no_secret(plant: Plant, server: Server) -> None:
-    url = str(server.url) + "in?token=tok-hidden-1"  # type: ignore[attr-defined]
+    url = str(server.url) + "in?token=tok-hidden-1"
     text = config(url).replace("}\n    start", ', headers: [{from: X-Secret, to: hidden-value-2}]}\n    start')
     await plant.start(text)
     kept = b"".join(p.read_bytes() for p in (plant.folder / "data" / "history").rglob("*") if p.is_file())

@@ -149,7 +149,7 @@ async def test_letters_that_found_room_are_not_written_again_and_again(tmp_path:
     def full(payloads: list[bytes]) -> list[Place]:
         raise OSError(28, "No space left on device")
 
-    ledger.refusals.append = full  # type: ignore[method-assign,assignment] # a disk with room for one of the two
+    ledger.refusals.append = full
     bury(ledger, 1)
     ledger.refuse([RefusedEvent(2, "web", "bad", "not good", 0, b"{}", "rudder", "track")])
     assert not await ledger.commit(lambda _: [], lambda: None)
@@ -158,7 +158,7 @@ async def test_letters_that_found_room_are_not_written_again_and_again(tmp_path:
     for _ in range(5):
         assert not await ledger.commit(lambda _: [], lambda: None)
     assert sum(taken().values()) == size
-    ledger.refusals.append = real  # type: ignore[method-assign]
+    ledger.refusals.append = real
     assert await ledger.commit(lambda _: [], lambda: None)
     (row,) = ledger.index.latest(DEAD, Filter(), None, 9)
     assert unpack_dead(ledger.letters.read(place(row))).event == b'{"messageId":"m"}'

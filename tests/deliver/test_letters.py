@@ -224,7 +224,7 @@ async def test_retransform_takes_the_event_as_received_through_what_is_configure
 async def test_retransform_leaves_what_the_log_has_let_go(plant: Plant, server: Server) -> None:
     await died(plant, server, 3)
     sequencer = plant.engine.sequencer
-    real, sequencer.partitions = sequencer.partitions, _Forgetful(plant.partitions)  # type: ignore[assignment]
+    real, sequencer.partitions = sequencer.partitions, _Forgetful(plant.partitions)
     answer = await ask(plant, "dead.retry", all=True, retransform=True)
     sequencer.partitions = real
     assert answer["retried"] == 0

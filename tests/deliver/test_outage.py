@@ -24,8 +24,8 @@ async def outage(plant: Plant, server: Server, hours: int, first: int = 0) -> No
         await plant.until(lambda: row(plant)["state"] in ("down", "paused") and row(plant)["unread"] == 0)
         plant.advance(HOUR)
         courier = plant.engine.couriers["hook"]
-        await plant.until(lambda asked=asked: len(server.got) > asked)  # type: ignore[misc]
-        await plant.until(lambda courier=courier: not courier.sending)  # type: ignore[misc]  # its answer counts
+        await plant.until(lambda asked=asked: len(server.got) > asked)
+        await plant.until(lambda courier=courier: not courier.sending)
 
 
 @pytest.mark.parametrize("status", [500, 401, 0])
@@ -74,7 +74,7 @@ async def test_an_event_that_alone_fails_still_dies_in_its_time(plant: Plant, se
     await plant.send(event("ann", 0), event("ann", 1))
     for hour in range(26):
         await plant.send(*(event(f"user{hour}", n) for n in range(9)))
-        await plant.until(lambda hour=hour: row(plant)["delivered"] >= (hour + 1) * 9)  # type: ignore[misc]
+        await plant.until(lambda hour=hour: row(plant)["delivered"] >= (hour + 1) * 9)
         plant.advance(HOUR)
         if row(plant)["dead"] == 2:
             break
@@ -147,7 +147,7 @@ async def test_mixed_verdicts_of_one_batch_end_right_and_in_order(plant: Plant, 
     taken: list[tuple[str, int]] = []
     await plant.start(config(server.url, delivery="{batch: 10, linger: 1s}") + "    enabled: false\n")
     await plant.reload(config(server.url, delivery="{batch: 10, linger: 1s}"))
-    plant.engine.couriers["hook"].plan.adapter.verdicts = judged  # type: ignore[method-assign]
+    plant.engine.couriers["hook"].plan.adapter.verdicts = judged
     rows = [event("bad", n) for n in range(3)] + [event("slow", n) for n in range(4)]
     await plant.send(*rows, *(event("good", n) for n in range(3)))
     await plant.until(lambda: row(plant)["delivered"] == 9 and row(plant)["dead"] == 1)

@@ -19,7 +19,7 @@ def row(plant: Plant, ident: str = "hook") -> dict[str, Any]:
 
 
 def paused(*names: tuple[str, str]) -> Pauses:
-    rows = [Pause(kind, name, "2026-11-18T11:00:00.000Z", "ann", "moving") for kind, name in names]  # type: ignore[arg-type]
+    rows = [Pause(kind, name, "2026-11-18T11:00:00.000Z", "ann", "moving") for kind, name in names]
     return Pauses(pauses=tuple(rows))
 
 

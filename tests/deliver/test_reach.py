@@ -75,7 +75,7 @@ class Api:
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     made = Api()
-    made.url = await made.start()  # type: ignore[attr-defined]  # where it listens
+    made.url = await made.start()
     yield made
     await made.stop()
 

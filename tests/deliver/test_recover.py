@@ -39,7 +39,7 @@ async def test_a_backlog_outlives_the_state_file(
         await plant.send(event("ann", n))
     await plant.until(lambda: plant.engine.status()["sequenced"] == 40)
     await plant.stop()
-    harm(plant)  # type: ignore[operator] # one of the two above
+    harm(plant)
 
     await plant.start(text)
     await plant.until(lambda: len(server.taken) >= 40)

@@ -328,7 +328,7 @@ async def test_a_cancelled_replay_follows_a_rename_by_reload(delivered: Plant, s
 async def test_a_replay_whose_destination_is_gone_at_a_start_is_over(delivered: Plant, server: Server) -> None:
     server.answer = lambda body: (500, {})
     ident = await replay(delivered, rate=1000)
-    await delivered.until(lambda: delivered.engine.replays.running(ident).courier.chains.waiting == 10)  # type: ignore[union-attr]
+    await delivered.until(lambda: delivered.engine.replays.running(ident).courier.chains.waiting == 10)
     await delivered.stop()
     await delivered.start(renamed(server, discard=True))
     row = await over(delivered, ident, "cancelled")

@@ -154,7 +154,7 @@ async def test_a_rename_does_not_lose_what_a_replay_still_needs_of_the_archive(p
     server.answer = lambda body: (500 if body["properties"]["n"] == 21 else 200, {})
     asked = {"destination": "hook", "unordered": True, "archive": True, "rate": 1000}
     ident = (await plant.engine.call("replay.start", asked))["id"]
-    await plant.until(lambda: plant.engine.replays.running(ident).courier.chains.waiting > 3)  # type: ignore[union-attr]
+    await plant.until(lambda: plant.engine.replays.running(ident).courier.chains.waiting > 3)
     await plant.reload(text.replace("  hook:\n", "  other:\n    was: hook\n"))
     server.answer = lambda body: (200, {})
     await plant.until(lambda: plant.engine.replays.rows[ident].state == "done", 30)

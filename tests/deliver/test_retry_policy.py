@@ -30,7 +30,7 @@ async def test_what_may_pass_is_tried_again(plant: Plant, server: Server, status
     await plant.start(config(server.url))
     await plant.send(event("ann", 1))
     for attempts in (1, 2):
-        await plant.until(lambda n=attempts: len(server.got) >= n and row(plant)["in_flight"] == 0)  # type: ignore[misc]
+        await plant.until(lambda n=attempts: len(server.got) >= n and row(plant)["in_flight"] == 0)
         plant.advance(10)
     await plant.until(lambda: row(plant)["delivered"] == 1)
     assert len(server.got) == 3
@@ -39,7 +39,7 @@ async def test_what_may_pass_is_tried_again(plant: Plant, server: Server, status
 
 @pytest.mark.parametrize("status", [300, 301, 304, 307, 400, 402, 403, 404, 409, 410, 413, 422, 451])
 async def test_what_cannot_pass_is_dead_at_once(plant: Plant, server: Server, status: int) -> None:
-    server.answer = lambda _: (status, {"Location": server.url})  # type: ignore[attr-defined] # set by the fixture
+    server.answer = lambda _: (status, {"Location": server.url})
     await plant.start(config(server.url))
     await plant.send(event("ann", 1), event("bob", 1))
     await plant.until(lambda: row(plant)["dead"] == 2)

@@ -42,7 +42,7 @@ class GoogleAds(Tool):
         super().__init__()
         self.known = known
         self.refused = dict(refused or {})
-        self.taken: list[str] = []  # type: ignore[assignment]  # a list, of what Tool only reads
+        self.taken: list[str] = []
         self.asked: list[str] = []
         self.jobs: dict[str, list[Any] | None] = {}
         self.logins: set[str | None] = set()

@@ -201,7 +201,7 @@ def test_a_repeat_has_the_same_id_and_another_event_another() -> None:
     when = "2026-01-02T03:00:00.000Z"
 
     def ident(number: int, **fields: Any) -> Any:
-        (request,) = adapter.verdict(event(number, **{"timestamp": when, **fields}), at(adapter))  # type: ignore[misc]
+        (request,) = adapter.verdict(event(number, **{"timestamp": when, **fields}), at(adapter))
         return request.body.value.get("id")
 
     assert ident(1) == ident(1)

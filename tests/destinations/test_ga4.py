@@ -118,8 +118,8 @@ def sent(made: GA4, *events: Event) -> list[Any]:
 def refused(made: GA4, one: Event) -> str:
     verdict = made.verdict(one, Context(NOW, made.delivery))
     assert not isinstance(verdict, list)
-    assert str(verdict.outcome) == "dead"  # type: ignore[union-attr]
-    return verdict.reason  # type: ignore[union-attr]
+    assert str(verdict.outcome) == "dead"
+    return verdict.reason
 
 
 # ---- end to end

@@ -182,5 +182,5 @@ def test_consent_is_the_events_else_the_settings(consents: Any, ads: str) -> Non
     message = event("Booked", "b").message
     made = one.verdict(Event(message=message, options={"consents": consents}), at(one))
     assert isinstance(made, list)
-    (row,) = made[0].body.value["conversions"]  # type: ignore[union-attr]  # a Json
+    (row,) = made[0].body.value["conversions"]
     assert row["consent"] == {"adUserData": "UNSPECIFIED", "adPersonalization": ads}

@@ -261,7 +261,7 @@ def test_several_events_of_a_contact_are_one_item_and_the_last_wins(account: Acc
 
 
 def test_only_refused_records_of_a_batch_are_dead(account: Account) -> None:
-    account.types = {"email": "string", "newsletter": "bool"}  # type: ignore[misc]  # of this account alone
+    account.types = {"email": "string", "newsletter": "bool"}
     adapter = made()
     events = [row(n, **({"colour": "red"} if n in (1, 4) else {})) for n in range(6)]
     found = account.deliver(adapter, events, at(adapter))
@@ -305,7 +305,7 @@ def test_more_than_one_record_is_nobody(searched: Account) -> None:
 def test_a_contact_that_a_search_does_not_show_yet_is_tried_again(searched: Account) -> None:
     adapter = made()
     searched.records = {"77": {"email": "u1@example.com"}}
-    searched._search = lambda asked: (200, {"total": 0, "results": []})  # type: ignore[method-assign]
+    searched._search = lambda asked: (200, {"total": 0, "results": []})
     found = searched.deliver(adapter, [event(1), event(2)], at(adapter))
     assert outcomes(found) == ["retry", "delivered"]
     assert found[0].after == 30
@@ -476,7 +476,7 @@ def test_a_row_names_its_record(external: Any, reason: str) -> None:
 
 def test_an_object_cannot_leave_its_place_in_the_address() -> None:
     adapter = made()
-    (request,) = adapter.verdict(row(1, "a/../../x?y#z"), at(adapter))  # type: ignore[misc]
+    (request,) = adapter.verdict(row(1, "a/../../x?y#z"), at(adapter))
     assert request.url == "https://api.hubapi.com/crm/v3/objects/a%2F..%2F..%2Fx%3Fy%23z/batch/upsert"
 
 

@@ -393,7 +393,7 @@ def test_an_event_that_fails_at_any_step_is_tried_again_whole(api: Api, step: in
         if calls == step + 1:
             return Response(status, error="" if status else "h: no answer")
         assert adapter.auth is not None
-        return api.send(apply(adapter.auth, request))  # type: ignore[arg-type]  # a Bearer
+        return api.send(apply(adapter.auth, request))
 
     found, sent = drive(adapter, [group()], at(adapter), answer)
     assert (str(found[0].outcome), len(sent)) == ("retry", step + 1)
@@ -442,7 +442,7 @@ def forgotten(api: Api, adapter: Intercom, user: User) -> str:
     assert adapter.auth is not None
 
     def sent(request: Request) -> Response:
-        return api.send(apply(adapter.auth, request))  # type: ignore[arg-type]  # a Bearer
+        return api.send(apply(adapter.auth, request))
 
     return str(drive_forget(adapter, [user], at(adapter), sent)[0][0].outcome)
 

@@ -277,7 +277,7 @@ def test_a_session_that_ended_is_replaced_and_the_call_made_again(org: Org) -> N
 def test_a_look_up_that_says_nothing_makes_no_record(org: Org) -> None:
     adapter = made()
     for answer in (Response(200, {}, b"<html>"), Response(200, {}, b"{}"), Response(200, {}, b'{"records": 7}')):
-        found, sent = drive(adapter, [person(1)], at(adapter), lambda _, a=answer: a)  # type: ignore[misc]
+        found, sent = drive(adapter, [person(1)], at(adapter), lambda _, a=answer: a)
         assert outcomes(found) == ["dead"]
         assert len(sent) == 1
     cut = Response(200, {}, b'{"records": []}', cut=True, error="the connection broke")
@@ -327,8 +327,8 @@ def test_other_ways_to_log_in(org: Org, settings: dict[str, Any], grant: str) ->
 
 
 def forgotten(org: Org, adapter: Salesforce, *users: User) -> list[str]:
-    token = adapter.auth.token(org.send(adapter.auth.request(NOW)), NOW)  # type: ignore[union-attr,arg-type]
-    sent = lambda asked: org.send(bearer(adapter.auth, asked, token))  # type: ignore[arg-type]  # noqa: E731
+    token = adapter.auth.token(org.send(adapter.auth.request(NOW)), NOW)
+    sent = lambda asked: org.send(bearer(adapter.auth, asked, token))  # noqa: E731
     return outcomes(drive_forget(adapter, users, at(adapter), sent)[0])
 
 
@@ -350,7 +350,7 @@ def test_what_is_not_deleted_is_said(org: Org) -> None:
     lead = {"Id": "00Q1", "Email": "p1@example.com"}
     for said, wanted in (([{"success": False, "errors": [{"statusCode": "DELETE_FAILED"}]}], "dead"), ({}, "dead")):
         given = iter([{"records": [lead]}, {"records": []}, said])
-        found, _ = drive_forget(adapter, users, at(adapter), lambda _, g=given: Response(200, {}, codec.dumps(next(g))))  # type: ignore[misc]
+        found, _ = drive_forget(adapter, users, at(adapter), lambda _, g=given: Response(200, {}, codec.dumps(next(g))))
         assert outcomes(found) == [wanted, "delivered"]
     found, _ = drive_forget(adapter, users, at(adapter), lambda _: Response(503))
     assert outcomes(found) == ["retry", "retry"]
@@ -460,7 +460,7 @@ def test_a_record_never_says_of_itself_which_object_it_is() -> None:
     events = [person(n, traits={**traits, "email": f"p{n}@example.com"}) for n in (1, 2)]
     answers = iter([Response(200, {}, b'{"records": []}'), Response(200, {}, b"[]")])
     _, sent = drive(adapter, events, at(adapter), lambda _: next(answers))
-    records = sent[1].body.value["records"]  # type: ignore[union-attr]
+    records = sent[1].body.value["records"]
     assert [one["attributes"] for one in records] == [{"type": "Lead"}] * 2
     assert "Attributes" not in records[0]
 
@@ -506,4 +506,4 @@ def test_names_of_rudderstack_mean_its_behaviour() -> None:
         "userName": "a", "password": "b", "initialAccessToken": "c", "mapProperty": False, "useContactId": True,
         "sandbox": True, "connectionMode": "cloud",
     })
-    assert adapter.auth.token_url.startswith("https://test.salesforce.com/")  # type: ignore[union-attr]
+    assert adapter.auth.token_url.startswith("https://test.salesforce.com/")

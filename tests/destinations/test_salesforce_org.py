@@ -167,9 +167,9 @@ def test_a_login_without_a_session_says_why(status: int, body: str, outcome: str
 
 
 def test_no_answer_is_tried_again_and_a_forbidden_one_is_not() -> None:
-    assert str(SOAP.token(Response(0, error="timeout"), NOW).outcome) == "retry"  # type: ignore[union-attr]
+    assert str(SOAP.token(Response(0, error="timeout"), NOW).outcome) == "retry"
     blocked = SOAP.token(Response(0, error="private", permanent=True), NOW)
-    assert str(blocked.outcome) == "pause"  # type: ignore[union-attr]
+    assert str(blocked.outcome) == "pause"
 
 
 def test_a_session_comes_with_its_org_and_the_password_is_a_secret() -> None:

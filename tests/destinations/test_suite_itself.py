@@ -24,7 +24,7 @@ class Tool(Destination[ToolSettings]):
     slug: ClassVar = "tool"
     names: ClassVar = ("Tool",)
     kinds: ClassVar = frozenset({Kind.TRACK})
-    delivery: ClassVar = Delivery(batch=50)
+    delivery = Delivery(batch=50)
     settings_type: ClassVar = ToolSettings
 
     def request(self, event, at):

@@ -7,7 +7,7 @@ from dataplane.config.model import Config
 EVENT = {"userId": "u", "event": "Seen", "messageId": "m"}
 
 
-async def test_a_paused_source_gets_503_and_the_others_are_taken(site) -> None:  # type: ignore[no-untyped-def] # Site
+async def test_a_paused_source_gets_503_and_the_others_are_taken(site) -> None:
     site.gateway.hold({"website"}, stopped=False)
     status, said, headers = await site.send(json=EVENT)
     assert (status, said["code"], headers["Retry-After"]) == (503, "source_paused", "30")
@@ -17,14 +17,14 @@ async def test_a_paused_source_gets_503_and_the_others_are_taken(site) -> None: 
     assert (await site.send(json=EVENT))[0] == 200
 
 
-async def test_a_reload_keeps_the_pause(site) -> None:  # type: ignore[no-untyped-def] # Site
+async def test_a_reload_keeps_the_pause(site) -> None:
     site.gateway.hold({"website"}, stopped=False)
     site.gateway.apply(Config.model_validate({"server": {"port": 0}, "sources": {"website": {"write_key": "wk"}}}))
     assert (await site.send(json=EVENT))[0] == 503
     assert site.log.records == []
 
 
-async def test_a_stopped_intake_takes_from_nobody_and_is_not_ready(site) -> None:  # type: ignore[no-untyped-def] # Site
+async def test_a_stopped_intake_takes_from_nobody_and_is_not_ready(site) -> None:
     site.gateway.hold((), stopped=True)
     for key in ("wk", "wk_backend"):
         status, said, headers = await site.send(key=key, json=EVENT)

@@ -248,7 +248,7 @@ async def test_two_sources_with_one_id_are_told_apart(plant: Plant, server: Any)
 
 
 async def test_an_event_from_before_a_destination_began(plant: Plant, server: Server) -> None:
-    url = str(server.url)  # type: ignore[attr-defined]
+    url = str(server.url)
     await plant.start(config(url))
     await plant.send(event("ada", 1))
     await plant.until(lambda: len(server.taken) == 1)
@@ -263,7 +263,7 @@ async def test_an_event_from_before_a_destination_began(plant: Plant, server: Se
 
 
 async def test_an_event_of_a_destination_that_is_gone(plant: Plant, server: Server) -> None:
-    url = str(server.url)  # type: ignore[attr-defined]
+    url = str(server.url)
     more = f'  other: {{type: webhook, start: beginning, settings: {{webhook_url: "{url}"}}}}'
     await plant.start(config(url, extra=more))
     await plant.send(event("ada", 1))
@@ -279,7 +279,7 @@ async def test_an_event_of_a_destination_that_is_gone(plant: Plant, server: Serv
 async def test_an_event_that_waited_when_its_destination_was_removed_is_not_called_dead(
     plant: Plant, server: Server
 ) -> None:
-    url = str(server.url)  # type: ignore[attr-defined]
+    url = str(server.url)
     await plant.start(config(url, extra=f'  other: {{type: webhook, settings: {{webhook_url: "{url}"}}}}'))
     server.answer = lambda _: (500, {})
     await plant.send(event("ada", 1))

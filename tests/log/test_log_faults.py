@@ -53,7 +53,7 @@ def kill_under_load(folder: Path, times: int, *words: str) -> list[tuple[int, in
             assert forks.stdout.readline() == b"dead\n"
         forks.stdin.close()
     whole = acks.read_bytes().split(b"\n")[:-1]
-    return [tuple(map(int, line.split())) for line in whole]  # type: ignore[misc] # four of them
+    return [tuple(map(int, line.split())) for line in whole]
 
 
 @pytest.mark.parametrize("words", [(), ("spares",)], ids=["grown", "filled ahead"])

@@ -105,7 +105,7 @@ def test_a_writer_outlives_its_event_loop(tmp_path: Path) -> None:
 
     writers: list[object] = []
     asyncio.run(leave())
-    asyncio.run(writers[0].close())  # type: ignore[attr-defined] # a LocalWriter
+    asyncio.run(writers[0].close())
     assert [r.body for r in read_all(tmp_path)] == [b"stored, though nobody waits"]
 
 

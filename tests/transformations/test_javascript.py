@@ -203,7 +203,7 @@ async def test_logs_credentials_and_globals(pool: Pool) -> None:
     made = script(source, credentials={"token": "secret-value"})
     trial = await pool.trial(made, [item({})])
     assert trial.logs == ['a {"k":1} null undefined 2']
-    assert json.loads(trial.results[0].events[0]) == {  # type: ignore[union-attr]  # it did not fail
+    assert json.loads(trial.results[0].events[0]) == {
         "token": "secret-value", "none": True, "globals": "undefined,undefined,undefined,undefined,function",
     }  # fmt: skip
     assert await pool.run(script("export const transformEvent = e => getCredential(null)"), [item({})]) == [

@@ -24,7 +24,7 @@ LOOP = "def transformEvent(event, metadata):\n    while event.get('loop'): pass\
 
 
 def script(name: str, body: str, **options: object) -> Script:
-    return Script(name, f"def transformEvent(event, metadata):\n    {body}\n", file=f"{name}.py", **options)  # type: ignore[arg-type]  # options of every type
+    return Script(name, f"def transformEvent(event, metadata):\n    {body}\n", file=f"{name}.py", **options)
 
 
 async def test_on_linux_every_layer_is_on_and_proved(pool: Pool) -> None:

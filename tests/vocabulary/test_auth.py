@@ -229,7 +229,7 @@ def test_an_error_code_that_is_none_is_not_repeated() -> None:
 
 
 def test_no_answer_waits_and_a_refused_address_pauses() -> None:
-    assert answer(429, None, **{"Retry-After": "7"}).after == 7  # type: ignore[union-attr]
+    assert answer(429, None, **{"Retry-After": "7"}).after == 7
     lost = token_of(Response(0, error="t: no answer within 1 s"), START)
     blocked = token_of(Response(0, error="t: a private address", permanent=True), START)
     assert isinstance(lost, Verdict)

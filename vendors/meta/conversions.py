@@ -70,7 +70,7 @@ class Conversions(Destination[S]):
     """`POST /<id>/events`, up to a thousand events in a form's `data`; subclasses say what an event's money is."""
 
     options: ClassVar = frozenset({"contentType", "hashed"})
-    delivery: ClassVar = Delivery(batch=MOST, batch_bytes=1_000_000)
+    delivery = Delivery(batch=MOST, batch_bytes=1_000_000)
     atomic: ClassVar = True
     rules: ClassVar = RULES
     more: ClassVar[Mapping[str, tuple[str, Family]]] = {}

@@ -24,7 +24,7 @@ class Ntfy(Destination[NtfySettings]):
     names: ClassVar = ("ntfy", "ntfy.sh")
     kinds: ClassVar = frozenset({Kind.TRACK})
     # ntfy.sh takes 60 requests at once, then one in five seconds: what is slowed down stays in order.
-    delivery: ClassVar = Delivery(concurrency=1)
+    delivery = Delivery(concurrency=1)
     settings_type: ClassVar = NtfySettings
     # ntfy's errors are {"code": 42901, "http": 429, "error": "…"}, without a Retry-After.
     rules: ClassVar = (
