@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -86,15 +86,13 @@ def _exchange(adapter: Destination[Any], at: Context, size: int) -> Callable[[],
         for start in range(0, EVENTS, size):
             events = [Event(b, number=i, key=1 + i % 50) for i, b in enumerate(bodies[start:start + size])]
             steps = adapter.exchange(events, at)
-            try:
+            with suppress(StopIteration):  # the exchange is over
                 asked = next(steps)
                 while True:
                     assert isinstance(asked, Request)
                     assert asked.body is not None
                     asked.body.encode()
                     asked = steps.send(fine)
-            except StopIteration:
-                pass
 
     return exchange
 

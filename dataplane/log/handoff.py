@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
@@ -49,10 +50,8 @@ class Handoff(Generic[T]):
         if not items:
             self._asleep = True  # before the second look: whoever puts after it rings
             if not items:
-                try:
+                with suppress(Empty):  # the time is over
                     self._bell.get(timeout=timeout)
-                except Empty:
-                    pass
             self._asleep = False
 
     def take(self, timeout: float = 0) -> list[T]:

@@ -40,15 +40,13 @@ Item = tuple[asyncio.Future[int], Parts, int]
 class LocalWriter:
     """The `LogWriter` of a folder, locked by `lock`, a file descriptor that it takes over.
 
-    Everything but `health` belongs to one event loop: that of the first append. `inline=False` keeps every
-    commit in the thread.
+    Everything but `health` belongs to one event loop: that of the first append.
     """
 
-    def __init__(self, folder: Path, limits: Limits, sync: Sync, lock: int, *, inline: bool = True) -> None:
+    def __init__(self, folder: Path, limits: Limits, sync: Sync, lock: int) -> None:
         """Recover the folder and start the thread; raises `FormatError` or OSError."""
         self._partition = Partition(folder, limits, sync)
         self._lock = lock
-        self._inline = inline
         self._most = limits.queue_bytes
         self._queue: Handoff[Item] = Handoff()
         self._turn: list[Item] = []
@@ -85,7 +83,7 @@ class LocalWriter:
         items, self._turn = self._turn, []
         if not items:
             return
-        if self._sync_time < QUICK and self._inline and self._mine.acquire(blocking=False):
+        if self._sync_time < QUICK and self._mine.acquire(blocking=False):
             try:
                 if not len(self._queue) and self._partition.fits(sum(size for _, _, size in items), INLINE):
                     self._here(items)

@@ -138,3 +138,11 @@ def test_the_licence_is_apache_2_in_full() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert "Apache License\n                           Version 2.0, January 2004" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_a_decision_has_a_number_of_its_own() -> None:
+    files = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [int(file.name[:4]) for file in files]
+    assert len(set(numbers)) == len(numbers)
+    for file, number in zip(files, numbers, strict=True):
+        assert file.read_text(encoding="utf-8").startswith(f"# {number}. "), file.name
