@@ -21,6 +21,7 @@ import xxhash
 
 from dataplane.clock import SystemClock
 from dataplane.config import parse
+from dataplane.deliver import desk
 from dataplane.deliver.engine import Engine
 from dataplane.log.local import open_writer
 from dataplane.log.partitions import open_partitions
@@ -181,7 +182,7 @@ def _zombies(pid: int) -> int:
 
 
 def _account(engine: Engine, pool: Pool, events: int, ordinary: Sequence[str], found: Soaked) -> None:
-    status = engine.status()["destinations"]
+    status = desk.status(engine)["destinations"]
     for name, row in status.items():
         found.delivered[name], found.dead[name] = row["delivered"], row["dead"]
         found.pending[name] = row["pending"] + row["unread"]

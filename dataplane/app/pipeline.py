@@ -9,6 +9,7 @@ from dataplane.app.role import Place
 from dataplane.clock import SystemClock
 from dataplane.config import Config
 from dataplane.config.pauses import Pauses
+from dataplane.deliver import desk, verbs
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.reach import Outside
 from dataplane.inspect.explain import explain
@@ -84,13 +85,13 @@ class Pipeline:
         engine = self._running()
         assert self._pool is not None
         assert self._outside is not None
-        return [*engine.stats(), *(_sample(*sample) for sample in self._pool.stats()), *self._outside.stats()]
+        return [*desk.stats(engine), *(_sample(*sample) for sample in self._pool.stats()), *self._outside.stats()]
 
     async def status(self) -> dict[str, Any]:
         """What the engine says of sources and destinations, and the workers' health."""
         engine = self._running()
         assert self._pool is not None
-        return {**engine.status(), "transformations": self._pool.health()}
+        return {**desk.status(engine), "transformations": self._pool.health()}
 
     async def call(self, verb: str, args: dict[str, Any]) -> Any:
         """Answer a verb of the engine (dataplane/deliver/verbs.py), or `explain`."""
@@ -98,7 +99,7 @@ class Pipeline:
         if verb == "explain":
             assert self._pool is not None
             return await explain(engine, self._pool, str(args["id"]), str(args.get("source") or ""))
-        return await engine.call(verb, args)
+        return await verbs.call(engine, verb, args)
 
     async def drain(self, deadline: float) -> None:
         """Stop reading, finish what is in flight, store cursors, stop the workers."""

@@ -24,7 +24,6 @@ from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.plan import Plan
 from dataplane.deliver.retries import Materialize, Retries
 from dataplane.deliver.settle import Settler
-from dataplane.deliver.showing import show
 from dataplane.deliver.state import DestinationRow, ExceptionRow
 from dataplane.metrics.log import logger
 from dataplane.pipeline.route import Route
@@ -367,10 +366,6 @@ class Courier:
         return DestinationRow(
             self.plan.id, self.lanes.position, self.lanes.cursors(), condition.active(), condition.refusal.now
         )
-
-    def status(self) -> dict[str, Any]:
-        """For `turnout status`: what it does, since when and why, and what waits."""
-        return show(self)
 
     @property
     def sending(self) -> bool:

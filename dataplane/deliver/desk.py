@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataplane.deliver import replay_verbs
+from dataplane.deliver.engine import Engine
 from dataplane.deliver.ledger import COUNTED
+from dataplane.deliver.showing import show
 
-if TYPE_CHECKING:
-    from dataplane.deliver.engine import Engine, Sample
+__all__ = ["Sample", "stats", "status"]
 
-__all__ = ["stats", "status"]
-
+Sample = tuple[str, list[str], float]
+"""Metric, values of its labels, number."""
 STATES = ("running", "paused", "down", "disabled", "stalled")
 
 
@@ -24,7 +25,7 @@ def status(engine: Engine) -> dict[str, Any]:
     destinations: dict[str, Any] = {}
     for ident, courier in sorted(engine.couriers.items()):
         unread = sequencer.next_number - courier.lanes.position
-        row = courier.status()
+        row = show(courier)
         row.update({what: counts[ident, what] for what in COUNTED if what != "cancelled"})
         row["unread"] = unread
         row["pending"] = row["queued"] + row["in_flight"] + row["retrying"] + row["waiting"]
@@ -60,7 +61,7 @@ def _buffer(engine: Engine) -> dict[str, Any]:
 
 
 def stats(engine: Engine) -> list[Sample]:
-    """Samples as `(metric, label values, number)`."""
+    """Samples for /metrics; see dataplane/metrics/declarations.py."""
     found: list[Sample] = []
     for (source, what), n in engine.source_counts().items():
         found.append(("turnout_sequence_events_total", [source, what], n))
@@ -77,7 +78,7 @@ def stats(engine: Engine) -> list[Sample]:
         if (held := engine.backlogs.standings.get(ident)) is not None:
             found.append(("turnout_backlog_bytes", [ident], held.bytes))
             found.append(("turnout_backlog_share", [ident], held.share))
-        row = courier.status()
+        row = show(courier)
         found.extend(
             ("turnout_destination_state", [ident, state], int(row["state"] == state)) for state in STATES
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 from dataplane.config.model import Config
 from dataplane.config.pauses import Pauses
-from dataplane.deliver import desk, plans, recover, reload, verbs
+from dataplane.deliver import plans, recover, reload
 from dataplane.deliver.archive import Archive
 from dataplane.deliver.auth import Accounts
 from dataplane.deliver.backlog import Backlogs
@@ -40,7 +40,6 @@ from turnout.errors import Unavailable
 __all__ = ["Engine"]
 
 log = logger()
-Sample = tuple[str, list[str], float]
 
 
 class Engine:
@@ -235,21 +234,9 @@ class Engine:
 
     # ---- asking
 
-    def stats(self) -> list[Sample]:
-        """Samples for /metrics; see dataplane/metrics/declarations.py."""
-        return desk.stats(self)
-
-    def status(self) -> dict[str, Any]:
-        """For `turnout status` and health."""
-        return desk.status(self)
-
     def source_counts(self) -> Counter[tuple[str, str]]:
         """Unique, duplicate and refused events per source, since the beginning."""
         return self.books.source_counts()
-
-    async def call(self, verb: str, args: dict[str, Any]) -> Any:
-        """Answer a verb of dataplane/deliver/verbs.py; raises `Fixable` on a wrong argument."""
-        return await verbs.call(self, verb, args)
 
     @property
     def runner(self) -> Tester:

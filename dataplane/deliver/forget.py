@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataplane.deliver import exchange
 from dataplane.deliver.courier import Courier
+from dataplane.deliver.engine import Engine
 from turnout.destination import Context
 from turnout.errors import Fixable, Refused
 from turnout.request import Request, Response
 from turnout.user import User
 from turnout.verdict import Outcome, Verdict, retry
-
-if TYPE_CHECKING:
-    from dataplane.deliver.engine import Engine
 
 __all__ = ["MOST", "VERBS"]
 

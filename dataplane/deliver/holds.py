@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from dataplane.config.pauses import Pauses
 from dataplane.deliver.plan import Plan
-from turnout.errors import Fixable
 
-if TYPE_CHECKING:
-    from dataplane.deliver.engine import Engine
-
-__all__ = ["VERBS", "Held", "held"]
+__all__ = ["Held", "held"]
 
 
 class Held(NamedTuple):
@@ -40,33 +36,3 @@ def held(plan: Plan, pauses: Pauses) -> Held | None:
     if mended is not None:
         return Held("paused", f"transformation {name} ({mended.why})", mended.since, script)
     return None
-
-
-def _resume(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    """Forget that a tool refused us or was down; {changed, still}."""
-    courier = engine.couriers.get(str(args.get("destination")))
-    if courier is None:
-        raise Fixable(f"there is no destination {args.get('destination')}")
-    changed = courier.condition.down
-    courier.resume()
-    still = "" if courier.held is None else f"{courier.held.state}: {courier.held.reason}"
-    return {"changed": changed, "still": still}
-
-
-def _resume_script(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    """Forget that a transformation was killed too often; {changed}."""
-    changed = engine.runner.resume(str(args.get("transformation")))
-    for courier in (*engine.couriers.values(), *engine.replays.couriers.values()):
-        if courier.stopped is not None and courier.stopped.script == args.get("transformation"):
-            courier.go_on()
-            courier.hasten()
-    engine.readers.send()
-    return {"changed": changed}
-
-
-def _intake(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    """Which destinations want no more events taken, and why."""
-    return {"stopping": dict(engine.backlogs.stopping)}
-
-
-VERBS = {"destination.resume": _resume, "transformation.resume": _resume_script, "intake": _intake}

@@ -27,7 +27,7 @@ from dataplane.deliver.job_state import last_job
 from dataplane.deliver.journal import Journal
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
-from dataplane.deliver.tail import Watch
+from dataplane.deliver.watch import Watch
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
 from dataplane.pipeline.secret import identity_of

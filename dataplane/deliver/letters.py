@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dataplane.deliver.dead import unpack_dead, unpack_refused
+from dataplane.deliver.engine import Engine
 from dataplane.deliver.failure import CLASSES
 from dataplane.deliver.index import DEAD, REFUSED, Filter, Row, Table, place
 from dataplane.deliver.revival import retry
 from turnout import clock, codec
 from turnout.errors import Fixable, FormatError, Refused
-
-if TYPE_CHECKING:
-    from dataplane.deliver.engine import Engine
 
 __all__ = ["VERBS"]
 

@@ -10,17 +10,25 @@ from dataplane.config.model import Backlog
 from dataplane.deliver.exchange import Client, Sender
 from dataplane.deliver.journal import Origin
 from dataplane.deliver.lanes import Entry
-from dataplane.deliver.settle import Replayed
 from dataplane.pipeline.route import Gate
 from dataplane.pipeline.upstream import Chains
 from transformations.base import Script
 from turnout.destination import Delivery, Destination
 from turnout.event import Event
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "Replayed"]
 
 
 BOUND = Backlog()
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What sets a replay apart: its id, the destination of its dead letters, the salt of its keys."""
+
+    id: int
+    target: str
+    salt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from dataplane.deliver import dispatch
 from dataplane.deliver.courier import Courier
+from dataplane.deliver.engine import Engine
 from dataplane.deliver.rehearsal import rehearse, stopped
 from dataplane.deliver.replay import define, marked, rate_of
 from dataplane.deliver.replay_state import ReplayRow
 from dataplane.deliver.replaying import slices
+from dataplane.deliver.showing import show
 from dataplane.pipeline.route import SEND, Filtered
 from dataplane.pipeline.sequence import Sequenced
 from turnout import clock
 from turnout.destination import Context
 from turnout.errors import Fixable
 from turnout.event import Event
-
-if TYPE_CHECKING:
-    from dataplane.deliver.engine import Engine
 
 __all__ = ["NAMES", "VERBS", "shown"]
 
@@ -89,7 +88,7 @@ def shown(engine: Engine, row: ReplayRow, *, names: int | None = None) -> dict[s
         **{what: counts[row.name, what] for what in ("delivered", "filtered", "dead", "born", "cancelled")},
     }
     if work is not None:
-        waits = work.courier.status()
+        waits = show(work.courier)
         waits.pop("type")
         found["position"] = work.courier.lanes.position
         found["pending"] = waits["queued"] + waits["in_flight"] + waits["retrying"] + waits["waiting"]

@@ -22,10 +22,10 @@ from dataplane.deliver.holds import held
 from dataplane.deliver.http import Sender
 from dataplane.deliver.journal import Origin, ends
 from dataplane.deliver.lanes import Entry
+from dataplane.deliver.plan import Replayed
 from dataplane.deliver.replay import Definition, Selection, millis, rate_of
 from dataplane.deliver.replay_state import ReplayRow, ReplayRows, name_of
 from dataplane.deliver.replaying import SLACK, Replaying, number_at
-from dataplane.deliver.settle import Replayed
 from dataplane.deliver.state import DestinationRow
 from dataplane.deliver.stored import Stored
 from dataplane.metrics.log import logger

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from dataplane.deliver import dispatch
 from dataplane.deliver.chains import CAP
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.dead import DeadLetter, unpack_dead
+from dataplane.deliver.engine import Engine
 from dataplane.deliver.failure import from_the_log
 from dataplane.deliver.index import DEAD, Row, place
 from dataplane.deliver.lanes import Entry, Part
@@ -18,9 +18,6 @@ from dataplane.pipeline.sequence import Sequenced
 from turnout import codec
 from turnout.errors import FormatError
 from turnout.verdict import filtered
-
-if TYPE_CHECKING:
-    from dataplane.deliver.engine import Engine
 
 __all__ = ["Revived", "retry", "share"]
 

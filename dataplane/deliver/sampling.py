@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from dataplane.deliver.engine import Engine
 from dataplane.deliver.replaying import number_at
 from dataplane.pipeline.sequence import Sequenced, restored
 from transformations.base import Script
 from turnout.errors import Fixable
-
-if TYPE_CHECKING:
-    from dataplane.deliver.engine import Engine
 
 __all__ = ["VERBS", "scripts_of", "unpacked"]
 

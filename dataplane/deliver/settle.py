@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -13,22 +12,15 @@ from dataplane.deliver.failure import EXPIRED
 from dataplane.deliver.journal import Origin
 from dataplane.deliver.lanes import Entry, Part
 from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.plan import Replayed
 from dataplane.deliver.retry import delay
 from dataplane.deliver.state import ExceptionRow
 from turnout.clock import Clock
 from turnout.destination import BEHIND, UNSENT, Delivery
 from turnout.verdict import Outcome, Verdict, dead, retry
 
-__all__ = ["Replayed", "Settler"]
+__all__ = ["Settler"]
 
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """What sets a replay apart: its id, the destination of its dead letters, the salt of its keys."""
-
-    id: int
-    target: str
-    salt: str = ""
 
 NOWHERE = Origin("", "", (), 0)
 IN_JOB = "in a job that the tool has not finished"

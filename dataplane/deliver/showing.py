@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dataplane.deliver.courier import Courier
 from turnout.clock import from_millis, iso
-
-if TYPE_CHECKING:
-    from dataplane.deliver.courier import Courier
 
 __all__ = ["show"]
 

@@ -18,6 +18,7 @@ from turnout.errors import FormatError, Refused
 
 if TYPE_CHECKING:
     from dataplane.deliver.engine import Engine
+from dataplane.deliver.showing import show
 
 __all__ = ["Trace", "attempted", "dead_letters", "left_out", "moment", "stands", "trace", "versions"]
 
@@ -69,7 +70,7 @@ async def stands(engine: Engine, courier: Courier, number: int, key: int | None)
     `stands` is before (it came before the destination began), unread, queued, sending, settled or archived.
     `ahead` is how many events the destination has before it, `waits` what is put aside, with its cause.
     """
-    status = courier.status()
+    status = show(courier)
     found: dict[str, Any] = {
         "state": status["state"], "reason": status["reason"], "sends_at": _sends_at(engine, courier), "ahead": 0,
     }  # fmt: skip

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dataplane.deliver import forget, holds, letters, replay_verbs, sampling, tail
+from dataplane.deliver import forget, letters, replay_verbs, resume, sampling, tail
+from dataplane.deliver.engine import Engine
 from turnout.errors import Fixable
-
-if TYPE_CHECKING:
-    from dataplane.deliver.engine import Engine
 
 __all__ = ["VERBS", "Verb", "call"]
 
-Verb = Callable[["Engine", dict[str, Any]], Any]
+Verb = Callable[[Engine, dict[str, Any]], Any]
 """Engine and arguments to plain JSON, at once or to be awaited."""
 
 VERBS: Mapping[str, Verb] = {
-    **letters.VERBS, **holds.VERBS, **replay_verbs.VERBS, **sampling.VERBS, **tail.VERBS, **forget.VERBS,
+    **letters.VERBS, **resume.VERBS, **replay_verbs.VERBS, **sampling.VERBS, **tail.VERBS, **forget.VERBS,
 }
 
 

@@ -17,6 +17,7 @@ from aiohttp import web
 from dataplane.config import parse
 from dataplane.config.model import LogConfig
 from dataplane.config.pauses import Pauses
+from dataplane.deliver import desk, verbs
 from dataplane.deliver.engine import Engine
 from dataplane.log.base import REFUSED
 from dataplane.log.local import open_writer
@@ -144,6 +145,16 @@ class Plant:
         await self.engine.start(self.config(config))
         return self.engine
 
+    async def call(self, verb: str, args: dict[str, Any]) -> Any:
+        """Ask as the app does over the control channel."""
+        return await verbs.call(self.engine, verb, args)
+
+    def status(self) -> dict[str, Any]:
+        return desk.status(self.engine)
+
+    def stats(self) -> list[desk.Sample]:
+        return desk.stats(self.engine)
+
     def config(self, text: str) -> Any:
         return parse(text, str(self.folder / "config.yaml"), {})
 
@@ -175,7 +186,7 @@ class Plant:
         end = asyncio.get_running_loop().time() + seconds
         while not test():
             assert not self.faults, self.faults
-            assert asyncio.get_running_loop().time() < end, self.engine.status()
+            assert asyncio.get_running_loop().time() < end, self.status()
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:

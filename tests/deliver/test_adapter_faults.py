@@ -94,4 +94,4 @@ async def test_a_fault_of_ours_sends_nothing_again_and_again(
         await asyncio.sleep(0.3)
         assert len(server.got) == 1
     plant.advance(6)
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["delivered"] == 1)
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["delivered"] == 1)

@@ -13,7 +13,7 @@ DAY = 86_400.0
 
 
 def sums(plant: Plant, ident: str = "hook") -> dict[str, int]:
-    status = plant.engine.status()
+    status = plant.status()
     unique = sum(s["unique"] for s in status["sources"].values())
     row = status["destinations"][ident]
     done = row["delivered"] + row["filtered"] + row["dead"] - row["revived"]
@@ -37,14 +37,14 @@ async def down(plant: Plant, server: Server, extra: str = "") -> None:
             await plant.send(*(event(f"user{u}", day * 10 + n) for u in range(4)))
         await plant.until(lambda day=day: plant.engine.sequencer.next_number == (day + 1) * 40 + 1)
         plant.advance(DAY)
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["unread"] == 0)
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["unread"] == 0)
 
 
 async def test_events_beyond_max_age_move_to_the_archive_and_the_rest_is_delivered(
     plant: Plant, server: Server
 ) -> None:
     await down(plant, server, "    backlog: {max_age: 36h}\n")
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["state"] == "down")
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["state"] == "down")
     await plant.engine.backlogs.look()
     tried = {row.number for row in plant.engine.couriers["hook"].chains.rows() if row.kind != "waiting"}
     found = archived(plant)
@@ -70,7 +70,7 @@ async def test_what_is_archived_stays_so_over_a_restart_and_is_not_archived_agai
     assert before
     await plant.stop()
     await plant.start(config(server.url, delivery="{concurrency: 2, retry_for: 30d}") + text)
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["unread"] == 0)
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["unread"] == 0)
     await plant.engine.backlogs.look()
     assert archived(plant) == before
     assert sums(plant)["archived"] == len(before)
@@ -89,7 +89,7 @@ async def test_a_kill_between_segment_and_transaction_archives_once(
     assert len(list((plant.folder / "data" / "archive").glob("*.arc"))) == 1
     await plant.stop()
     await plant.start(config(server.url, delivery="{concurrency: 2, retry_for: 30d}") + text)
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["unread"] == 0)
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["unread"] == 0)
     await plant.engine.backlogs.look()
     found = archived(plant)
     assert found
@@ -136,7 +136,7 @@ async def test_max_bytes_moves_the_oldest_until_a_tenth_below(plant: Plant, serv
         await plant.send(event("ann", n, context={"pad": pad}))
     await plant.until(lambda: plant.engine.sequencer.next_number == 301)
     await plant.engine.backlogs.look()
-    row = plant.engine.status()["destinations"]["hook"]
+    row = plant.status()["destinations"]["hook"]
     assert 0.3 < row["backlog"]["share"] <= 0.9
     found = archived(plant)
     assert found == [("ann", n) for n in range(len(found))], "the oldest, in order, without a gap"
@@ -216,6 +216,6 @@ async def test_the_archive_has_a_bound_and_says_what_it_deletes(plant: Plant, se
     await plant.reload(config(server.url) + text + "archive: {max_age: 6h}\n")
     await plant.engine.backlogs.look()
     assert archived(plant) == []
-    row = plant.engine.status()["destinations"]["hook"]
+    row = plant.status()["destinations"]["hook"]
     assert (row["archived"], row["expired"]) == (10, 10)
     assert list((plant.folder / "data" / "archive").iterdir()) == []

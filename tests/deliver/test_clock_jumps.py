@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 from test_model import EngineModel
 
+from dataplane.deliver import desk
+
 
 @pytest.fixture
 def model() -> Iterator[EngineModel]:
@@ -29,7 +31,7 @@ def test_a_retry_is_made_when_it_is_due_and_never_given_up_early(model: EngineMo
     tries = model.sides["one"].tried["u1", 0, 0]
     assert len(tries) > 3, "it is tried again all the while"
     assert model.engine is not None
-    row = model.engine.status()["destinations"]["one"]
+    row = desk.status(model.engine)["destinations"]["one"]
     assert (row["dead"], row["pending"], row["delivered"]) == (0, 1, 1)
 
 

@@ -76,7 +76,7 @@ def tokens(server: Server) -> list[str]:
 
 
 def hook(plant: Plant) -> dict[str, Any]:
-    return plant.engine.status()["destinations"]["hook"]
+    return plant.status()["destinations"]["hook"]
 
 
 async def delivered(plant: Plant, count: int) -> None:
@@ -216,7 +216,7 @@ async def test_an_endpoint_that_says_no_pauses(
     await plant.send(event("ann", 1), event("bob", 1))
     await plant.until(lambda: hook(plant)["state"] == "paused")
     assert f"no access token: the token endpoint answered {said}" in str(hook(plant))
-    assert SECRET not in str(plant.engine.status())
+    assert SECRET not in str(plant.status())
     assert not server.got
     plant.advance(70)
     await delivered(plant, 2)
@@ -284,7 +284,7 @@ async def test_a_replay_has_its_destinations_token(plant: Plant, server: Server,
     await plant.start(keyed(server, endpoint))
     await plant.send(event("ann", 1))
     await delivered(plant, 1)
-    started = await plant.engine.call("replay.start", {"destination": "hook", "unordered": True, "rate": 1000})
+    started = await plant.call("replay.start", {"destination": "hook", "unordered": True, "rate": 1000})
     await plant.until(lambda: plant.engine.replays.rows[started["id"]].state == "done", 20)
     assert tokens(server) == ["Bearer token-1-of-the-endpoint"] * 2
     assert len(endpoint.received) == 1
@@ -335,9 +335,9 @@ async def test_no_file_of_the_data_folder_holds_a_secret(
         await plant.until(lambda: hook(plant)["dead"] == 1 and hook(plant)["retrying"] == 1)
         await plant.send(event("eve", 3))
         await plant.until(lambda: hook(plant)["state"] == "paused")
-        while not (rows := (await plant.engine.call("dead.list", {}))["dead"]):
+        while not (rows := (await plant.call("dead.list", {}))["dead"]):
             await asyncio.sleep(0.01)  # the books are written ten times a second
-        letter = await plant.engine.call("dead.show", {"id": rows[0]["id"]})
+        letter = await plant.call("dead.show", {"id": rows[0]["id"]})
         await plant.stop()
         sent = {text for one in tool.received for text in (one.headers.get("authorization", ""), *one.query.values())}
         await plant.start(text)
@@ -349,7 +349,7 @@ async def test_no_file_of_the_data_folder_holds_a_secret(
     assert "***" in answer or kind == "sigv4"  # which sends no secret
     assert "deliver.paused" in str(said)
     for secret in (SECRET, *parts):
-        assert secret not in str(letter) + str(plant.engine.status()) + str(said)
+        assert secret not in str(letter) + str(plant.status()) + str(said)
 
 
 def test_a_preview_shows_where_the_credentials_go_and_not_what_they_are() -> None:

@@ -12,13 +12,13 @@ from turnout.errors import ConfigError
 
 
 def counts(plant: Plant, ident: str = "hook") -> dict[str, int]:
-    row = plant.engine.status()["destinations"][ident]
+    row = plant.status()["destinations"][ident]
     return {k: row[k] for k in ("delivered", "filtered", "dead", "born", "pending", "unread")}
 
 
 def balanced(plant: Plant, ident: str = "hook") -> None:
     """HOUSE §2: unique + born = delivered + filtered + dead + pending, when all is read."""
-    status = plant.engine.status()
+    status = plant.status()
     unique = sum(s["unique"] for s in status["sources"].values())
     row = status["destinations"][ident]
     assert row["unread"] == 0
@@ -45,12 +45,12 @@ async def test_duplicates_and_refused_are_counted_not_sent(plant: Plant, server:
     await plant.send(event("ann", 1))
     await plant.send(event("ann", 1), source="other")
     await plant.until(lambda: counts(plant)["delivered"] == 2)
-    assert plant.engine.status()["sources"] == {
+    assert plant.status()["sources"] == {
         "web": {"unique": 1, "duplicate": 2, "refused": 1},
         "other": {"unique": 1, "duplicate": 0, "refused": 0},
     }
     await asyncio.sleep(0.3)
-    listed = await plant.engine.call("refused.list", {})
+    listed = await plant.call("refused.list", {})
     assert [(r["source"], r["code"], r["event"]) for r in listed["refused"]] == [("web", "bad", '{"bad": 1}')]
     balanced(plant)
 
@@ -62,8 +62,8 @@ async def test_a_chain_drops_splits_and_kills(plant: Plant, server: Server) -> N
     assert [e["properties"]["n"] for e in server.taken] == [2, 2, 4, 4]
     assert counts(plant) == {"delivered": 4, "filtered": 1, "dead": 1, "born": 2, "pending": 0, "unread": 0}
     await asyncio.sleep(0.3)
-    letter = (await plant.engine.call("dead.list", {}))["dead"][0]
-    shown = await plant.engine.call("dead.show", {"id": letter["id"]})
+    letter = (await plant.call("dead.list", {}))["dead"][0]
+    shown = await plant.call("dead.show", {"id": letter["id"]})
     assert shown["reason"] == "script drop:1: KeyError: 'n'"
     assert shown["event"]["messageId"] == "ann-5"
     assert shown["request"] is None
@@ -106,8 +106,8 @@ async def test_a_destination_that_is_down_keeps_its_events_in_the_log(plant: Pla
     await plant.start(config(server.url, delivery="{concurrency: 2}"))
     for n in range(50):
         await plant.send(*(event(f"user{u}", n) for u in range(20)))
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["state"] == "down")
-    row = plant.engine.status()["destinations"]["hook"]
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["state"] == "down")
+    row = plant.status()["destinations"]["hook"]
     assert row["retrying"] <= 10, "a down destination costs a cursor, not a row per event"
     server.answer = lambda body: (200, {})
     await plant.until(lambda: counts(plant)["delivered"] == 1000, 40)
@@ -119,7 +119,7 @@ async def test_401_pauses_and_a_new_config_resumes(plant: Plant, server: Server)
     server.answer = lambda body: (401, {})
     await plant.start(config(server.url))
     await plant.send(event("ann", 1), event("bob", 1))
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["state"] == "paused")
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["state"] == "paused")
     assert counts(plant)["dead"] == 0
     balanced(plant)
     server.answer = lambda body: (200, {})
@@ -134,16 +134,16 @@ async def test_dead_letters_hold_request_and_answer_and_can_be_retried(plant: Pl
     await plant.send(event("ann", 1))
     await plant.until(lambda: counts(plant)["dead"] == 1)
     await asyncio.sleep(0.3)
-    row = (await plant.engine.call("dead.list", {"destination": "hook"}))["dead"][0]
-    shown = await plant.engine.call("dead.show", {"id": row["id"]})
+    row = (await plant.call("dead.list", {"destination": "hook"}))["dead"][0]
+    shown = await plant.call("dead.show", {"id": row["id"]})
     assert shown["answer"]["status"] == 422
     assert shown["request"]["method"] == "POST"
     server.answer = lambda body: (200, {})
-    assert (await plant.engine.call("dead.retry", {"ids": [row["id"]]}))["retried"] == 1
+    assert (await plant.call("dead.retry", {"ids": [row["id"]]}))["retried"] == 1
     await plant.until(lambda: len(server.taken) == 1)
     balanced(plant)
     await asyncio.sleep(0.3)
-    assert (await plant.engine.call("dead.list", {}))["dead"] == []
+    assert (await plant.call("dead.list", {}))["dead"] == []
 
 
 async def test_one_hanging_destination_does_not_hold_another_back(plant: Plant, server: Server) -> None:
@@ -228,8 +228,8 @@ async def test_stored_requests_and_answers_show_no_secret(plant: Plant, server: 
     await plant.send(event("ann", 1))
     await plant.until(lambda: counts(plant)["dead"] == 1)
     await asyncio.sleep(0.3)
-    row = (await plant.engine.call("dead.list", {}))["dead"][0]
-    shown = await plant.engine.call("dead.show", {"id": row["id"]})
+    row = (await plant.call("dead.list", {}))["dead"][0]
+    shown = await plant.call("dead.show", {"id": row["id"]})
     assert shown["request"]["headers"]["X-Team"]
     assert "hunter2" not in str(shown)
 
@@ -240,8 +240,8 @@ async def test_an_event_that_is_hard_to_store_dies_alone_and_its_lane_goes_on(pl
     await plant.send({**event("ann", 1), "huge": 10**30, "lone": "\ud800"}, event("ann", 2))
     await plant.until(lambda: counts(plant)["dead"] == 1 and counts(plant)["delivered"] == 1)
     await asyncio.sleep(0.3)
-    letter = (await plant.engine.call("dead.list", {}))["dead"][0]
-    shown = await plant.engine.call("dead.show", {"id": letter["id"]})
+    letter = (await plant.call("dead.list", {}))["dead"][0]
+    shown = await plant.call("dead.show", {"id": letter["id"]})
     assert shown["message_id"] == "ann-1"
     assert shown["answer"]["status"] == 422
     balanced(plant)
@@ -313,8 +313,8 @@ async def test_an_answer_that_is_no_text_is_kept_with_its_letter(plant: Plant) -
         await plant.send(event("ann", 1), event("ann", 2))
         await plant.until(lambda: counts(plant)["dead"] == 2)
         await plant.engine.retention.written()
-        letter = (await plant.engine.call("dead.list", {}))["dead"][0]
-        answer = (await plant.engine.call("dead.show", {"id": letter["id"]}))["answer"]
+        letter = (await plant.call("dead.list", {}))["dead"][0]
+        answer = (await plant.call("dead.show", {"id": letter["id"]}))["answer"]
         assert answer["headers"] == {"Server": "caf\ufffd", "Retry-After": "\ufffd"}
         assert answer["body"] == "\ufffd\ufffd"
         await plant.stop()

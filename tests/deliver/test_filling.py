@@ -27,5 +27,5 @@ async def test_a_batch_is_full_at_its_bytes_too(plant: Plant, server: Server) ->
 async def test_one_that_is_not_full_waits(plant: Plant, server: Server) -> None:
     await plant.start(config(server.url, delivery="{batch: 3000, linger: 1h}"))
     await send(plant, 20)
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["pending"] == 20)
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["pending"] == 20)
     assert server.got == []

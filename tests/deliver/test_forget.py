@@ -38,7 +38,7 @@ destinations:
 
 async def ask(plant: Plant, *ids: str, **more: Any) -> dict[str, Any]:
     users = [{"userId": one} if one else {"email": "ann@example.com"} for one in ids]
-    told = await plant.engine.call("forget", {"users": users, **more})
+    told = await plant.call("forget", {"users": users, **more})
     found: dict[str, Any] = told["destinations"]
     return found
 
@@ -83,7 +83,7 @@ async def test_wrong_credentials_are_told(plant: Plant, crm: CrmServer) -> None:
     await plant.start(config(crm, key="wrong-key-456"))
     row = (await ask(plant, "a"))["crm"]
     assert (row["outcome"], list(row["reasons"])) == ("failed", ["HTTP 401: the tool refuses these credentials"])
-    assert plant.engine.status()["destinations"]["crm"]["state"] == "running", "events find that out themselves"
+    assert plant.status()["destinations"]["crm"]["state"] == "running", "events find that out themselves"
 
 
 async def test_a_destination_that_is_paused_is_asked_for_nothing(plant: Plant, crm: CrmServer) -> None:
@@ -137,5 +137,5 @@ async def test_dry_run_asks_nobody(plant: Plant, crm: CrmServer) -> None:
 async def test_a_wrong_question_is_an_error(plant: Plant, crm: CrmServer, args: dict[str, Any], said: str) -> None:
     await plant.start(config(crm))
     with pytest.raises(Fixable, match=said):
-        await plant.engine.call("forget", args)
+        await plant.call("forget", args)
     assert crm.received == []

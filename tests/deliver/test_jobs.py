@@ -46,7 +46,7 @@ destinations:
 
 
 def row(plant: Plant, ident: str = "jobs") -> dict[str, Any]:
-    found: dict[str, Any] = plant.engine.status()["destinations"][ident]
+    found: dict[str, Any] = plant.status()["destinations"][ident]
     return found
 
 
@@ -71,7 +71,7 @@ def stored(plant: Plant) -> list[tuple[Any, ...]]:
 
 
 def balanced(plant: Plant, ident: str = "jobs") -> None:
-    status, one = plant.engine.status(), row(plant, ident)
+    status, one = plant.status(), row(plant, ident)
     unique = sum(source["unique"] for source in status["sources"].values())
     done_ = one["delivered"] + one["filtered"] + one["dead"] - one["revived"]
     assert unique + one["born"] == done_ + one["pending"], one
@@ -87,7 +87,7 @@ async def test_a_job_runs_through_and_gives_a_verdict_per_row(plant: Plant, tool
     assert (row(plant)["dead"], row(plant)["filtered"], row(plant)["jobs"]) == (1, 1, 0)
     balanced(plant)
     assert stored(plant) == []
-    letter = (await plant.engine.call("dead.list", {}))["dead"][0]
+    letter = (await plant.call("dead.list", {}))["dead"][0]
     assert (letter["reason"], letter["event"], letter["status"]) == ("row: no such person", "Step", 200)
 
 
@@ -254,7 +254,7 @@ async def test_a_job_that_never_ends_is_given_up_with_its_events(plant: Plant, t
     plant.advance(3700)
     await plant.until(lambda: row(plant)["dead"] >= 2)
     await plant.engine.books.commit()
-    letters = (await plant.engine.call("dead.list", {}))["dead"]
+    letters = (await plant.call("dead.list", {}))["dead"]
     assert {one["class"] for one in letters} == {"expired"}
     assert letters[0]["reason"] == "gave up after 1 h: the job is running"
     balanced(plant)
@@ -293,7 +293,7 @@ async def test_a_checkpoint_that_cannot_be_kept_ends_it(
     await plant.send(event("ann", 1), event("bob", 1))
     await plant.until(lambda: row(plant)["dead"] == 2)
     await plant.engine.books.commit()
-    letters = (await plant.engine.call("dead.list", {}))["dead"]
+    letters = (await plant.call("dead.list", {}))["dead"]
     assert all(one["reason"].startswith(reason) for one in letters), letters
     assert row(plant)["jobs"] == 0
     assert tool.asked == {}
@@ -308,7 +308,7 @@ class TestOfAReplay:
         await plant.until(done(plant, 2))
         tool.polls, tool.after = 1, 60
         asked = {"destination": "jobs", "unordered": True}
-        ident = int((await plant.engine.call("replay.start", asked))["id"])
+        ident = int((await plant.call("replay.start", asked))["id"])
         await plant.until(lambda: plant.engine.replays.couriers[f"replay:{ident}"].jobs.next_at() is not None)
         await plant.engine.books.commit()
         assert [one[1] for one in stored(plant)] == [f"replay:{ident}"]
@@ -322,14 +322,14 @@ class TestOfAReplay:
         for courier in plant.engine.replays.couriers.values():
             courier.pump()
         await plant.until(lambda: plant.engine.replays.rows[ident].state != "running")  # its end is written down
-        found = await plant.engine.call("replay.status", {"id": ident})
+        found = await plant.call("replay.status", {"id": ident})
         assert (found["state"], found["delivered"]) == ("done", 2)
         assert sorted(tool.taken) == ["ann-1", "ann-1", "bob-1", "bob-1"], "once by each"
         assert row(plant)["delivered"] == 2
 
     async def test_it_is_cancelled_with_its_job(self, plant: Plant, tool: BulkServer) -> None:
         ident = await self.replayed(plant, tool)
-        await plant.engine.call("replay.cancel", {"id": ident})
+        await plant.call("replay.cancel", {"id": ident})
         await plant.until(lambda: not plant.engine.replays.couriers)
         await plant.engine.books.commit()
         assert stored(plant) == []

@@ -23,17 +23,17 @@ from turnout.verdict import dead, filtered
 
 
 def row(plant: Plant, ident: str = "hook") -> dict[str, Any]:
-    found: dict[str, Any] = plant.engine.status()["destinations"][ident]
+    found: dict[str, Any] = plant.status()["destinations"][ident]
     return found
 
 
 def refused(plant: Plant) -> int:
-    return sum(one["refused"] for one in plant.engine.status()["sources"].values())
+    return sum(one["refused"] for one in plant.status()["sources"].values())
 
 
 def balanced(plant: Plant, ident: str = "hook") -> None:
     """The sums of docs/architecture.md, and that of the letters themselves."""
-    status = plant.engine.status()
+    status = plant.status()
     unique = sum(s["unique"] for s in status["sources"].values())
     one = status["destinations"][ident]
     assert one["unread"] == 0
@@ -43,7 +43,7 @@ def balanced(plant: Plant, ident: str = "hook") -> None:
 
 
 async def ask(plant: Plant, verb: str, **args: Any) -> dict[str, Any]:
-    found: dict[str, Any] = await plant.engine.call(verb, args)
+    found: dict[str, Any] = await plant.call(verb, args)
     return found
 
 
@@ -108,7 +108,7 @@ async def test_filters_choose_pages_and_counts(plant: Plant, server: Server) -> 
     first = await ask(plant, "dead.list", limit=3)
     rest = await ask(plant, "dead.list", limit=3, cursor=first["cursor"])
     assert [len(first["dead"]), len(rest["dead"]), rest["cursor"]] == [3, 1, None]
-    samples = {(name, *labels): n for name, labels, n in plant.engine.stats()}
+    samples = {(name, *labels): n for name, labels, n in plant.stats()}
     assert samples["turnout_dead_total", "hook", "rejected"] == 2
     assert samples["turnout_dead_letters", "hook", "script"] == 1
     for wrong in ({"class": "nosuch"}, {"destination": "nosuch"}, {"from": "yesterday"}, {"cursor": "x"}):
@@ -322,7 +322,7 @@ async def test_letters_of_a_replay_leave_the_sums_of_the_destination_whole(plant
     await plant.send(event("ann", 1), event("bob", 2))
     await plant.until(lambda: row(plant)["delivered"] == 2)
     server.answer = lambda _: (422, {})
-    await plant.engine.call("replay.start", {"destination": "hook", "unordered": True})
+    await plant.call("replay.start", {"destination": "hook", "unordered": True})
     await plant.until(lambda: sum(plant.engine.ledger.state.kept().values()) == 2)
     ids = [one["id"] for one in (await ask(plant, "dead.list"))["dead"]]
     assert row(plant)["dead"] == 0
@@ -346,7 +346,7 @@ async def test_letters_older_than_max_age_are_dropped_with_their_files(plant: Pl
     assert await kept(plant) == 0
     assert row(plant)["dropped"] == 30
     assert list(folder.iterdir()) == []
-    assert ("turnout_letters_dropped_total", ["dead", "age"], 30) in plant.engine.stats()
+    assert ("turnout_letters_dropped_total", ["dead", "age"], 30) in plant.stats()
     balanced(plant)
     await plant.send(event("new", 1))
     await plant.until(lambda: row(plant)["dead"] == 31)
@@ -442,7 +442,7 @@ async def test_refused_events_the_books_missed_are_kept_after_a_kill(plant: Plan
         await plant.start(text)
         await plant.engine.retention.written()
         assert [one["source"] for one in (await ask(plant, "refused.list"))["refused"]] == ["app", "web"]
-        assert {name: one["refused"] for name, one in plant.engine.status()["sources"].items()} == {
+        assert {name: one["refused"] for name, one in plant.status()["sources"].items()} == {
             "app": 1, "web": 1,
         }
         await plant.stop()

@@ -30,6 +30,7 @@ from virtual_time import Inline, VirtualLoop
 
 from dataplane.config import parse
 from dataplane.config.pauses import Kind, Pause, Pauses
+from dataplane.deliver import desk, verbs
 from dataplane.deliver.engine import Engine
 from dataplane.log.memory import MemoryLog
 from dataplane.log.partitions import Partitions
@@ -282,7 +283,7 @@ class EngineModel(RuleBasedStateMachine):
         if kind == "source":
             self.run(self.sdk.flush())
             return
-        said = self.run(self.engine.call(f"{kind}.resume", {kind: name}))
+        said = self.run(verbs.call(self.engine, f"{kind}.resume", {kind: name}))
         if kind == "destination":
             assert bool(said["still"]) == (self._paused(name) or self.rules[name].enabled == "false"), said
 
@@ -380,7 +381,7 @@ class EngineModel(RuleBasedStateMachine):
     def sums_hold(self) -> None:
         if self.engine is None:
             return
-        status = self.engine.status()
+        status = desk.status(self.engine)
         unique = sum(row["unique"] for row in status["sources"].values())
         for ident, row in status["destinations"].items():
             came = unique + row["born"] + row["revived"]
@@ -412,7 +413,7 @@ class EngineModel(RuleBasedStateMachine):
         self._hold(Pauses())
         self.run(self.sdk.flush())
         for _ in range(400):
-            status = self.engine.status()
+            status = desk.status(self.engine)
             read = sum(row["unique"] for row in status["sources"].values()) == self.serial
             if read and all(row["pending"] == row["unread"] == 0 for row in status["destinations"].values()):
                 break
@@ -420,7 +421,7 @@ class EngineModel(RuleBasedStateMachine):
         self.run(asyncio.sleep(0.5))
         self.rules_are_kept()
         self.sums_hold()
-        status = self.engine.status()
+        status = desk.status(self.engine)
         assert sum(row["unique"] for row in status["sources"].values()) == self.serial
         for ident, side in self.sides.items():
             self._compare(ident, side, status["destinations"][ident])

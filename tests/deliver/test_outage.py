@@ -12,7 +12,7 @@ HOUR = 3_600.0
 
 
 def row(plant: Plant) -> dict[str, Any]:
-    found: dict[str, Any] = plant.engine.status()["destinations"]["hook"]
+    found: dict[str, Any] = plant.status()["destinations"]["hook"]
     return found
 
 
@@ -80,7 +80,7 @@ async def test_an_event_that_alone_fails_still_dies_in_its_time(plant: Plant, se
             break
     await plant.until(lambda: row(plant)["dead"] == 2)
     await asyncio.sleep(0.3)
-    letters = (await plant.engine.call("dead.list", {}))["dead"]
+    letters = (await plant.call("dead.list", {}))["dead"]
     assert {letter["reason"] for letter in letters} == {"gave up after 24 h: HTTP 500"}
 
 

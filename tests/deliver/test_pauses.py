@@ -14,7 +14,7 @@ HOUR = 3_600.0
 
 
 def row(plant: Plant, ident: str = "hook") -> dict[str, Any]:
-    found: dict[str, Any] = plant.engine.status()["destinations"][ident]
+    found: dict[str, Any] = plant.status()["destinations"][ident]
     return found
 
 
@@ -141,9 +141,9 @@ async def test_resume_tries_a_destination_that_refused_us_and_says_what_still_ho
     await plant.until(lambda: row(plant)["state"] == "paused")
     assert row(plant)["next_probe_at"] is not None
     server.answer = lambda _: (200, {})
-    assert await plant.engine.call("destination.resume", {"destination": "hook"}) == {"changed": True, "still": ""}
+    assert await plant.call("destination.resume", {"destination": "hook"}) == {"changed": True, "still": ""}
     await plant.until(lambda: row(plant)["delivered"] == 1)
     plant.engine.hold(paused(("transformation", "split")))
     await plant.reload(config(server.url, chain="[split]"))
-    said = await plant.engine.call("destination.resume", {"destination": "hook"})
+    said = await plant.call("destination.resume", {"destination": "hook"})
     assert said == {"changed": False, "still": "paused: transformation split (by ann: moving)"}

@@ -37,7 +37,7 @@ async def test_a_backlog_outlives_the_state_file(
     await plant.reload(text + "    enabled: false\n")
     for n in range(20, 40):
         await plant.send(event("ann", n))
-    await plant.until(lambda: plant.engine.status()["sequenced"] == 40)
+    await plant.until(lambda: plant.status()["sequenced"] == 40)
     await plant.stop()
     harm(plant)
 
@@ -52,7 +52,7 @@ async def test_a_backlog_outlives_the_state_file(
 async def test_a_log_without_destinations_is_no_lost_state(plant: Plant, server: Server) -> None:
     await plant.start("sources: {web: {write_key: k}}\n")
     await plant.send(event("ann", 1))
-    await plant.until(lambda: plant.engine.status()["sequenced"] == 1)
+    await plant.until(lambda: plant.status()["sequenced"] == 1)
     await asyncio.sleep(0.3)
     await plant.stop()
     await plant.start(config(server.url).replace("start: beginning", "start: now"))
@@ -69,7 +69,7 @@ async def test_events_outlive_the_sequence(plant: Plant, server: Server) -> None
     await plant.until(lambda: len(server.taken) == 20)
     server.answer = lambda body: (500, {})
     await plant.send(event("bob", 0), event("bob", 1), event("bob", 2))
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["waiting"] == 2)
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["waiting"] == 2)
     await plant.stop()
     await plant.writer.close()
     shutil.rmtree(plant.folder / "data" / "sequence")
@@ -87,7 +87,7 @@ async def test_events_outlive_the_sequence(plant: Plant, server: Server) -> None
 async def test_ids_without_their_sequence_make_no_duplicates(plant: Plant, server: Server) -> None:
     await plant.start(config(server.url) + "    enabled: false\n")
     await plant.send(*[event("ann", n) for n in range(5)])
-    await plant.until(lambda: plant.engine.status()["sequenced"] == 5)
+    await plant.until(lambda: plant.status()["sequenced"] == 5)
     await asyncio.sleep(0.3)
     await plant.stop()
     for path in (plant.folder / "data" / "sequence").glob("*.seq"):

@@ -15,17 +15,17 @@ from turnout.errors import Fixable
 
 
 def hook(plant: Plant) -> dict[str, Any]:
-    row = plant.engine.status()["destinations"]["hook"]
+    row = plant.status()["destinations"]["hook"]
     return {k: row[k] for k in ("delivered", "filtered", "dead", "born", "revived", "pending", "unread")}
 
 
 async def replay(plant: Plant, **asked: Any) -> int:
-    found = await plant.engine.call("replay.start", {"destination": "hook", "unordered": True, **asked})
+    found = await plant.call("replay.start", {"destination": "hook", "unordered": True, **asked})
     return int(found["id"])
 
 
 async def status(plant: Plant, ident: int) -> dict[str, Any]:
-    found: dict[str, Any] = await plant.engine.call("replay.status", {"id": ident})
+    found: dict[str, Any] = await plant.call("replay.status", {"id": ident})
     return found
 
 
@@ -93,17 +93,17 @@ async def test_dead_letters_of_a_replay_name_it_and_its_destination(delivered: P
     ident = await replay(delivered, message_ids=["ann-1"])
     row = await over(delivered, ident)
     assert (row["dead"], row["delivered"]) == (1, 0)
-    letters = (await delivered.engine.call("dead.list", {}))["dead"]
+    letters = (await delivered.call("dead.list", {}))["dead"]
     assert [(one["destination"], one["replay"]) for one in letters] == [("hook", ident)]
     assert hook(delivered) == before
     server.answer = lambda body: (200, {})
-    await delivered.engine.call("dead.retry", {"ids": [letters[0]["id"]]})
+    await delivered.call("dead.retry", {"ids": [letters[0]["id"]]})
     await delivered.until(lambda: len(server.taken) == 1)
 
 
 async def test_order_of_users_must_be_given_up_by_name(delivered: Plant) -> None:
     with pytest.raises(Fixable, match="--unordered"):
-        await delivered.engine.call("replay.start", {"destination": "hook"})
+        await delivered.call("replay.start", {"destination": "hook"})
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ async def test_what_cannot_be_replayed_is_refused_with_a_sentence(
     delivered: Plant, asked: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(Fixable, match=said):
-        await delivered.engine.call("replay.start", asked)
-    assert (await delivered.engine.call("replay.list", {}))["replays"] == []
+        await delivered.call("replay.start", asked)
+    assert (await delivered.call("replay.list", {}))["replays"] == []
 
 
 async def test_through_current_transformations_or_none(plant: Plant, server: Server) -> None:
@@ -147,7 +147,7 @@ async def test_through_current_transformations_or_none(plant: Plant, server: Ser
 async def test_a_new_config_in_the_middle_loses_nothing(delivered: Plant, server: Server) -> None:
     server.gate.clear()
     ident = await replay(delivered, rate=1000)
-    await delivered.until(lambda: delivered.engine.status()["replays"][str(ident)]["position"] == 13)
+    await delivered.until(lambda: delivered.status()["replays"][str(ident)]["position"] == 13)
     await delivered.reload(config(server.url, chain="[split]"))
     server.gate.set()
     row = await over(delivered, ident)
@@ -203,30 +203,30 @@ async def test_a_failing_user_waits_in_order_and_a_cancelled_replay_can_be_resum
     await delivered.until(lambda: len(server.taken) == 6)
 
     def waits() -> bool:
-        row = delivered.engine.status()["replays"][str(ident)]
+        row = delivered.status()["replays"][str(ident)]
         return bool(row["pending"] == 6 and row["position"] == row["end"])
 
     await delivered.until(waits)
-    row = await delivered.engine.call("replay.cancel", {"id": ident})
+    row = await delivered.call("replay.cancel", {"id": ident})
     assert (row["state"], row["delivered"], row["cancelled"], row["pending"]) == ("cancelled", 6, 6, 0)
     assert hook(delivered)["pending"] == 0
     with pytest.raises(Fixable, match="does not run"):
-        await delivered.engine.call("replay.cancel", {"id": ident})
-    await delivered.engine.call("replay.resume", {"id": ident})
+        await delivered.call("replay.cancel", {"id": ident})
+    await delivered.call("replay.resume", {"id": ident})
     row = await over(delivered, ident)
     assert row["selected"] == 12
     with pytest.raises(Fixable, match="only a cancelled one"):
-        await delivered.engine.call("replay.resume", {"id": ident})
+        await delivered.call("replay.resume", {"id": ident})
 
 
 async def test_cancelled_in_the_middle_it_goes_on_where_it_stood(delivered: Plant, server: Server) -> None:
     ident = await replay(delivered, rate=20)
     await delivered.until(lambda: len(server.taken) >= 3)
-    row = await delivered.engine.call("replay.cancel", {"id": ident})
+    row = await delivered.call("replay.cancel", {"id": ident})
     sent = len(server.taken)
     assert sent < 12
     assert row["delivered"] == sent
-    await delivered.engine.call("replay.resume", {"id": ident})
+    await delivered.call("replay.resume", {"id": ident})
     row = await over(delivered, ident)
     assert per_user(server.taken) == {"ann": list(range(6)), "bob": list(range(6))}
     assert row["delivered"] == 12
@@ -262,14 +262,14 @@ async def test_a_disabled_destination_makes_it_wait_and_a_removed_one_ends_it(
     row = await over(delivered, ident, "cancelled")
     assert row["reason"] == "renamed is gone from the config"
     with pytest.raises(Fixable, match="no destination is called renamed"):
-        await delivered.engine.call("replay.resume", {"id": ident})
+        await delivered.call("replay.resume", {"id": ident})
 
 
 async def test_a_dry_run_counts_and_shows_and_sends_nothing(delivered: Plant, server: Server) -> None:
     await delivered.send(event("eve", 1, integrations={"All": False}))
     await delivered.until(lambda: hook(delivered)["filtered"] == 1)
     before = hook(delivered)
-    found = await delivered.engine.call("replay.count", {"destination": "hook", "unordered": True})
+    found = await delivered.call("replay.count", {"destination": "hook", "unordered": True})
     assert (found["selected"], found["position"]) == (13, found["end"])
     assert found["routes"] == {"send": 12, "filtered: integrations.All is false": 1}
     assert len(found["sample"]) == 5
@@ -278,14 +278,14 @@ async def test_a_dry_run_counts_and_shows_and_sends_nothing(delivered: Plant, se
     await asyncio.sleep(0.2)
     assert server.taken == []
     assert hook(delivered) == before
-    assert (await delivered.engine.call("replay.list", {}))["replays"] == []
+    assert (await delivered.call("replay.list", {}))["replays"] == []
 
 
 async def test_a_dry_run_shows_what_is_sent_before_what_is_dropped(plant: Plant, server: Server) -> None:
     await plant.start(config(server.url, chain="[drop]"))
     await plant.send(*(event("ann", n) for n in (1, 3, 5, 7, 9, 11, 2)))
     await plant.until(lambda: len(server.taken) == 1)
-    found = await plant.engine.call("replay.count", {"destination": "hook", "unordered": True})
+    found = await plant.call("replay.count", {"destination": "hook", "unordered": True})
     assert [one["message_id"] for one in found["sample"]][:2] == ["ann-2", "ann-1"]
     assert found["sample"][1]["parts"][0]["reason"] == "dropped by drop"
 
@@ -308,20 +308,20 @@ async def test_a_destination_that_was_renamed_while_nothing_ran_keeps_its_replay
     delivered: Plant, server: Server
 ) -> None:
     running, ended = await replay(delivered, rate=20), await replay(delivered, rate=20)
-    await delivered.engine.call("replay.cancel", {"id": ended})
+    await delivered.call("replay.cancel", {"id": ended})
     await delivered.stop()
     await delivered.start(renamed(server))
     assert (await over(delivered, running))["delivered"] == 12
-    await delivered.engine.call("replay.resume", {"id": ended})
+    await delivered.call("replay.resume", {"id": ended})
     row = await over(delivered, ended)
     assert (row["destination"], row["delivered"]) == ("other", 12)
 
 
 async def test_a_cancelled_replay_follows_a_rename_by_reload(delivered: Plant, server: Server) -> None:
     ident = await replay(delivered, rate=20)
-    await delivered.engine.call("replay.cancel", {"id": ident})
+    await delivered.call("replay.cancel", {"id": ident})
     await delivered.reload(renamed(server))
-    await delivered.engine.call("replay.resume", {"id": ident})
+    await delivered.call("replay.resume", {"id": ident})
     assert (await over(delivered, ident))["delivered"] == 12
 
 
@@ -338,8 +338,8 @@ async def test_a_replay_whose_destination_is_gone_at_a_start_is_over(delivered: 
 async def test_many_names_are_kept_whole_and_shown_in_part(delivered: Plant) -> None:
     ids = [f"ann-{n}" for n in range(9_000)]
     ident = await replay(delivered, rate=1000, message_ids=ids)
-    listed = (await delivered.engine.call("replay.list", {}))["replays"][0]
-    for row in (listed, delivered.engine.status()["replays"][str(ident)]):
+    listed = (await delivered.call("replay.list", {}))["replays"][0]
+    for row in (listed, delivered.status()["replays"][str(ident)]):
         assert row["asked"]["message_ids"] == ids[:10]
         assert row["left_out"] == {"message_ids": 8_990}
     row = await over(delivered, ident)

@@ -39,10 +39,10 @@ async def send(plant: Plant, user: str, first: int, last: int) -> None:
 
 
 async def replay(plant: Plant, **asked: Any) -> dict[str, Any]:
-    found = await plant.engine.call("replay.start", {"destination": "hook", "rate": 1000, **asked})
+    found = await plant.call("replay.start", {"destination": "hook", "rate": 1000, **asked})
     ident = found["id"]
     await plant.until(lambda: plant.engine.replays.rows[ident].state == "done", 20)
-    row: dict[str, Any] = await plant.engine.call("replay.status", {"id": ident})
+    row: dict[str, Any] = await plant.call("replay.status", {"id": ident})
     return row
 
 
@@ -57,13 +57,13 @@ async def test_a_slow_replay_does_not_keep_a_nearly_full_log(
     await start(plant, server, monkeypatch)
     await send(plant, "ann", 0, 10)
     await plant.until(lambda: len(server.taken) == 10)
-    row = await plant.engine.call("replay.start", {"destination": "hook", "rate": 1})
+    row = await plant.call("replay.start", {"destination": "hook", "rate": 1})
     ident = row["id"]
     assert row["holds_log"] is True
     await send(plant, "bob", 10, 60)
     await plant.until(lambda: len([e for e in server.taken if e["userId"] == "bob"]) == 50, 20)
     await plant.until(lambda: plant.engine.replays.rows[ident].state == "done", 20)
-    row = await plant.engine.call("replay.status", {"id": ident})
+    row = await plant.call("replay.status", {"id": ident})
     assert row["missed"] > 0
     assert row["missed"] + row["selected"] == 10
     assert row["selected"] == row["delivered"]
@@ -112,7 +112,7 @@ async def test_by_what_became_of_events_at_the_destination(plant: Plant, server:
     server.answer = lambda body: (422, {}) if body["properties"]["n"] == 6 else (200, {})
     await plant.start(config(server.url, delivery="{order: none}", chain="[drop]"))
     await plant.send(*(event("ann", n) for n in range(8)), event("ann", 8, integrations={"All": False}))
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["pending"] == 0 and len(server.got) == 4)
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["pending"] == 0 and len(server.got) == 4)
     await plant.reload(config(server.url, delivery="{order: none}"))  # what the script dropped goes now
     server.answer = lambda body: (200, {})
     for verdicts, wanted in (
@@ -146,17 +146,17 @@ async def test_a_rename_does_not_lose_what_a_replay_still_needs_of_the_archive(p
     await plant.start(text)
     for n in range(60):
         await plant.send(event("ann" if n > 20 else f"u{n}", n))
-    await plant.until(lambda: plant.engine.status()["sequenced"] == 60)
+    await plant.until(lambda: plant.status()["sequenced"] == 60)
     await plant.until(lambda: plant.engine.couriers["hook"].condition.down)
     await plant.engine.backlogs.look()
     archived = plant.engine.ledger.counts["hook", "archived"]
     assert archived > 30
     server.answer = lambda body: (500 if body["properties"]["n"] == 21 else 200, {})
     asked = {"destination": "hook", "unordered": True, "archive": True, "rate": 1000}
-    ident = (await plant.engine.call("replay.start", asked))["id"]
+    ident = (await plant.call("replay.start", asked))["id"]
     await plant.until(lambda: plant.engine.replays.running(ident).courier.chains.waiting > 3)
     await plant.reload(text.replace("  hook:\n", "  other:\n    was: hook\n"))
     server.answer = lambda body: (200, {})
     await plant.until(lambda: plant.engine.replays.rows[ident].state == "done", 30)
-    row = await plant.engine.call("replay.status", {"id": ident})
+    row = await plant.call("replay.status", {"id": ident})
     assert (row["delivered"], row["dead"]) == (archived, 0)

@@ -12,7 +12,7 @@ from engine_kit import Plant, Server, config, event, per_user
 
 
 def row(plant: Plant) -> dict[str, Any]:
-    found: dict[str, Any] = plant.engine.status()["destinations"]["hook"]
+    found: dict[str, Any] = plant.status()["destinations"]["hook"]
     return found
 
 

@@ -23,7 +23,7 @@ def text(url: str, *, source: str, chain: str = "[]", other: str = "enabled: tru
 
 
 def row(plant: Plant, ident: str = "hook") -> dict[str, Any]:
-    found: dict[str, Any] = plant.engine.status()["destinations"][ident]
+    found: dict[str, Any] = plant.status()["destinations"][ident]
     return found
 
 
@@ -75,7 +75,7 @@ async def test_a_failure_is_dead_everywhere_but_where_the_source_is_not_connecte
     assert (row(plant)["dead"], row(plant)["born"]) == (2, 0)
     assert (row(plant, "other")["filtered"], row(plant, "other")["dead"]) == (2, 0)
     await plant.engine.books.commit()
-    letters = (await plant.engine.call("dead.list", {}))["dead"]
+    letters = (await plant.call("dead.list", {}))["dead"]
     assert {letter["reason"] for letter in letters} == {"script drop:1: KeyError: 'missing'"}
     assert {letter["class"] for letter in letters} == {"script"}
 
@@ -112,7 +112,7 @@ async def test_a_dead_letter_of_it_is_retried_through_both_chains(plant: Plant, 
     await plant.until(lambda: settled(plant, 1))
     plant.runner.functions["drop"] = lambda e: {**e, "event": "Mended"}
     await plant.engine.books.commit()
-    await plant.engine.call("dead.retry", {"all": True})
+    await plant.call("dead.retry", {"all": True})
     await plant.until(lambda: row(plant)["delivered"] == 2 and row(plant, "other")["delivered"] == 1)
     assert {body["event"] for body in server.taken} == {"Mended"}
 
@@ -149,9 +149,9 @@ async def test_a_replay_passes_it_too(plant: Plant, server: Server) -> None:
     await plant.send(event("ann", 0))
     await plant.until(lambda: settled(plant, 1))
     server.taken.clear()
-    counted = await plant.engine.call("replay.count", {"destination": "hook", "unordered": True})
+    counted = await plant.call("replay.count", {"destination": "hook", "unordered": True})
     assert [part["verdict"] for part in counted["sample"][0]["parts"]] == ["send", "send"]
-    await plant.engine.call("replay.start", {"destination": "hook", "unordered": True})
+    await plant.call("replay.start", {"destination": "hook", "unordered": True})
     await plant.until(lambda: len(server.taken) == 2)
     assert all(body["context"]["turnout"]["replay"]["id"] == 1 for body in server.taken)
 
@@ -172,7 +172,7 @@ async def test_while_a_script_is_stopped_its_events_are_pending_and_nothing_dies
     assert shown["reason"] == "transformation drop is stopped: killed"
     assert (shown["since"], shown["next_probe_at"]) == ("2026-11-18T11:06:40.000Z", "2026-11-18T11:18:20.000Z")
     assert (shown["unread"] + shown["queued"], shown["dead"], server.taken) == (51, 0, [server.taken[0]])
-    assert await plant.engine.call("transformation.resume", {"transformation": "drop"}) == {"changed": True}
+    assert await plant.call("transformation.resume", {"transformation": "drop"}) == {"changed": True}
     await plant.until(lambda: row(plant)["delivered"] == 51)
     assert row(plant)["state"] == "running"
     assert [body["properties"]["n"] for body in server.taken if body["userId"] == "ann"] == list(range(50))
@@ -196,10 +196,10 @@ async def test_a_letter_stays_where_it_is_while_its_script_is_stopped(plant: Pla
     await plant.engine.books.commit()
     plant.runner.stopped["drop"] = stopped("drop", "killed", left=600.0, after=700.0)
     with pytest.raises(Stopped, match="transformation drop is stopped"):
-        await plant.engine.call("dead.retry", {"all": True})
+        await plant.call("dead.retry", {"all": True})
     plant.runner.functions["drop"] = lambda e: e
-    await plant.engine.call("transformation.resume", {"transformation": "drop"})
-    assert (await plant.engine.call("dead.retry", {"all": True}))["retried"] == 1
+    await plant.call("transformation.resume", {"transformation": "drop"})
+    assert (await plant.call("dead.retry", {"all": True}))["retried"] == 1
     await plant.until(lambda: row(plant)["delivered"] == 1)
 
 
@@ -209,12 +209,12 @@ async def test_a_replay_waits_for_a_stopped_script_and_goes_on(plant: Plant, ser
     await plant.until(lambda: settled(plant, 30))
     server.taken.clear()
     plant.runner.stopped["split"] = stopped("split", "killed", left=600.0, after=700.0)
-    await plant.engine.call("replay.start", {"destination": "hook", "unordered": True, "rate": 1000})
+    await plant.call("replay.start", {"destination": "hook", "unordered": True, "rate": 1000})
     await plant.until(lambda: plant.engine.replays.couriers["replay:1"].stopped is not None)
-    (shown,) = (await plant.engine.call("replay.list", {}))["replays"]
+    (shown,) = (await plant.call("replay.list", {}))["replays"]
     assert (shown["state"], shown["reason"]) == ("running", "paused: transformation split is stopped: killed")
     assert server.taken == []
-    await plant.engine.call("transformation.resume", {"transformation": "split"})
+    await plant.call("transformation.resume", {"transformation": "split"})
     await plant.until(lambda: len(server.taken) == 60)
 
 
@@ -231,7 +231,7 @@ async def test_what_waits_behind_another_is_kept_while_its_script_is_stopped(pla
     plant.runner.stopped["drop"] = stopped("drop", "killed", left=5.0, after=5.0)
     await later(lambda: row(plant)["delivered"] == 2 and row(plant)["state"] == "paused")
     assert (row(plant)["waiting"], row(plant)["dead"]) == (1, 0)
-    await plant.engine.call("transformation.resume", {"transformation": "drop"})
+    await plant.call("transformation.resume", {"transformation": "drop"})
     await later(lambda: row(plant)["delivered"] == 3)
     assert per_user(server.taken)["ann"] == [0, 1]
     assert row(plant)["state"] == "running"

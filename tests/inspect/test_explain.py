@@ -102,7 +102,7 @@ async def test_an_event_that_waits_for_a_stopped_script_says_so(plant: Plant, se
     await plant.start(config(server.url, chain="[split]"))
     plant.runner.stopped["split"] = stopped("split", "it kills", left=60.0, after=60.0)
     await plant.send(event("ada", 1))
-    await plant.until(lambda: plant.engine.status()["destinations"]["hook"]["state"] == "paused")
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["state"] == "paused")
     found = await told(plant, "ada-1")
     assert verdict(found) == ("pending", (
         "not read yet: it is next; the destination is paused: transformation split is stopped: it kills; "
@@ -283,7 +283,7 @@ async def test_an_event_that_waited_when_its_destination_was_removed_is_not_call
     await plant.start(config(url, extra=f'  other: {{type: webhook, settings: {{webhook_url: "{url}"}}}}'))
     server.answer = lambda _: (500, {})
     await plant.send(event("ada", 1))
-    await plant.until(lambda: plant.engine.status()["destinations"]["other"]["retrying"] == 1)
+    await plant.until(lambda: plant.status()["destinations"]["other"]["retrying"] == 1)
     assert verdict(await told(plant, "ada-1"), "other")[0] == "pending"
     await plant.reload("discard: [other]\n" + config(url))
     said = verdict(await told(plant, "ada-1"), "other")
@@ -359,7 +359,7 @@ async def test_a_replay_is_told_apart_from_its_destination(plant: Plant, server:
     await plant.send(event("ada", 1))
     await plant.until(lambda: len(server.taken) == 1)
     server.answer = lambda body: (422, {})
-    row = await plant.engine.call("replay.start", {"destination": "hook", "unordered": True})
+    row = await plant.call("replay.start", {"destination": "hook", "unordered": True})
     await plant.until(lambda: plant.engine.replays.rows[row["id"]].state == "done")
     found = await told(plant, "ada-1")
     assert verdict(found)[0] == "delivered"

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from dataplane.deliver import tail as tails
+from dataplane.deliver import watch
 from tests.deliver.engine_kit import Plant, config, event
 from turnout.errors import Fixable, Refused
 
 
 async def opened(plant: Plant, **wanted: str) -> int:
-    return int((await plant.engine.call("tail.open", wanted))["tail"])
+    return int((await plant.call("tail.open", wanted))["tail"])
 
 
 async def read(plant: Plant, tail: int) -> dict[str, Any]:
-    found: dict[str, Any] = await plant.engine.call("tail.read", {"tail": tail})
+    found: dict[str, Any] = await plant.call("tail.read", {"tail": tail})
     return found
 
 
@@ -26,7 +26,7 @@ async def lines(plant: Plant, tail: int, number: int) -> list[dict[str, Any]]:
     def came() -> bool:
         watch = plant.engine.ledger.watch
         assert watch is not None
-        found.extend(watch.tails[tail].fetch()["lines"])
+        found.extend(watch.watch[tail].fetch()["lines"])
         return len(found) >= number
 
     await plant.until(came)
@@ -76,7 +76,7 @@ async def test_a_long_user_id_is_shortened(plant: Plant, server: Any) -> None:
 async def test_what_is_not_fetched_in_time_is_counted(
     plant: Plant, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tails, "RING", 3)
+    monkeypatch.setattr(watch, "RING", 3)
     await plant.start(config(server.url))
     tail = await opened(plant)
     await plant.send(*(event("ada", n) for n in range(10)))
@@ -88,19 +88,19 @@ async def test_what_is_not_fetched_in_time_is_counted(
 
 
 async def test_nobody_watches_any_more(plant: Plant, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tails, "PATIENCE", 0.05)
+    monkeypatch.setattr(watch, "PATIENCE", 0.05)
     await plant.start(config(server.url))
     assert plant.engine.ledger.watch is None
     first = await opened(plant)
     await plant.until(lambda: plant.engine.ledger.watch is None)  # it asked nothing for too long
     with pytest.raises(Refused):
         await read(plant, first)
-    monkeypatch.setattr(tails, "PATIENCE", 60)
+    monkeypatch.setattr(watch, "PATIENCE", 60)
     second, third = await opened(plant), await opened(plant)
-    await plant.engine.call("tail.close", {"tail": second})
+    await plant.call("tail.close", {"tail": second})
     assert plant.engine.ledger.watch is not None
-    await plant.engine.call("tail.close", {"tail": third})
-    await plant.engine.call("tail.close", {"tail": third})
+    await plant.call("tail.close", {"tail": third})
+    await plant.call("tail.close", {"tail": third})
     assert plant.engine.ledger.watch is None
 
 
@@ -110,7 +110,7 @@ async def test_a_filter_that_nothing_matches_is_an_error(plant: Plant, server: A
         with pytest.raises(Fixable, match="there are"):
             await opened(plant, **wanted)
     assert plant.engine.ledger.watch is None
-    for _ in range(tails.MOST):
+    for _ in range(watch.MOST):
         await opened(plant)
     with pytest.raises(Fixable, match="watching already"):
         await opened(plant)
