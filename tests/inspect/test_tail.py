@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from dataplane.deliver import watch
+from dataplane.deliver import tail as verbs
+from dataplane.deliver import watch as watching
 from tests.deliver.engine_kit import Plant, config, event
 from turnout.errors import Fixable, Refused
 
@@ -26,7 +27,7 @@ async def lines(plant: Plant, tail: int, number: int) -> list[dict[str, Any]]:
     def came() -> bool:
         watch = plant.engine.ledger.watch
         assert watch is not None
-        found.extend(watch.watch[tail].fetch()["lines"])
+        found.extend(watch.tails[tail].fetch()["lines"])
         return len(found) >= number
 
     await plant.until(came)
@@ -76,7 +77,7 @@ async def test_a_long_user_id_is_shortened(plant: Plant, server: Any) -> None:
 async def test_what_is_not_fetched_in_time_is_counted(
     plant: Plant, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "RING", 3)
+    monkeypatch.setattr(watching, "RING", 3)
     await plant.start(config(server.url))
     tail = await opened(plant)
     await plant.send(*(event("ada", n) for n in range(10)))
@@ -88,14 +89,14 @@ async def test_what_is_not_fetched_in_time_is_counted(
 
 
 async def test_nobody_watches_any_more(plant: Plant, server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "PATIENCE", 0.05)
+    monkeypatch.setattr(verbs, "PATIENCE", 0.05)
     await plant.start(config(server.url))
     assert plant.engine.ledger.watch is None
     first = await opened(plant)
     await plant.until(lambda: plant.engine.ledger.watch is None)  # it asked nothing for too long
     with pytest.raises(Refused):
         await read(plant, first)
-    monkeypatch.setattr(watch, "PATIENCE", 60)
+    monkeypatch.setattr(verbs, "PATIENCE", 60)
     second, third = await opened(plant), await opened(plant)
     await plant.call("tail.close", {"tail": second})
     assert plant.engine.ledger.watch is not None
@@ -110,7 +111,7 @@ async def test_a_filter_that_nothing_matches_is_an_error(plant: Plant, server: A
         with pytest.raises(Fixable, match="there are"):
             await opened(plant, **wanted)
     assert plant.engine.ledger.watch is None
-    for _ in range(watch.MOST):
+    for _ in range(verbs.MOST):
         await opened(plant)
     with pytest.raises(Fixable, match="watching already"):
         await opened(plant)
