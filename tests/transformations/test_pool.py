@@ -106,6 +106,22 @@ async def test_memory_hoarded_over_a_batch_is_not_blamed_on_the_last_event(run: 
     assert await run(source, *({"n": i} for i in range(8))) == [[{"n": i}] for i in range(8)]
 
 
+@pytest.mark.parametrize("keeps", ["", "SEEN.append(event)"])
+async def test_what_batches_leave_behind_does_not_add_up(keeps: str) -> None:
+    """300 MB pass through a worker that may have 256, each batch in a module of its own."""
+    pool = Pool(workers=1)
+    await pool.start()
+    try:
+        source = f"SEEN = []\ndef transformEvent(event, metadata):\n    {keeps or 'pass'}\n    return event\n"
+        passing = Script("passing", source, file="passing.py")
+        items = [item({"text": f"{number:04}" * 5_000}) for number in range(100)]
+        for _ in range(75):
+            assert all(isinstance(ran, Outputs) for ran in await pool.run(passing, items))
+        assert worker_starts(pool) == 1
+    finally:
+        await pool.stop()
+
+
 async def test_a_module_that_hangs_is_no_events_fault_and_stops_the_script(pool: Pool) -> None:
     hangs = Script("hanging", "while True: pass\n", file="hanging.py", timeout=0.1)
     with pytest.raises(Stopped, match="killed 5 times in a row, the last time for timeout"):

@@ -81,6 +81,11 @@ class Batch:
         except MemoryError:
             self._stopped(wire.MEMORY, "needs more memory than allowed" + ("" if self.events else " to load"))
 
+    def close(self) -> None:
+        """Let go of everything: the script's functions hold the batch, and each other."""
+        self.events = self.metadata = ()
+        self.blobs = []
+
     def _run(self) -> None:
         """Run the module and its function."""
         program = self.program
