@@ -37,10 +37,6 @@ class Batch(Protocol):
         """Run under the program's own deadline; raises nothing."""
         ...
 
-    def close(self) -> None:
-        """Let go of the events and of what was made of them: a script's functions may hold the batch."""
-        ...
-
 
 class Program(Protocol):
     """A script with its libraries; `fault` is set when it cannot run, `spent` ends its worker."""

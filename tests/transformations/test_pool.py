@@ -106,20 +106,28 @@ async def test_memory_hoarded_over_a_batch_is_not_blamed_on_the_last_event(run: 
     assert await run(source, *({"n": i} for i in range(8))) == [[{"n": i}] for i in range(8)]
 
 
-@pytest.mark.parametrize("keeps", ["", "SEEN.append(event)"])
-async def test_what_batches_leave_behind_does_not_add_up(keeps: str) -> None:
-    """300 MB pass through a worker that may have 256, each batch in a module of its own."""
-    pool = Pool(workers=1)
-    await pool.start()
-    try:
-        source = f"SEEN = []\ndef transformEvent(event, metadata):\n    {keeps or 'pass'}\n    return event\n"
-        passing = Script("passing", source, file="passing.py")
-        items = [item({"text": f"{number:04}" * 5_000}) for number in range(100)]
-        for _ in range(75):
-            assert all(isinstance(ran, Outputs) for ran in await pool.run(passing, items))
-        assert worker_starts(pool) == 1
-    finally:
-        await pool.stop()
+@pytest.mark.parametrize("keeps", ["pass", "KEPT.append(event)", "KEPT.append([KEPT, event])"])
+async def test_a_worker_keeps_nothing_of_batches_that_are_over(pool: Pool, keeps: str) -> None:
+    # Each batch has 4 MB of events, in and out: the 256 MB of a worker are soon full where they stay.
+    source = f"KEPT = []\ndef transformEvent(event, metadata):\n    {keeps}\n    return event\n"
+    keeping = Script(f"keeping: {keeps}", source)
+    items = [item({"n": n, "text": "x" * 400_000}) for n in range(10)]
+    starts = worker_starts(pool)
+    for _ in range(60):
+        assert [type(ran) for ran in await pool.run(keeping, items)] == [Outputs] * 10
+    assert worker_starts(pool) == starts + 1
+
+
+async def test_what_a_batch_leaves_behind_is_held_to_its_time(pool: Pool) -> None:
+    source = (
+        "KEPT = []\ndef endless():\n    try: yield 1\n    finally:\n        while True: pass\n"
+        "def transformEvent(event, metadata):\n    if event.get('n') == 1:\n        KEPT.append(endless())\n"
+        "        next(KEPT[0])\n    return event\n"
+    )
+    leaving = Script("leaving", source, file="leaving.py", timeout=0.2)
+    hung = Failed("leaving.py: took longer than 0.2 s", "timeout")
+    ran = await pool.run(leaving, [item({"n": n}) for n in range(3)])
+    assert ran == [Outputs((b'{"n":0}',)), hung, Outputs((b'{"n":2}',))]
 
 
 async def test_a_module_that_hangs_is_no_events_fault_and_stops_the_script(pool: Pool) -> None:
@@ -225,7 +233,7 @@ async def test_hanging_scripts_do_not_take_the_others_seats() -> None:
 
 
 def worker_starts(pool: Pool) -> float:
-    return {metric: number for metric, _, number in pool.stats()}["transform_worker_starts"]
+    return {metric: number for metric, _, number in pool.stats()}.get("transform_worker_starts", 0)
 
 
 async def test_idle_workers_are_bounded_and_the_least_used_go_first() -> None:

@@ -65,11 +65,6 @@ class Batch:
             return
         self._collect(run, late=late)
 
-    def close(self) -> None:
-        """Let go of the events and of what was made of them."""
-        self.events = self.metadata = ()
-        self.blobs = []
-
     def _stop(self, kind: str, reason: str) -> None:
         self.program.spent = True
         self.fault = Fault(kind, reason, self.program.file)  # type: ignore[arg-type]  # one of the kinds

@@ -6,6 +6,7 @@ counts as done only when its code is appended, which is the last thing that happ
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch"]
 
+OLD = 100
+"""Batches after which what outlived collections within a batch is looked through, too."""
 MAX_LINES, MAX_LINE = 100, 300
 """Log lines kept of a trial, and characters of each."""
 
@@ -73,6 +76,7 @@ class Batch:
             deadline.arm(seconds)
             try:
                 self._run()
+                self._free()
             finally:
                 deadline.disarm()
         except deadline.Expired:
@@ -80,11 +84,6 @@ class Batch:
             self._stopped(wire.TIMEOUT, f"took longer than {seconds:g} s" + ("" if self.events else " to load"))
         except MemoryError:
             self._stopped(wire.MEMORY, "needs more memory than allowed" + ("" if self.events else " to load"))
-
-    def close(self) -> None:
-        """Let go of everything: the script's functions hold the batch, and each other."""
-        self.events = self.metadata = ()
-        self.blobs = []
 
     def _run(self) -> None:
         """Run the module and its function."""
@@ -111,6 +110,16 @@ class Batch:
         except _Full:
             self._rest()
 
+    def _free(self) -> None:
+        """Collect what the batch leaves behind, under the alarm: a generator's `finally` is the script's code.
+
+        A module and its functions refer to each other, and through `print` to the batch. The interpreter would
+        collect them after so many new objects, not bytes: events of hundreds of batches would fill the memory.
+        """
+        gc.collect(1 if gc.get_count()[2] < OLD else 2)
+        if deadline.overdue():
+            raise deadline.Expired from None
+
     def _stopped(self, code: int, reason: str) -> None:
         """Settle a batch that was cut off: what is done stays, the event in hand has `code`."""
         self.program.spent = True
@@ -119,10 +128,12 @@ class Batch:
             return
         done = sum(c if c >= 0 else 1 for c in self.codes)
         del self.blobs[done:]
-        if len(self.codes) < len(self.events):
-            self._fail(reason, code)
-        while not self.single and len(self.codes) < len(self.events):
-            self._fail(reason, code)  # nobody knows which event of a whole batch it was
+        ended = len(self.codes) == len(self.events)
+        if ended:  # and then hung in what it left behind
+            self.codes, self.blobs = [], []
+        self._fail(reason, code)
+        while (ended or not self.single) and len(self.codes) < len(self.events):
+            self._fail(reason, code)  # nobody knows which event it was
         self._rest()
 
     def _rest(self) -> None:

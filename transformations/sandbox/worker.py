@@ -24,9 +24,6 @@ from transformations.sandbox import wire
 __all__ = ["probe", "serve"]
 
 _CHUNK = 1 << 20
-_COLLECT = 16 << 20
-"""Bytes of requests and answers after which what a script's modules hold in circles is looked for: a module and its
-functions always are one, and what they keep of their events counts against the memory of the next batch."""
 
 
 def serve(channel: int) -> None:
@@ -34,11 +31,7 @@ def serve(channel: int) -> None:
     gc.set_threshold(50_000, 20, 20)
     deadline.install()
     current: Program | None = None
-    passed = 0
     while True:
-        if passed > _COLLECT:
-            gc.collect()
-            passed = 0
         payload = _read(channel)
         kind = payload[0]
         if kind == wire.LOAD:
@@ -53,7 +46,6 @@ def serve(channel: int) -> None:
         _write(channel, answer)
         if current.spent:
             os._exit(0)
-        passed += len(payload) + len(answer)
 
 
 def probe(channel: int) -> None:
@@ -93,9 +85,7 @@ def _run(channel: int, program: Program, payload: bytes) -> bytes:
     batch.run()
     if batch.fault is not None:
         return _fault(batch.fault)
-    answer = wire.reply(batch.codes, batch.blobs, codec.encode(batch.logs) if flags & wire.TRIAL else b"")
-    batch.close()
-    return answer
+    return wire.reply(batch.codes, batch.blobs, codec.encode(batch.logs) if flags & wire.TRIAL else b"")
 
 
 def _ask(channel: int, question: bytes) -> bytes:
