@@ -39,8 +39,9 @@ class Delivery:
 
     `batch` events and `batch_bytes` bytes at most travel together; `linger` is how long a batch
     waits to fill (only when batch > 1); `concurrency` is requests in flight; `rate` requests per
-    second; `timeout` per request; `retry_for` how long an event is tried; `hold_for` how long it
-    holds back later events of its user; `order: none` gives up the order of a user's events.
+    second; `timeout` per request; `retry_for` how long an event is tried; `retry_after` the longest
+    `Retry-After` that is obeyed; `hold_for` how long an event holds back later ones of its user;
+    `order: none` gives up the order of a user's events.
     """
 
     batch: int = 1
@@ -50,6 +51,7 @@ class Delivery:
     rate: float | None = None
     timeout: timedelta = timedelta(seconds=10)
     retry_for: timedelta = timedelta(hours=24)
+    retry_after: timedelta = timedelta(hours=1)
     hold_for: timedelta = timedelta(minutes=15)
     order: Literal["user", "none"] = "user"
 

@@ -249,6 +249,7 @@ class DeliveryOverride(Model):
     rate: float | None = Field(None, gt=0, description="Most requests per second.")
     timeout: PositiveDuration | None = Field(None, description="A request without an answer is given up.")
     retry_for: Duration | None = Field(None, description="How long an event is tried before it is dead.")
+    retry_after: Duration | None = Field(None, description="The longest `Retry-After` of the tool that is obeyed.")
     hold_for: Duration | None = Field(
         None, description="How long an event that is retried holds back later ones of its user.",
     )

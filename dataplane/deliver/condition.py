@@ -8,16 +8,16 @@ from random import Random
 from dataplane.deliver.breaker import Breaker, Rejects
 from dataplane.deliver.exchange import Sent, all_delivered
 from dataplane.deliver.pausing import Active, Kind, Refusal, Refused
+from dataplane.deliver.retry import OBEYED, obeyed, told
 from dataplane.metrics.log import logger
 from turnout.clock import Clock
 from turnout.destination import BEHIND, UNSENT
 from turnout.verdict import Outcome
 
-__all__ = ["LONGEST_WAIT", "Condition"]
+__all__ = ["Condition"]
 
 log = logger()
 FORBIDDEN_USERS = 3
-LONGEST_WAIT = 3600.0
 FAULT = 5.0
 """Seconds without a request after a fault of ours, which would send the same again and again."""
 
@@ -36,6 +36,7 @@ class Condition:
         self._active = Active(active, clock)
         self._clock = clock
         self._not_before = 0.0
+        self._asks = ""
         self._next_slot = 0.0
         self._forbidden: set[int] = set()
         self._resting = False
@@ -104,9 +105,14 @@ class Condition:
             return max(left, 1.0) if self.breaker.probing else left
         return max(0.0, self._not_before - now, self._next_slot - now)
 
-    def judge(self, sent: Sequence[Sent], keys: Sequence[int], left: float) -> bool:
+    @property
+    def asks(self) -> str:
+        """Why nothing is sent though it is well: it asked for more time than it is given; else ""."""
+        return self._asks if self._clock.monotonic() < self._not_before else ""
+
+    def judge(self, sent: Sequence[Sent], keys: Sequence[int], left: float, most: float = OBEYED) -> bool:
         """What the answers to a request that left at `left` say about the destination itself: down,
-        throttling, or refusing us. True where it was down or refused us until now."""
+        throttling (for `most` seconds at most), or refusing us. True where it was down or refused us until now."""
         before = self.down
         if not before and all_delivered(sent):  # as nearly always
             self.breaker.succeeded()
@@ -123,9 +129,10 @@ class Condition:
             self.breaker.failed(now, left)
         else:
             self.breaker.succeeded()
-        after = [v.after for v in tried if v.after is not None]
-        if after:
-            self._not_before = max(self._not_before, now + min(max(after), LONGEST_WAIT))
+        asking = max((v for v in tried if v.after is not None), key=lambda v: v.after or 0.0, default=None)
+        if asking is not None and asking.after is not None:
+            self._not_before = max(self._not_before, now + obeyed(asking.after, most))
+            self._asks = told(asking, most) if asking.after > most else ""
         rejected = False
         for verdict, key in zip(verdicts, keys, strict=True):
             if verdict.outcome is Outcome.DELIVERED:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.job_state import JobRow, drop, stored_jobs
 from dataplane.deliver.lanes import Entry
-from dataplane.deliver.retry import delay
+from dataplane.deliver.retry import OBEYED, delay, obeyed, told
 from dataplane.deliver.settle import Settler
 from dataplane.deliver.state import ExceptionRow
 from dataplane.metrics.log import logger
@@ -31,8 +31,6 @@ __all__ = ["Job", "Jobs"]
 log = logger()
 FAULT = 5.0
 """Seconds until a job goes on after a fault of ours."""
-LONGEST = 3600.0
-"""Most seconds that a tool may have us wait for a job."""
 
 Adopted = list[tuple[ExceptionRow, Entry]]
 
@@ -194,9 +192,10 @@ class Jobs:
         open_ = [one.verdict for one in sent if not one.verdict.final]
         after = max((v.after for v in open_ if v.after is not None), default=None)
         # A tool that says when to look again is taken at its word; else as any retry.
-        wait = delay(job.attempts, None, self._rng) if after is None else min(after, LONGEST)
+        most = self._settler.delivery.retry_after.total_seconds()
+        wait = delay(job.attempts, None, self._rng) if after is None else obeyed(after, most)
         job.next_at = self._clock.now().timestamp() + wait
-        job.reason = open_[0].reason
+        job.reason = told(open_[0], most)
         job.running = False
         for row in job.rows:
             row.attempts, row.reason, row.next_at = row.attempts + 1, job.reason, job.next_at
@@ -233,7 +232,7 @@ class Jobs:
         job.rows = [held[one] for one in stored.events if one in held]
         job.id, job.type, job.state = stored.id, stored.type, stored.state
         job.attempts, job.reason = stored.attempts, stored.reason
-        job.next_at = min(stored.next_at, self._clock.now().timestamp() + LONGEST)
+        job.next_at = min(stored.next_at, self._clock.now().timestamp() + OBEYED)
         job.running = False
         for row in job.rows:
             row.reason, row.attempts = job.reason or row.reason, max(row.attempts, job.attempts)

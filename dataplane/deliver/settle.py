@@ -13,7 +13,7 @@ from dataplane.deliver.journal import Origin
 from dataplane.deliver.lanes import Entry, Part
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.plan import Replayed
-from dataplane.deliver.retry import delay
+from dataplane.deliver.retry import delay, told
 from dataplane.deliver.state import ExceptionRow
 from turnout.clock import Clock
 from turnout.destination import BEHIND, UNSENT, Delivery
@@ -52,6 +52,11 @@ class Settler:
         self._active = active
         self._clock = clock
         self._rng = Random(ident)  # noqa: S311 -- jitter
+
+    @property
+    def _most(self) -> float:
+        """Seconds that a tool may have an event wait."""
+        return self.delivery.retry_after.total_seconds()
 
     def settle(self, entry: Entry, rows: Sequence[Sent]) -> None:
         """Verdicts of an event from the lanes: count, bury, or put aside."""
@@ -113,11 +118,11 @@ class Settler:
     def _row(self, entry: Entry, child: int, verdict: Verdict) -> ExceptionRow:
         now = self._clock.now().timestamp()
         tried = _attempted(verdict)
-        wait = delay(1, verdict.after, self._rng) if tried else 0.0
+        wait = delay(1, verdict.after, self._rng, self._most) if tried else 0.0
         return ExceptionRow(
             self.id, entry.number, child, entry.key, "tried", entry.source,
             attempts=1 if tried else 0, first_at=now, next_at=now + wait, active=self._active(),
-            reason=verdict.reason, parts=len(entry.parts),
+            reason=told(verdict, self._most), parts=len(entry.parts),
         )  # fmt: skip
 
     def final(
@@ -197,8 +202,8 @@ class Settler:
             self.ledger.changes.drop(row)
             return
         self._waits(entry, row.child, raw, one.verdict)
-        row.next_at = now + delay(row.attempts, one.verdict.after, self._rng)
-        row.reason = one.verdict.reason
+        row.next_at = now + delay(row.attempts, one.verdict.after, self._rng, self._most)
+        row.reason = told(one.verdict, self._most)
         if row.kind == "tried" and age > self.delivery.hold_for.total_seconds():
             self.chains.stand_aside(row)
         else:

@@ -42,7 +42,7 @@ def _state(courier: Courier) -> tuple[str, str, str | None]:
         return "down", why, _moment(condition.down_since)
     if not courier.sending and courier.ledger.stuck:
         return "stalled", "its state cannot be written", None
-    return "running", "", None
+    return "running", condition.asks, None
 
 
 def _next_probe(courier: Courier) -> str | None:

@@ -54,7 +54,7 @@ destinations:
     sources: [web]
     enabled: false
     delivery: {batch: 10, batch_bytes: 1MB, linger: 0.5, concurrency: 3, rate: 0.5, timeout: 3s,
-               retry_for: 1d, hold_for: 1m, order: none}
+               retry_for: 1d, retry_after: 2h, hold_for: 1m, order: none}
     start: beginning
     was: old_hook
 discard: [gone]

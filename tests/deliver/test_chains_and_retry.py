@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dataplane.deliver.chains import CAP_USER, Chains
-from dataplane.deliver.retry import delay
+from dataplane.deliver.retry import OBEYED, delay, told
 from dataplane.deliver.state import ExceptionRow
+from turnout.verdict import retry
 
 
 def row(number: int, key: int, kind: str = "tried", at: float = 0.0) -> ExceptionRow:
@@ -82,9 +84,16 @@ def test_without_order_every_row_stands_alone() -> None:
 def test_delay_is_bounded_and_obeys_the_tool(attempts: int, after: float | None, seed: int) -> None:
     wait = delay(attempts, after, Random(seed))
     assert wait >= 0.1
-    assert wait <= max(300.0, (after or 0) + 1)
+    assert wait <= max(300.0, min(after or 0, OBEYED) + 1)
     if after is not None:
-        assert wait >= after
+        assert wait >= min(after, OBEYED)
+
+
+@pytest.mark.parametrize(("most", "reason"), [
+    (7200.0, "HTTP 429"), (3600.0, "HTTP 429: it asks for 1 h 30 min, and is given 1 h (delivery.retry_after)"),
+])
+def test_a_tool_that_asks_for_more_than_it_is_given_is_quoted(most: float, reason: str) -> None:
+    assert told(retry("HTTP 429", status=429, after=5400.0), most) == reason
 
 
 def test_rows_in_flight_are_not_due_again_when_the_order_changes() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from engine_kit import Plant, Server, config, event, per_user
 
+from dataplane.inspect.explain import explain
+
 
 def row(plant: Plant) -> dict[str, Any]:
     found: dict[str, Any] = plant.status()["destinations"]["hook"]
@@ -107,3 +109,21 @@ async def test_only_an_atomic_tool_has_its_batches_halved(plant: Plant, server: 
     assert [len(body) for body in server.got] == [8, 8, 4, 2, 2, 1, 1, 4]
     await asyncio.sleep(0)
     assert set(per_user(server.taken)) == {"a", "b", "c", "d", "e", "f", "g"}
+
+
+@pytest.mark.parametrize(("delivery", "hours"), [("{}", 1), ("{retry_after: 3h}", 3)])
+async def test_a_tool_that_asks_for_a_year_is_asked_again_and_quoted(
+    plant: Plant, server: Server, delivery: str, hours: int
+) -> None:
+    server.answer = lambda _: (429, {"Retry-After": "31536000"})
+    await plant.start(config(server.url, delivery=delivery))
+    await plant.send(event("ann", 1), event("bob", 1))
+    await plant.until(lambda: len(server.got) >= 1 and row(plant)["retrying"] >= 1)
+    asked = f"HTTP 429: it asks for 365 d, and is given {hours} h (delivery.retry_after)"
+    assert (row(plant)["state"], row(plant)["reason"]) == ("running", asked)
+    why = (await explain(plant.engine, plant.runner, server.got[0]["messageId"], ""))["destinations"]["hook"]["why"]
+    assert why.startswith(f"{asked}; tried next at ")
+    server.answer = lambda _: (200, {})
+    plant.advance(hours * 3600 + 2)
+    await plant.until(lambda: row(plant)["delivered"] == 2)
+    assert row(plant)["reason"] == ""
