@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from turnout import verdict as verdicts
 from turnout.auth import Auth
+from turnout.bounds import MOST_REQUESTS
 from turnout.clock import retry_after
 from turnout.errors import Refused
 from turnout.event import Event, Kind
@@ -27,7 +28,6 @@ __all__ = ["BEHIND", "UNSENT", "Client", "Context", "Delivery", "Destination", "
 S = TypeVar("S", bound=Settings)
 EVERY_KIND = frozenset(Kind)
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
-MOST_REQUESTS = 1_000  # that one event may come to: strangers write lists of products, tags and groups
 BEHIND = "waits behind an earlier event of its user"
 UNSENT = "not sent: "
 """Starts the reason of an event that waits because the destination itself does not take any."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from dataplane.metrics.log import logger
-from turnout.destination import BEHIND, Client, Context, Destination, Exchange
+from turnout.bounds import Bounded, Endless
+from turnout.destination import BEHIND, UNSENT, Client, Context, Destination
 from turnout.errors import Refused
 from turnout.event import Event
 from turnout.request import Checkpoint, Json, JsonArray, Record, Request, Response
@@ -35,6 +36,7 @@ class Sender(Protocol):
 
 
 NO_TOKEN = retry("no access token")
+AFTER_ENDLESS = retry(f"{UNSENT}an event before it made the adapter ask without an end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +83,43 @@ async def run(
     """One `Sent` per event, in order. An adapter that raises kills only the event it raises on; one with
     checkpoints all of them, since trying them one by one may submit some twice."""
     try:
-        if client is not None:
-            return _sound(adapter, await _records(adapter, events, at, client))
-        steps = adapter.exchange(events, at) if keeper is None else adapter.exchange(events, at, keeper.state)
-        return _sound(adapter, await _requests(adapter, steps, events, send, keeper))
+        return await _tried(adapter, events, at, send, client, keeper=keeper)
     except Exception as error:  # noqa: BLE001 -- an adapter may be a third party's; the fault is kept and shown
         if len(events) > 1 and keeper is None:
-            alone = [await run(adapter, [event], at, send, client) for event in events]
-            return [one for row in alone for one in row]
-        reason = f"adapter error: {_where(error)}"
-        log.error("deliver.adapter_error", destination=adapter.slug, error=reason)
-        return [Sent(dead(reason))] * len(events)
+            return await _one_by_one(adapter, events, at, send, client)
+        return _failed(adapter, error, len(events))
+
+
+async def _tried(
+    adapter: Destination[Any], events: Sequence[Event], at: Context, send: Send, client: Client | None,
+    *, keeper: Keeper | None = None,
+) -> list[Sent]:
+    if client is not None:
+        return _sound(adapter, await _records(adapter, events, at, client))
+    steps = adapter.exchange(events, at) if keeper is None else adapter.exchange(events, at, keeper.state)
+    bounded = Bounded(adapter.slug, steps, len(events))
+    return _sound(adapter, await _requests(adapter, bounded, events, send, keeper))
+
+
+async def _one_by_one(
+    adapter: Destination[Any], events: Sequence[Event], at: Context, send: Send, client: Client | None
+) -> list[Sent]:
+    """Each event for itself. Those behind one that makes the adapter ask without an end wait, since that takes long."""
+    found: list[Sent] = []
+    for event in events:
+        try:
+            found += await _tried(adapter, [event], at, send, client)
+        except Exception as error:  # noqa: BLE001 -- as in `run`
+            found += _failed(adapter, error, 1)
+            if isinstance(error, Endless):
+                return found + [Sent(AFTER_ENDLESS)] * (len(events) - len(found))
+    return found
+
+
+def _failed(adapter: Destination[Any], error: Exception, events: int) -> list[Sent]:
+    reason = f"adapter error: {_where(error)}"
+    log.error("deliver.adapter_error", destination=adapter.slug, error=reason)
+    return [Sent(dead(reason))] * events
 
 
 def _where(error: Exception) -> str:
@@ -125,7 +153,7 @@ def _plain(verdict: Verdict) -> bool:
 
 
 async def _requests(
-    adapter: Destination[Any], steps: Exchange, asked_for: Sequence[Any],
+    adapter: Destination[Any], steps: Bounded, asked_for: Sequence[Any],
     send: Callable[[Request, Any], Awaitable[Response]], keeper: Keeper | None,
 ) -> list[Sent]:
     """Answer what an adapter asks for some events or users, until it is through."""
@@ -168,7 +196,8 @@ async def forget(
 ) -> list[Verdict]:
     """One verdict per user, in order; an adapter that raises has failed for all of them."""
     try:
-        sent = _sound(adapter, await _requests(adapter, adapter.forget(users, at), users, send, None))
+        steps = Bounded(adapter.slug, adapter.forget(users, at), len(users))
+        sent = _sound(adapter, await _requests(adapter, steps, users, send, None))
     except Exception as error:  # noqa: BLE001 -- as in `run`
         reason = f"adapter error: {_where(error)}"
         log.error("deliver.adapter_error", destination=adapter.slug, error=reason)

@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from turnout.auth import shown
+from turnout.bounds import Bounded, Endless
 from turnout.destination import Context, Destination
 from turnout.event import Event
 from turnout.preview import curl, describe, describe_record
 from turnout.request import Record, Request, Response
-from turnout.verdict import Verdict
+from turnout.verdict import Verdict, dead
 
 __all__ = ["asked", "rehearse", "stopped"]
 
@@ -42,7 +43,10 @@ def asked(adapter: Destination[Any], event: Event, at: Context) -> list[Request]
     made = adapter.verdict(event, at)
     if isinstance(made, Verdict | Record):
         return made
-    found = _exchange(adapter, event, at)
+    try:
+        found = _exchange(adapter, event, at)
+    except Endless as error:
+        return dead(error.message)
     return made if len(made) > len(found) else found
 
 
@@ -52,7 +56,7 @@ def stopped(verdict: str, reason: str = "") -> dict[str, Any]:
 
 
 def _exchange(adapter: Destination[Any], event: Event, at: Context) -> list[Request]:
-    steps = adapter.exchange([event], at)
+    steps = Bounded(adapter.slug, adapter.exchange([event], at), 1)
     found: list[Request] = []
     answer: Response | None = None
     while True:

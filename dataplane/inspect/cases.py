@@ -21,6 +21,7 @@ from destinations import registry
 from destinations.rudderstack import ACCOUNTS, CONSTANTS, Chosen, slug_of
 from turnout import codec
 from turnout.auth import Login, OAuth2, bearer, shown
+from turnout.bounds import Bounded
 from turnout.clock import Clock, parse
 from turnout.destination import Context, Delivery, Destination
 from turnout.errors import Fixable
@@ -333,7 +334,7 @@ def _driven(
     adapter: AnyDestination, events: Sequence[Event], at: Context, network: Network
 ) -> tuple[list[Request], Sequence[Verdict]]:
     sent: list[Request] = []
-    steps = adapter.exchange(events, at)
+    steps = Bounded(adapter.slug, adapter.exchange(events, at), len(events))
     reply: Response | None = None
     while True:
         try:

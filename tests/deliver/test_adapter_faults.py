@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
 from engine_kit import Plant, Server, config, event
 
 from dataplane.deliver.exchange import run
+from dataplane.deliver.rehearsal import rehearse
 from destinations.webhook import Webhook
+from turnout.bounds import most_steps
 from turnout.destination import Context
 from turnout.event import Event
-from turnout.request import Json, Request, Response
+from turnout.request import Checkpoint, Json, Request, Response
 from turnout.verdict import Outcome, Verdict, delivered, retry
 
 
@@ -95,3 +98,75 @@ async def test_a_fault_of_ours_sends_nothing_again_and_again(
         assert len(server.got) == 1
     plant.advance(6)
     await plant.until(lambda: plant.status()["destinations"]["hook"]["delivered"] == 1)
+
+
+class Endless(Webhook):
+    """Polls for ever, for the users named so."""
+
+    resumable = True
+
+    def exchange(self, events: Sequence[Event], at: Context, resume: Any = None) -> Any:
+        while any(one.message["userId"] == "loop" for one in events):
+            yield Request("POST", self.settings.webhook_url.get_secret_value(), Json({}), events=(0,))
+        for i, one in enumerate(events):
+            yield Request("POST", self.settings.webhook_url.get_secret_value(), Json(one.message), events=(i,))
+        return [delivered(200)] * len(events)
+
+
+class Saving(Endless):
+    """Keeps for ever where it stands."""
+
+    def exchange(self, events: Sequence[Event], at: Context, resume: Any = None) -> Any:
+        for step in count():
+            yield Checkpoint(step)
+
+
+def users(*names: str) -> list[Event]:
+    return [Event(f'{{"type":"track","userId":"{who}"}}'.encode(), key=n, number=n) for n, who in enumerate(names, 1)]
+
+
+async def test_an_exchange_that_asks_for_ever_kills_its_event_and_no_other() -> None:
+    adapter = Endless(Webhook.settings_type.model_validate({"webhook_url": "https://example.com/"}))
+    asked: list[Request] = []
+
+    async def send(request: Request, carried: Sequence[Event]) -> Response:
+        asked.append(request)
+        return Response(200)
+
+    at = Context(datetime.now(UTC), replace(Webhook.delivery, batch=3))
+    first, loop, last = [one.verdict for one in await run(adapter, users("ann", "loop", "bob"), at, send, None)]
+    assert first.outcome is Outcome.DELIVERED
+    assert (loop.outcome, loop.reason) == (
+        Outcome.DEAD,
+        "adapter error: webhook: its exchange asked for more than 2,020 requests and checkpoints without an end",
+    )
+    assert (last.outcome, last.reason) == (
+        Outcome.RETRY, "not sent: an event before it made the adapter ask without an end"
+    )
+    assert len(asked) == most_steps(3) + 1 + most_steps(1)
+
+
+async def test_checkpoints_without_an_end_end_too() -> None:
+    class Keeper:
+        state: Any = None
+        kept = 0
+
+        async def keep(self, checkpoint: Checkpoint) -> None:
+            self.kept += 1
+
+    adapter = Saving(Webhook.settings_type.model_validate({"webhook_url": "https://example.com/"}))
+    keeper = Keeper()
+
+    async def send(request: Request, carried: Sequence[Event]) -> Response:
+        raise AssertionError(request)
+
+    (one,) = await run(adapter, users("ann"), Context(datetime.now(UTC)), send, None, keeper=keeper)
+    assert one.verdict.outcome is Outcome.DEAD
+    assert keeper.kept == most_steps(1)
+
+
+def test_a_rehearsal_of_an_exchange_without_an_end_says_so() -> None:
+    adapter = Endless(Webhook.settings_type.model_validate({"webhook_url": "https://example.com/"}))
+    told = rehearse(adapter, users("loop")[0], Context(datetime.now(UTC)))
+    assert told["verdict"] == "dead"
+    assert told["reason"].startswith("webhook: its exchange asked for more than")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from turnout.destination import Context, Destination, Exchange
+from turnout.bounds import Bounded
+from turnout.destination import Context, Destination
 from turnout.event import Event
 from turnout.request import Checkpoint, Request, Response
 from turnout.user import User
@@ -27,18 +28,18 @@ def drive(
     """
     if adapter.records:
         raise TypeError(f"{adapter.slug} returns records: its client.py delivers them")
-    return _through(adapter, adapter.exchange(events, at, resume), answer)
+    return _through(adapter, Bounded(adapter.slug, adapter.exchange(events, at, resume), len(events)), answer)
 
 
 def drive_forget(
     adapter: Destination[Any], users: Sequence[User], at: Context, answer: Callable[[Request], Response]
 ) -> tuple[Sequence[Verdict], list[Request]]:
     """The verdicts of a user deletion and its requests, in sending order."""
-    return _through(adapter, adapter.forget(users, at), answer)
+    return _through(adapter, Bounded(adapter.slug, adapter.forget(users, at), len(users)), answer)
 
 
 def _through(
-    adapter: Destination[Any], steps: Exchange, answer: Callable[[Request], Response]
+    adapter: Destination[Any], steps: Bounded, answer: Callable[[Request], Response]
 ) -> tuple[Sequence[Verdict], list[Request]]:
     sent: list[Request] = []
     reply: Response | None = None
@@ -73,7 +74,7 @@ def drive_on(
     state: Any = None
     steps = 0
     for _ in range(calls):
-        exchange = adapter.exchange(events, at, state)
+        exchange = Bounded(adapter.slug, adapter.exchange(events, at, state), len(events))
         reply: Response | None = None
         while True:
             try:
