@@ -91,7 +91,8 @@ class Pipeline:
         """What the engine says of sources and destinations, and the workers' health."""
         engine = self._running()
         assert self._pool is not None
-        return {**desk.status(engine), "transformations": self._pool.health()}
+        missing = self._outside.missing if self._outside is not None else ""
+        return {**desk.status(engine), "transformations": self._pool.health(), "geolocation": {"missing": missing}}
 
     async def call(self, verb: str, args: dict[str, Any]) -> Any:
         """Answer a verb of the engine (dataplane/deliver/verbs.py), or `explain`."""
@@ -118,7 +119,7 @@ class Pipeline:
 
 
 def _outside(config: Config) -> Outside:
-    """What scripts may reach, as the config says; raises `Fixable` for a file that cannot be read."""
+    """What scripts may reach, as the config says."""
     return Outside(allow_private=config.egress.allow_private, database=config.geolocation.database)
 
 

@@ -19,7 +19,7 @@ __all__ = ["Reading", "changed", "read"]
 class Reading:
     """Enough to start a role again as it was, whatever has become of the files since.
 
-    `secrets` is what `${file:PATH}` stood for, by PATH.
+    `secrets` is what `${file:PATH}` stood for, by PATH, and certificate and key.
     """
 
     text: str

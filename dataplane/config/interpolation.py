@@ -23,7 +23,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 Files = dict[str, str]
-"""What `${file:PATH}` stands for, by PATH as it is written; what is not in it is read, and put in."""
+"""What `${file:PATH}` stands for, by PATH as it is written, and the certificate's files by their absolute paths; what
+is not in it is read, and put in."""
 
 
 def interpolate(

@@ -40,7 +40,8 @@ def parse(
 ) -> Config:
     """The config that a text says; paths are relative to the folder of `file`.
 
-    Checks YAML, keys, values and references, and reads only the files that `${file:…}` names and `files` has not.
+    Checks YAML, keys, values and references, and reads only the files that `${file:…}` names and `files` has not; the
+    certificate's too where there are `files`.
     Raises `InvalidConfig` (a ConfigError) with every finding.
     """
     report = Report(file)
@@ -51,7 +52,8 @@ def parse(
 def load(
     path: str | os.PathLike[str], environ: Environ[str, str] | None = None, *, files: Files | None = None
 ) -> Config:
-    """The config in a file, after everything `check` verifies; what `${file:…}` stood for is put into `files`.
+    """The config in a file, after everything `check` verifies; what `${file:…}` and the certificate
+    stood for is put into `files`.
 
     Raises `InvalidConfig` (a ConfigError) with every finding.
     """
@@ -136,7 +138,7 @@ def _read(
     interpolate(root, os.environ if environ is None else environ, folder, report, files)
     check_references(root, report)
     try:
-        return Config.model_validate(plain(root), context={"folder": folder}), root
+        return Config.model_validate(plain(root), context={"folder": folder, "files": files}), root
     except ValidationError as error:
         tell(error, Config, (), Entry(Place(1, 1), root), report)
         return None, root

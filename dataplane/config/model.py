@@ -27,6 +27,7 @@ from dataplane.config.egress import Egress
 from dataplane.config.letters import DeadLetters, RefusedEvents
 from dataplane.config.scripts import Geolocation, Library, Transformation
 from dataplane.config.section import File, Model, Text
+from dataplane.config.tls import Tls
 from turnout.durations import Duration, PositiveDuration, PositiveSize, Size
 
 __all__ = [
@@ -95,13 +96,6 @@ _NAMES_SCHEMA = WithJsonSchema({
 })
 
 Scripts = Annotated[list[Name], BeforeValidator(_listed), _NAMES_SCHEMA]
-
-
-class Tls(Model):
-    """A certificate to serve HTTPS with."""
-
-    certificate: File = Field(description="PEM file with the certificate and its chain.")
-    key: File = Field(description="PEM file with the private key, without a passphrase.")
 
 
 class LimitsConfig(Model):

@@ -75,6 +75,10 @@ def check_files(root: Mapping, folder: FilePath, report: Report) -> None:
     for name, _, mapping in section(root, "server"):
         if name == "tls":
             _certificate(mapping, folder, report)
+    geolocation = root.entries.get("geolocation")
+    if geolocation is not None and isinstance(geolocation.node, Mapping):
+        for path, node in texts(geolocation.node, ("geolocation",), "database"):
+            _places(folder, path, node, report)
     for path, node in texts(root, (), "data"):
         if _path(folder, node).exists() and not _path(folder, node).is_dir():
             report.add(node.place, path, "this is a file; Turnout keeps its data in a folder")
@@ -144,6 +148,19 @@ def _readable(file: FilePath, node: Scalar, path: Path, report: Report, what: st
         report.add(node.place, path, f"{what} is not UTF-8")
     except OSError as error:
         report.add(node.place, path, f"{what} cannot be read: {error.strerror or 'an error'}")
+
+
+def _places(folder: FilePath, path: Path, node: Scalar, report: Report) -> None:
+    file = _path(folder, node)
+    if not file.is_file():
+        report.add(node.place, path, "this file does not exist")
+        return
+    import maxminddb
+
+    try:
+        maxminddb.open_database(str(file)).close()
+    except (OSError, maxminddb.InvalidDatabaseError) as error:
+        report.add(node.place, path, f"this MaxMind file cannot be read: {error}")
 
 
 def _certificate(tls: Mapping, folder: FilePath, report: Report) -> None:

@@ -28,11 +28,11 @@ from dataplane.metrics.log import logger
 from transformations.base import Answer, Question, Script
 from transformations.fetch import Fetch, Unasked, allowed, read_address, read_fetch
 from turnout import __version__
-from turnout.errors import Fixable
 
 __all__ = ["Outside", "located"]
 
 log = logger()
+UNAVAILABLE = "geolocation is not available right now"
 HOPS = 3
 """Redirects that are followed; each hop is checked like the first."""
 CONCURRENT = 10
@@ -50,12 +50,13 @@ _CHANGES = {301: "GET", 302: "GET", 303: "GET", 307: "", 308: ""}
 class Outside:
     """A `transformations.base.Reach` that reaches out; one per pipeline process.
 
-    Raises `Fixable` where `database`, a MaxMind file, cannot be read.
+    Where `database`, a MaxMind file, cannot be read, `geolocation` is answered as not available; `missing` says why.
     """
 
     def __init__(self, *, allow_private: bool = False, database: Path | None = None) -> None:
         self._private = allow_private
-        self._places = open_places(database)
+        self.missing = ""
+        self._places = self._opened(database)
         self._sessions: dict[tuple[str, bool], aiohttp.ClientSession] = {}
         self._resolvers: list[AbstractResolver] = []
         self._slots: dict[str, asyncio.Semaphore] = {}
@@ -64,9 +65,17 @@ class Outside:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.seconds: dict[str, float] = {}
 
+    def _opened(self, database: Path | None) -> maxminddb.Reader | None:
+        try:
+            return None if database is None else maxminddb.open_database(str(database))
+        except (OSError, maxminddb.InvalidDatabaseError) as error:
+            self.missing = f"{database} cannot be read: {error}"
+            log.error("reach.no_places", reason=self.missing)
+            return None
+
     def follow(self, other: Outside) -> None:
         """Take over the egress rules and the MaxMind file of one that was prepared; it is not used further."""
-        self._private = other._private
+        self._private, self.missing = other._private, other.missing
         self._places, other._places = other._places, self._places
         if other._places is not None:
             other._places.close()
@@ -88,8 +97,11 @@ class Outside:
 
     def _located(self, address: str) -> Answer:
         if self._places is None:
-            return Answer(error="geolocation is not available right now")
-        return Answer(located(address, self._places.get(address)))
+            return Answer(error=UNAVAILABLE)
+        try:
+            return Answer(located(address, self._places.get(address)))
+        except (maxminddb.InvalidDatabaseError, ValueError):  # damaged; or an IPv6 address, and it knows none
+            return Answer(error=UNAVAILABLE)
 
     # ---- fetch
 
@@ -270,16 +282,6 @@ def _charset(name: str | None) -> str:
 
 
 # ---- geolocation
-
-
-def open_places(database: Path | None) -> maxminddb.Reader | None:
-    """A MaxMind file (GeoLite2-City and its like); raises `Fixable` where it cannot be read."""
-    if database is None:
-        return None
-    try:
-        return maxminddb.open_database(str(database))
-    except (OSError, maxminddb.InvalidDatabaseError) as error:
-        raise Fixable(f"geolocation.database: {database} cannot be read: {error}") from None
 
 
 def located(address: str, found: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from aiohttp import web
 
@@ -259,8 +260,15 @@ async def _robots(_request: web.Request) -> web.StreamResponse:
 
 
 def _load_certificate(context: ssl.SSLContext, tls: Tls) -> None:
+    """From texts that were read with the config: the files may be gone since. OpenSSL takes files only, so these have
+    no name, and are gone when they are closed."""
     try:
-        context.load_cert_chain(tls.certificate, tls.key)
+        with TemporaryFile(buffering=0) as certificate, TemporaryFile(buffering=0) as key:
+            for file, text in zip((certificate, key), tls.pem(), strict=True):
+                file.write(text)
+                file.seek(0)  # where /dev/fd shares its place in the file with us
+            places = (f"/dev/fd/{certificate.fileno()}", f"/dev/fd/{key.fileno()}")
+            context.load_cert_chain(*places, password=lambda: "")  # or one with a passphrase asks the terminal for it
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"server.tls: the certificate or key cannot be used: {error}") from None
 

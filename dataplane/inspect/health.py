@@ -44,6 +44,8 @@ def judge(status: dict[str, Any]) -> dict[str, Any]:
         dead = destination.get("dead", 0) - gone
         if dead > 0:
             warnings.append(f"{name}: {dead} dead (turnout dead list --destination {name})")
+    if missing := (status.get("geolocation") or {}).get("missing"):
+        warnings.append(f"geolocation: {missing}; scripts are told that it is not available, until a reload finds it")
     warnings.extend(_scripts(status.get("transformations") or {}))
     for pause in status.get("pauses") or ():
         if pause["kind"] == "source":

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import time
@@ -19,6 +20,7 @@ from typing import Any
 
 import psutil
 import pytest
+from mmdb_writer import MMDBWriter
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.plane import Plane, turnout
@@ -341,6 +343,42 @@ def test_a_killed_role_has_the_secrets_that_were_in_force(data_plane: Callable[.
     assert (refused.returncode, "the file key does not exist" in refused.stderr) == (1, True)
     (plane.folder / "key").write_text("second")
     assert json.loads(cli(plane, "reload", "--json").stdout)["changed"] == ["destinations.hook"]
+
+
+def _certificate(folder: Path) -> None:
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "2", "-subj", "/CN=localhost"],
+        check=True, capture_output=True,
+    )
+
+
+def test_a_killed_role_needs_neither_its_certificate_nor_its_places(
+    data_plane: Callable[..., Plane], sink: Sink, tmp_path: Path
+) -> None:
+    """Both gone since: it serves with what was read, and says that scripts have no geolocation."""
+    _certificate(tmp_path)
+    MMDBWriter(6, "GeoLite2-City").to_db_file(str(tmp_path / "city.mmdb"))
+    tls = f"tls: {{certificate: {tmp_path}/cert.pem, key: {tmp_path}/key.pem}}"
+    text = config(sink, f"geolocation: {{database: {tmp_path}/city.mmdb}}\n")
+    plane = data_plane(text.replace("server: {port: 0}", f"server: {{port: 0, {tls}}}"), {"mark.py": MARK})
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+    for name in ("cert.pem", "key.pem", "city.mmdb"):
+        (tmp_path / name).unlink()
+    for role in ("ingest", "pipeline"):
+        before = plane.status()["roles"][role]
+        os.kill(before["pid"], signal.SIGKILL)
+        until(lambda role=role, before=before: _again(plane, role, before))
+    with urllib.request.urlopen(f"{plane.url}/ready".replace("127.0.0.1", "localhost"), context=trusted) as answer:
+        assert answer.status == 200
+    health = plane.status()["health"]
+    assert health["problems"] == []
+    assert any("city.mmdb cannot be read" in warning for warning in health["warnings"])
+    assert "this file does not exist" in cli(plane, "reload").stderr
+    _certificate(tmp_path)
+    MMDBWriter(6, "GeoLite2-City").to_db_file(str(tmp_path / "city.mmdb"))
+    assert json.loads(cli(plane, "reload", "--json").stdout)["changed"] == ["server.tls"]
+    until(lambda: not any("city.mmdb" in warning for warning in plane.status()["health"]["warnings"]))
 
 
 def _again(plane: Plane, role: str, before: dict[str, Any]) -> bool:

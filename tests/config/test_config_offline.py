@@ -95,6 +95,15 @@ def test_the_certificate_is_tried() -> None:
         assert tried(*pair) == [f"c.yaml:5:10: {unusable}"]
 
 
+def test_the_file_of_places_is_opened() -> None:
+    text = GOOD + "geolocation: {database: city.mmdb}\n"
+    (missing,) = said(text)
+    assert missing.endswith("geolocation.database: this file does not exist")
+    Path("city.mmdb").write_text("no")
+    (broken,) = said(text)
+    assert "geolocation.database: this MaxMind file cannot be read: " in broken
+
+
 def test_a_config_without_sources_is_a_warning() -> None:
     assert said("data: d\n") == ["c.yaml:1:1: sources: warning: there is no source; nothing can be sent here"]
     assert said("data: d\nsources: {}\n") == [

@@ -20,7 +20,6 @@ from dataplane.deliver.lookups import Lookups
 from dataplane.deliver.reach import CONCURRENT, MOST, Outside, located
 from transformations.base import Answer, Question, Reaching, Script
 from transformations.fetch import matches
-from turnout.errors import Fixable
 
 
 class Api:
@@ -201,8 +200,18 @@ async def test_geolocation_reads_a_maxmind_file_and_follows_a_new_one(tmp_path: 
     assert (unknown.value, wrong.error) == ({"ip": "198.51.100.1"}, "invalid ip address")
     assert located("1.2.3.4", ["odd"]) == {"ip": "1.2.3.4"}
     (tmp_path / "broken.mmdb").write_text("no")
-    with pytest.raises(Fixable, match=r"geolocation\.database: .*broken\.mmdb cannot be read"):
-        Outside(database=tmp_path / "broken.mmdb")
+    broken = Outside(database=tmp_path / "broken.mmdb")
+    assert "broken.mmdb cannot be read" in broken.missing
+    (answer,) = await broken(script(), [Question("geolocation", ("203.0.113.9",))])
+    assert answer == Answer(error="geolocation is not available right now")
+
+
+async def test_a_file_of_ipv4_knows_no_ipv6(tmp_path: Path) -> None:
+    MMDBWriter(4, "GeoLite2-City").to_db_file(str(tmp_path / "city.mmdb"))
+    made = Outside(database=tmp_path / "city.mmdb")
+    (answer,) = await made(script(), [Question("geolocation", ("2001:db8::1",))])
+    await made.close()
+    assert answer == Answer(error="geolocation is not available right now")
 
 
 async def test_a_host_header_does_not_reach_another_host_behind_the_same_front(api: Any, outside: Outside) -> None:
