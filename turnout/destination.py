@@ -37,11 +37,10 @@ UNSENT = "not sent: "
 class Delivery:
     """How to send, never what; every field can be overridden under `delivery:` in config.yaml.
 
-    `batch` events and `batch_bytes` bytes at most travel together; `linger` is how long a batch
-    waits to fill (only when batch > 1); `concurrency` is requests in flight; `rate` requests per
-    second; `timeout` per request; `retry_for` how long an event is tried; `retry_after` the longest
-    `Retry-After` that is obeyed; `hold_for` how long an event holds back later ones of its user;
-    `order: none` gives up the order of a user's events.
+    `batch` events and `batch_bytes` bytes at most travel together; `linger` is how long a batch waits to fill (only
+    when batch > 1); `concurrency` is requests in flight; `rate` requests per second; `timeout` per request;
+    `retry_for` how long an event is tried; `retry_after` the longest `Retry-After` that is obeyed; `hold_for` how
+    long an event holds back later ones of its user; `order: none` gives up the order of a user's events.
     """
 
     batch: int = 1
