@@ -6,7 +6,9 @@ Pure, and the one place where secrets are masked: what is not masked here is sho
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus, urlencode, urlsplit, urlunsplit
 
@@ -30,6 +32,7 @@ PARAMS = frozenset({
 SHORTEST = 6
 """A secret shorter than this is masked by the name of its header or param only: as a value it would
 take half the text with it, and it hides nothing that cannot be guessed."""
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def mask_url(url: str) -> str:
@@ -55,23 +58,47 @@ def _pair(pair: str) -> str:
 
 
 def mask(value: Any, secrets: Collection[str]) -> Any:
-    """The value with every occurrence of a secret replaced, in keys, items, percent-encoded and escaped too."""
+    """The value with every occurrence of a secret replaced, in keys and items, encoded in any way too: see `spellings`."""
     needles = spellings(secrets)
     return _mask(value, needles, 0) if needles else value
 
 
 def spellings(secrets: Collection[str]) -> list[str]:
-    """How secrets of some length may stand in a text, longest first: plain, percent-encoded, inside JSON."""
+    """How secrets of some length may stand in a text, longest first: plain, percent-encoded, in JSON, in base64."""
     found: set[str] = set()
     for secret in secrets:
         if len(secret) >= SHORTEST:
-            inner = codec.dumps(secret.encode("utf-8", "replace").decode())[1:-1].decode()
-            found |= {
-                secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"),
-                quote(secret, errors="replace"),  # as a path, in which a slash stays
-                inner, inner.replace("/", "\\/"),
-            }  # fmt: skip
+            found |= _spelled(secret)
     return sorted(found, key=len, reverse=True)
+
+
+@lru_cache(maxsize=64)
+def _spelled(secret: str) -> frozenset[str]:
+    inner = codec.dumps(secret.encode("utf-8", "replace").decode())[1:-1].decode()
+    packed = {text for one in {secret, inner} for text in _packed(one)}
+    return frozenset(text for one in {secret, *packed} for text in _written(one)) | {inner, inner.replace("/", "\\/")}
+
+
+def _written(text: str) -> set[str]:
+    """A text as it is, in an address, in a form, as a path (in which a slash stays), and in JSON that escapes it."""
+    return {
+        text, quote(text, safe="", errors="replace"), quote_plus(text, errors="replace"), quote(text, errors="replace"),
+        text.replace("/", "\\/"),
+    }  # fmt: skip
+
+
+def _packed(text: str) -> Iterator[str]:
+    """What every base64 of something that holds a text has in it, in both alphabets.
+
+    Three bytes are four characters, so it begins at one of three places; the characters at its ends that hold
+    bits of what stands beside it are left out.
+    """
+    data = text.encode("utf-8", "replace")
+    for before in range(3):
+        whole = b64encode(bytes(before) + data).decode()
+        inner = whole[before + (before > 0) : (before + len(data)) * 8 // 6]
+        yield inner
+        yield inner.translate(_URL_SAFE)
 
 
 def _mask(value: Any, needles: Sequence[str], depth: int) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from datetime import timedelta
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given, settings
@@ -161,6 +162,30 @@ def test_records_are_described() -> None:
         "target": "t", "key": "k", "body": {"a": MASK}
     }
     assert describe_record(Record("t", None, b"plain"))["body"] == "plain"
+
+
+@STEADY
+@given(
+    st.text(st.characters(codec="utf-8"), min_size=6, max_size=60), st.binary(max_size=9), st.binary(max_size=9),
+    st.sampled_from([b64encode, urlsafe_b64encode]), st.sampled_from(["plain", "json", "address", "json in json"]),
+)  # fmt: skip
+def test_a_secret_inside_base64_is_masked_wherever_it_begins(secret, before, after, pack, where) -> None:
+    """Of its own characters at most two at each end stay: they hold bits of what stands beside it."""
+    inner = json.dumps(secret, ensure_ascii=False)[1:-1] if where == "json in json" else secret
+    core = inner.encode()
+    packed = pack(before + core + after).decode()
+    text = {"json": packed.replace("/", "\\/"), "address": quote(packed, safe="")}.get(where, packed)
+    shown = unquote(mask({"answer": text}, {secret})["answer"]).replace("\\/", "/")
+    assert MASK in shown
+    assert len(shown.replace(MASK, "")) <= len(packed) - len(core) * 8 // 6 + 4
+
+
+@pytest.mark.parametrize("user", ["u", "us", "usr"])
+def test_basic_credentials_that_an_answer_repeats_are_masked(user: str) -> None:
+    packed = b64encode(f"{user}:correct-horse/9".encode()).decode()
+    answer = mask(f"bad header: Basic {packed}", {"correct-horse/9"})
+    assert MASK in answer
+    assert b"horse" not in b64decode(answer.split()[-1].replace(MASK, "") + "==")
 
 
 def test_an_address_that_an_answer_repeats_is_masked_as_it_was_written() -> None:
