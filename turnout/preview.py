@@ -58,7 +58,7 @@ def _pair(pair: str) -> str:
 
 
 def mask(value: Any, secrets: Collection[str]) -> Any:
-    """The value with every occurrence of a secret replaced, in keys and items, encoded in any way too: see `spellings`."""
+    """The value with every secret in it replaced, in keys and items, however it is written (see `spellings`)."""
     needles = spellings(secrets)
     return _mask(value, needles, 0) if needles else value
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
-from turnout import Settings
+from turnout import SecretUrl, Settings
 
 __all__ = ["BrazeSettings"]
 
-_CENTER = re.compile(r"([a-z]{2})-([0-9]{2})")
+_CENTERS = (
+    *(f"us-0{number}" for number in range(1, 9)), "us-10", "eu-01", "eu-02", "au-01", "id-01", "jp-01", "kr-01",
+)  # fmt: skip
+"""https://www.braze.com/docs/user_guide/administer/personal/sdk_endpoints/"""
 
 
 def _center(value: Any) -> Any:
     """`us-03`, in any case."""
     name = value.strip().lower() if isinstance(value, str) else ""
-    if not _CENTER.fullmatch(name):
-        raise PydanticCustomError("center", "must be the name of the instance, such as US-03 or EU-01")
+    if name and name not in _CENTERS:
+        near = get_close_matches(name[:20], _CENTERS, n=1)
+        hint = f"did you mean {near[0].upper()}?" if near else "such as US-03 or EU-01"
+        said = "must be the name of an instance ({hint}); a new one's address goes into `endpoint`"
+        raise PydanticCustomError("center", said, {"hint": hint})
     return name
 
 
@@ -46,9 +52,15 @@ class BrazeSettings(Settings):
         examples=["${BRAZE_REST_API_KEY}"],
     )
     data_center: Annotated[str, BeforeValidator(_center)] = Field(
+        "",
         description="The instance of the workspace, as the dashboard's address says: `US-01` … `US-10`, `EU-01`, "
         "`EU-02`, `AU-01`, `ID-01`, `JP-01`, `KR-01`.",
         examples=["EU-01"],
+    )
+    endpoint: SecretUrl | None = Field(
+        None,
+        description="Address of the workspace's REST API, for an instance that is not listed above.",
+        examples=["https://rest.us-11.braze.com"],
     )
     plan: Literal["mau", "data_points"] = Field(
         "mau",
@@ -99,8 +111,16 @@ class BrazeSettings(Settings):
         "", description="The name of a technology partner that Braze counts this traffic for.", examples=["Harbour"]
     )
 
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not self.data_center and self.endpoint is None:
+            raise ValueError("data_center is needed: the name of the instance, such as US-03 or EU-01")
+        return self
+
     def host(self) -> str:
         """Where the workspace's API is (https://www.braze.com/docs/api/basics/#endpoints)."""
+        if self.endpoint is not None:
+            return self.endpoint.get_secret_value().rstrip("/")
         region, number = self.data_center.split("-")
         if region == "us" and number < "10":
             return f"https://rest.iad-{number}.braze.com"

@@ -55,7 +55,7 @@ class HubspotSettings(Settings):
     authorization: Annotated[Literal["private_app", "api_key"] | None, BeforeValidator(_ours)] = Field(
         None,
         validation_alias=AliasChoices("authorization", "authorizationType"),
-        description="Which of the two is used: `private_app` or `api_key`. Else the token, where there is one.",
+        description="Which of the two is used, where both are set: `private_app` or `api_key`.",
         examples=["private_app"],
     )
     api: Annotated[Literal["v3", "legacy"], BeforeValidator(_ours)] = Field(
@@ -93,6 +93,8 @@ class HubspotSettings(Settings):
 
     @model_validator(mode="after")
     def _credentials(self) -> Self:
+        if self.authorization is None and self.access_token and self.api_key:
+            raise ValueError("access_token and api_key are both set: remove api_key (or say which in authorization)")
         if self.token() is None and self.key() is None:
             needed = "api_key" if self.authorization == "api_key" else "access_token"
             raise ValueError(f"{needed} is needed")

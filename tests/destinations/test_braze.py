@@ -458,6 +458,18 @@ def test_instances(name: str, host: str) -> None:
     assert made[0].url == f"https://{host}/users/track"
 
 
+def test_an_instance_that_is_new_is_reached_by_its_address() -> None:
+    made = adapter(data_center="", endpoint="https://rest.us-11.braze.com/").verdict(event("user-1"), at(adapter()))
+    assert isinstance(made, list)
+    assert made[0].url == "https://rest.us-11.braze.com/users/track"
+
+
+@pytest.mark.parametrize(("name", "near"), [("EU-99", "EU-0"), ("us-09", "US-"), ("US-11", "US-"), ("jp01", "JP-01")])
+def test_an_instance_that_braze_does_not_list_is_an_error(name: str, near: str) -> None:
+    with pytest.raises(ValueError, match=rf"did you mean {near}.*goes into `endpoint`"):
+        adapter(data_center=name)
+
+
 @pytest.mark.parametrize("name", ["", "moon", "us-1", "us-01.example.com/", None, 7])
 def test_an_instance_that_is_none_is_an_error(name: Any) -> None:
     with pytest.raises(ValueError, match=r"data_center|dataCenter"):

@@ -538,6 +538,7 @@ def test_a_legacy_event_needs_the_number_of_the_account() -> None:
 
 
 @pytest.mark.parametrize("settings", [
+    {"access_token": "t", "api_key": "k"},
     {}, {"access_token": ""}, {"access_token": "t", "authorization": "api_key"}, {"access_token": "t", "api": "v9"},
     {"api_key": "k", "authorizationType": "newPrivateAppApi"}, {"access_token": "t", "region": "mars"},
 ])
