@@ -152,7 +152,8 @@ def _part(part: Mapping[str, Any], child: int | None, *, full: bool) -> Iterator
         for body in request["body"].values():
             yield from _indented(_text(body, full=full), "      ", full=full, style="dim")
     for record in part["records"]:
-        yield f"{name}record for {record['target']}", ""
+        key = "" if record["key"] is None else f", key {record['key']}"
+        yield f"{name}record for {record['target']}{key}", ""
         yield from _indented(_text(record["body"], full=full), "      ", full=full, style="dim")
 
 

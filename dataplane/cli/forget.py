@@ -67,10 +67,11 @@ def _add(found: dict[str, dict[str, Any]], told: dict[str, Any], asked: Sequence
     for ident, row in told.items():
         one = found.setdefault(ident, {
             "type": row["type"], "outcome": row["outcome"], **dict.fromkeys(GROUPS, 0), "reasons": {}, "again": [],
-            "retry_after": None,
+            "would_ask": 0, "retry_after": None,
         })  # fmt: skip
         for group in GROUPS:
             one[group] += row[group]
+        one["would_ask"] += row["would_ask"]
         one["reasons"] = dict(Counter(one["reasons"]) + Counter(row["reasons"]))
         one["again"] += [asked[i] + 1 for i in row["again"]]
         one["retry_after"] = max((x for x in (one["retry_after"], row["retry_after"]) if x is not None), default=None)
@@ -87,8 +88,7 @@ def _report(
         json_line({"users": users, "dry_run": dry_run, "destinations": found})
     elif dry_run:
         for ident, row in found.items():
-            can = "cannot delete users" if ident in unable else "would be asked"
-            say(f"{ident} ({row['type']}): {can}")
+            say(f"{ident} ({row['type']}): {'cannot delete users' if ident in unable else _would(row, users)}")
     else:
         table("", ("destination", "type", "outcome", *GROUPS), (
             (ident, row["type"], row["outcome"].replace("_", " "), *(row[group] for group in GROUPS))
@@ -97,6 +97,14 @@ def _report(
         _advice(found, unable)
     if failed:
         raise typer.Exit(1)
+
+
+def _would(row: dict[str, Any], users: int) -> str:
+    """What a destination would do now."""
+    asked = row["would_ask"]
+    about = "" if asked == users else f" about {asked:,} of {users:,} users"
+    told = [f"would be asked{about}"] if asked else ["would not be asked"]
+    return "; ".join(told + [f"{counted(n, 'user')}: {reason}" for reason, n in row["reasons"].items()])
 
 
 def _advice(found: dict[str, dict[str, Any]], unable: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from turnout.request import Checkpoint, Json, JsonArray, Record, Request, Respon
 from turnout.user import User
 from turnout.verdict import Outcome, Verdict, dead, retry
 
-__all__ = ["Client", "Keeper", "Sender", "Sent", "Unauthorized", "all_delivered", "forget", "run"]
+__all__ = ["Client", "Keeper", "Sender", "Sent", "Unauthorized", "all_delivered", "failed", "forget", "run"]
 
 log = logger()
 
@@ -117,9 +117,14 @@ async def _one_by_one(
 
 
 def _failed(adapter: Destination[Any], error: Exception, events: int) -> list[Sent]:
-    reason = f"adapter error: {_where(error)}"
-    log.error("deliver.adapter_error", destination=adapter.slug, error=reason)
-    return [Sent(dead(reason))] * events
+    found = failed(error)
+    log.error("deliver.adapter_error", destination=adapter.slug, error=found.reason)
+    return [Sent(found)] * events
+
+
+def failed(error: Exception) -> Verdict:
+    """What an adapter's exchange that raises makes of what it was about."""
+    return dead(f"adapter error: {_where(error)}")
 
 
 def _where(error: Exception) -> str:
@@ -199,9 +204,9 @@ async def forget(
         steps = Bounded(adapter.slug, adapter.forget(users, at), len(users))
         sent = _sound(adapter, await _requests(adapter, steps, users, send, None))
     except Exception as error:  # noqa: BLE001 -- as in `run`
-        reason = f"adapter error: {_where(error)}"
-        log.error("deliver.adapter_error", destination=adapter.slug, error=reason)
-        return [dead(reason)] * len(users)
+        found = failed(error)
+        log.error("deliver.adapter_error", destination=adapter.slug, error=found.reason)
+        return [found] * len(users)
     return [one.verdict for one in sent]
 
 

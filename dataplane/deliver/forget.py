@@ -29,11 +29,12 @@ _GROUPS = {Outcome.DELIVERED: "done", Outcome.FILTERED: "skipped", Outcome.DEAD:
 
 
 async def _forget(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    """Ask destinations to forget `users`; `destinations` are ids, without them all. `dry_run` asks nobody.
+    """Ask destinations to forget `users`; `destinations` are ids, without them all. `dry_run` asks nobody, and says
+    what would become of it now: `would_ask` users would be asked about, the others have a reason.
 
     `{"destinations": {id: {"type", "outcome", "done", "skipped", "failed", "retry", "reasons": {reason: n},
-    "again": [index…], "unsent": [index…], "retry_after"}}}`; indices are those of `users`, and `outcome` is
-    done, failed, retry, or not_supported.
+    "again": [index…], "would_ask": n, "unsent": [index…], "retry_after"}}}`; indices are those of `users`, and
+    `outcome` is done, failed, retry, or not_supported.
     """
     users = [_user(one, place) for place, one in enumerate(args.get("users") or [])]
     if not users or len(users) > MOST:
@@ -58,7 +59,9 @@ def _user(row: Any, place: int) -> User:
 async def _at(courier: Courier, users: Sequence[User], dry: bool) -> dict[str, Any]:
     adapter = courier.plan.adapter
     found: list[Verdict | None] = [None] * len(users)
-    if adapter.forgets and not dry:
+    if adapter.forgets and dry:
+        found = [_would(courier, user) for user in users]
+    elif adapter.forgets:
         until = asyncio.get_running_loop().time() + BUDGET
         for start in range(0, len(users), adapter.forgets):
             if start and asyncio.get_running_loop().time() > until:
@@ -74,6 +77,7 @@ async def _at(courier: Courier, users: Sequence[User], dry: bool) -> dict[str, A
         **{group: counts[group] for group in ("done", "skipped", "failed", "retry")},
         "reasons": dict(reasons),
         "again": [i for i, one in enumerate(found) if one is not None and _GROUPS[one.outcome] in ("failed", "retry")],
+        "would_ask": found.count(None) if adapter.forgets and dry else 0,
         "unsent": [i for i, one in enumerate(found) if one is None] if adapter.forgets and not dry else [],
         "retry_after": max(after, default=None),
     }
@@ -88,15 +92,15 @@ def _outcome(supported: bool, counts: Counter[str]) -> str:
 async def _ask(courier: Courier, users: Sequence[User]) -> list[Verdict]:
     """One verdict per user; the destination's rate, throttling and pauses hold for these requests too."""
     plan, condition = courier.plan, courier.condition
-    if courier.held is not None:
-        return [retry(f"the destination is {courier.held.state}: {courier.held.reason}")] * len(users)
+    if (held := _held(courier)) is not None:
+        return [held] * len(users)
     loop = asyncio.get_running_loop()
     timeout = min(TIMEOUT, plan.delivery.timeout.total_seconds())
 
     async def send(request: Request, _: Sequence[User]) -> Response:
         while (wait := condition.wait()) > 0:
-            if condition.down or wait > BUDGET:
-                return Response(0, error=f"nothing is sent to it now, for {wait:.0f} s")
+            if (later := _later(courier)) is not None:
+                return Response(0, error=later)
             await asyncio.sleep(wait)
         condition.paced(plan.delivery.rate)
         started = loop.time()
@@ -106,6 +110,34 @@ async def _ask(courier: Courier, users: Sequence[User]) -> list[Verdict]:
         return response
 
     return await exchange.forget(plan.adapter, users, Context(courier.clock.now(), plan.delivery), send)
+
+
+def _held(courier: Courier) -> Verdict | None:
+    """Why a destination is asked for nothing until a person says so."""
+    held = courier.held
+    return None if held is None else retry(f"the destination is {held.state}: {held.reason}")
+
+
+def _later(courier: Courier) -> str | None:
+    """Why a destination is asked for nothing in this call."""
+    wait = courier.condition.wait()
+    later = wait > BUDGET or (wait > 0 and courier.condition.down)
+    return f"nothing is sent to it now, for {wait:.0f} s" if later else None
+
+
+def _would(courier: Courier, user: User) -> Verdict | None:
+    """What a user gets without any request; None where the tool would be asked."""
+    plan = courier.plan
+    if (held := _held(courier)) is not None:
+        return held
+    try:
+        next(plan.adapter.forget([user], Context(courier.clock.now(), plan.delivery)))
+    except StopIteration as stop:
+        return stop.value[0] if len(stop.value) == 1 else None
+    except Exception as error:  # noqa: BLE001 -- an adapter may be a third party's, and fails so when it is asked
+        return exchange.failed(error)
+    later = _later(courier)
+    return None if later is None else retry(later)
 
 
 VERBS = {"forget": _forget}

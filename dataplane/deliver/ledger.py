@@ -313,10 +313,10 @@ def _packed(options: Mapping[str, Any]) -> bytes | None:
 
 
 def _names(raw: bytes) -> tuple[str, str]:
-    """The event's name and messageId, as the index has them."""
+    """The event's name (or type, where it has none) and messageId, as the index has them."""
     try:
         head = heads.read(raw)
     except Refused:
         return "", ""
-    return (head.event or "")[:NAME], heads.text(head.messageId)[:NAME]
+    return (head.event or head.type or "")[:NAME], heads.text(head.messageId)[:NAME]
 

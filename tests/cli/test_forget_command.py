@@ -96,6 +96,11 @@ def test_dry_run(run: Run, crm: CrmServer) -> None:
     code, out, _ = run("--user-id", "a", "--dry-run")
     assert (code, crm.received) == (0, [])
     assert out == "crm (crm): would be asked\nhook (webhook): cannot delete users\n"
+    code, out, _ = run("--email", "ann@example.com", "--dry-run", "--destination", "crm")
+    assert (code, out) == (0, "crm (crm): would not be asked; 1 user: no userId\n")
+    code, out, _ = run("--file", "-", "--dry-run", "--destination", "crm", given='{"userId": "a"}\n{"userId": "bug"}\n')
+    assert code == 1
+    assert out.startswith("crm (crm): would be asked about 1 of 2 users; 1 user: adapter error: KeyError at ")
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ async def test_users_are_deleted_in_batches_and_each_has_a_verdict(plant: Plant,
     assert [one.json() for one in crm.received] == [{"ids": ["a", "b"]}, {"ids": ["c"]}, {"ids": ["d"]}]
     assert found["crm"] == {
         "type": "crm", "outcome": "done", "done": 4, "skipped": 1, "failed": 0, "retry": 0,
-        "reasons": {"no userId": 1}, "again": [], "unsent": [], "retry_after": None,
+        "reasons": {"no userId": 1}, "again": [], "would_ask": 0, "unsent": [], "retry_after": None,
     }
     assert found["hook"]["outcome"] == "not_supported"
     assert "hook" not in await ask(plant, "e", destinations=["crm"])
@@ -120,6 +120,22 @@ async def test_dry_run_asks_nobody(plant: Plant, crm: CrmServer) -> None:
     await plant.start(config(crm))
     found = await ask(plant, "a", dry_run=True)
     assert (found["crm"]["outcome"], found["hook"]["outcome"]) == ("done", "not_supported")
+    assert crm.received == []
+
+
+async def test_a_dry_run_says_what_would_happen(plant: Plant, crm: CrmServer) -> None:
+    text = config(crm) + "  seg: {type: segment, settings: {write_key: k}}\n"
+    await plant.start(text)
+    found = await ask(plant, "a", "", "bug", dry_run=True)
+    row = found["crm"]
+    assert (row["would_ask"], row["skipped"], row["failed"], row["again"]) == (1, 1, 1, [2])
+    assert found["seg"]["outcome"] == "failed"
+    (why,) = found["seg"]["reasons"]
+    assert "set public_api_token" in why
+    await plant.reload(text.replace("{type: crm,", "{type: crm, enabled: false,"))
+    row = (await ask(plant, "a", dry_run=True))["crm"]
+    assert (row["outcome"], row["would_ask"]) == ("retry", 0)
+    assert list(row["reasons"]) == ["the destination is disabled: enabled: false in the config"]
     assert crm.received == []
 
 

@@ -76,6 +76,17 @@ async def died(plant: Plant, server: Server, number: int, **more: str) -> None:
     assert await kept(plant) == number
 
 
+async def test_an_event_without_a_name_is_listed_by_its_type(plant: Plant, server: Server) -> None:
+    server.answer = lambda _: (400, {})
+    await plant.start(config(server.url))
+    await plant.send({"type": "identify", "userId": "ann", "messageId": "m-1"}, event("bob", 2))
+    await plant.until(lambda: row(plant)["dead"] == 2)
+    await plant.engine.retention.written()
+    assert {one["event"] for one in (await ask(plant, "dead.list"))["dead"]} == {"identify", "Step"}
+    (found,) = (await ask(plant, "dead.list", event="identify"))["dead"]
+    assert found["message_id"] == "m-1"
+
+
 async def test_filters_choose_pages_and_counts(plant: Plant, server: Server) -> None:
     statuses = {"a": 400, "b": 403, "c": 404}
     server.answer = lambda body: (statuses[body["userId"]], {})

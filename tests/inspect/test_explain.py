@@ -398,3 +398,17 @@ async def test_an_event_that_left_a_full_backlog_is_in_the_archive(plant: Plant,
     found = await told(plant, "ada-1")
     assert verdict(found)[0] == "archived"
     assert "turnout replay --archive" in verdict(found)[1]
+
+
+async def test_a_record_shows_its_key(plant: Plant, server: Any) -> None:
+    """By it Kafka chooses the partition, Redis what it writes, and S3 names nothing."""
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: len(server.taken) == 1)
+    found = await told(plant, "ada-1")
+    (part,) = found["destinations"]["hook"]["reconstructed"]["parts"]
+    part["requests"] = []
+    part["records"] = [{"target": "boats", "key": "ada", "body": 1}, {"target": "day", "key": None, "body": 2}]
+    shown = [text.strip() for text, _ in lines(found, full=False)]
+    assert "record for boats, key ada" in shown
+    assert "record for day" in shown

@@ -58,7 +58,7 @@ ROUTES: tuple[Route, ...] = (
                 "users": {"type": "array", "items": USER, "minItems": 1, "maxItems": 100},
                 "destinations": {"type": "array", "items": {"type": "string"},
                                  "description": "Ids; without it every destination."},
-                "dry_run": {"type": "boolean", "description": "Only say which destinations can; ask none."},
+                "dry_run": {"type": "boolean", "description": "Only say what would become of it now; ask none."},
             },
         },
     ),

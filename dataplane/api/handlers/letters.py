@@ -23,7 +23,7 @@ FILTERS: dict[str, Query] = {
     "dead": (
         DESTINATION, SOURCE,
         ("class", "string", "Only of this error class; docs/dead-letters.md lists them."),
-        ("event", "string", "Only of this event name."),
+        ("event", "string", "Only of this event name (or type, where it has none)."),
         ("message_id", "string", "Only of this messageId."),
         *TIMES,
     ),

@@ -23,7 +23,7 @@ def forget(
         Optional[list[str]],  # noqa: UP045 - for typer
         typer.Option("--destination", "-d", help="Only there; may be given several times."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which destinations can; ask none.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would become of it now; ask none.")] = False,
     config: ConfigFile = CONFIG, socket: Socket = None, json: AsJson = False,
 ) -> None:
     """Ask destinations to delete a user, or those of a file; exit 1 while something is left to be done."""
