@@ -169,7 +169,10 @@ class Engine:
         prepared, self._prepared = self._prepared, None
         self._config = self._coming
         self.backlogs.config = self._config
-        gone = reload.rename_and_remove(self._config, prepared, self.couriers, self.ledger)
+        if any(item.was for item in self._config.destinations.values()):
+            self.ledger.journal.flush(asyncio.get_running_loop().time())  # what is not written yet is of the old names
+        now = self._clock.now().timestamp()
+        gone = reload.rename_and_remove(self._config, prepared, self.couriers, self.ledger, now)
         stored = self.ledger.state.destinations()
         for name in reload.changed_scripts(self.couriers, prepared):
             self._runner.resume(name)

@@ -43,15 +43,15 @@ def check_removed(config: Config, couriers: Mapping[str, Courier], ledger: Ledge
 
 
 def rename_and_remove(
-    config: Config, prepared: Mapping[str, Plan], couriers: MutableMapping[str, Courier], ledger: Ledger
+    config: Config, prepared: Mapping[str, Plan], couriers: MutableMapping[str, Courier], ledger: Ledger, now: float
 ) -> list[Courier]:
-    """Carry out `was:` and forget what is gone; gives the couriers that must stop."""
+    """Carry out `was:` and forget what is gone; gives the couriers that must stop. `now` in Unix seconds."""
     stored = ledger.state.destinations()
     for ident, item in config.destinations.items():
         old = item.was
         if not old or (old not in stored and old not in couriers) or ident in stored or ident in couriers:
             continue
-        ledger.changes.rename(old, ident)
+        ledger.changes.rename(old, ident, now)
         for what in COUNTED:
             if (old, what) in ledger.counts:
                 ledger.counts[ident, what] = ledger.counts.pop((old, what))

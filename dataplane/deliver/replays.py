@@ -123,7 +123,10 @@ class Replays:
         if "delivered" in wanted or "filtered" in wanted:
             journal = self._engine.ledger.journal
             journal.flush(asyncio.get_running_loop().time())
-            found = await asyncio.to_thread(ends, journal.folder, definition.destination, row.first, row.end)
+            renames = self._engine.ledger.state.renames(self._engine.couriers)
+            found = await asyncio.to_thread(
+                ends, journal.folder, definition.destination, row.first, row.end, renames
+            )
             allowed += [
                 numbers for name, numbers in zip(("delivered", "filtered"), found, strict=True) if name in wanted
             ]

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dataplane.deliver.pausing import Refused
+from dataplane.deliver.renames import Renames, fact, read
 from dataplane.deliver.schema import migrate
 from dataplane.deliver.segments import Place
 from dataplane.metrics.log import logger
@@ -127,8 +128,9 @@ class Changes:
         """A destination is new and begins at event `number`."""
         self.statements.append(("INSERT OR REPLACE INTO fact VALUES (?,?)", (f"began {destination}", number)))
 
-    def rename(self, old: str, new: str) -> None:
-        """A destination has another id now: its place, exceptions, dead letters, archive and counts follow."""
+    def rename(self, old: str, new: str, at: float) -> None:
+        """A destination has another id from `at` (Unix seconds) on: its place, exceptions, dead letters, archive and
+        counts follow; of the journal, which is never written again, it is remembered."""
         for sql in (
             "UPDATE destination SET id=? WHERE id=?",
             "UPDATE exception SET destination=? WHERE destination=?",
@@ -139,6 +141,7 @@ class Changes:
         ):
             self.statements.append((sql, (new, old)))
         self.statements.append(("UPDATE fact SET name=? WHERE name=?", (f"began {new}", f"began {old}")))
+        self.statements.append(("INSERT OR REPLACE INTO fact VALUES (?,?)", (fact(old, new), int(at * 1000) + 1)))
 
     def forget(self, destination: str) -> None:
         """A destination is removed: its place, exceptions, counts; its dead letters and archive stay."""
@@ -298,6 +301,10 @@ class State:
         """The first event that a destination was to have; None where it began before this was noted."""
         row = self._reader.execute("SELECT value FROM fact WHERE name=?", (f"began {destination}",)).fetchone()
         return int(row[0]) if row else None
+
+    def renames(self, current: Collection[str] = ()) -> Renames:
+        """What destinations were called before; `current` are those of the config."""
+        return read(self._reader.execute("SELECT name, value FROM fact").fetchall(), current)
 
     def refused_row(self, number: int) -> tuple[str, str, str] | None:
         """Source, code and message of a refused event."""

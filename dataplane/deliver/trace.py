@@ -32,11 +32,12 @@ def moment(seconds: float) -> str:
 
 
 async def trace(engine: Engine, number: int) -> Trace:
-    """What the journal knows; read in a thread."""
+    """What the journal knows, by what destinations are called now; read in a thread."""
     engine.ledger.journal.flush(asyncio.get_running_loop().time())
     found: Trace = {}
+    renames = engine.ledger.state.renames(engine.couriers)
     for one in await asyncio.to_thread(find, engine.ledger.journal.folder, number):
-        found.setdefault(one.origin.destination, []).append(one)
+        found.setdefault(renames.now(one.origin.destination, one.at), []).append(one)
     return found
 
 

@@ -175,8 +175,9 @@ class _Destinations:
             last = happened[-1]
             origin, replay = last.origin, self._engine.replays.named(ident)
             if replay is not None and replay.definition.destination:
-                origin = replace(origin, destination=replay.definition.destination)
-            return rebuild(self._engine, origin, source, datetime.fromtimestamp(last.at, UTC))
+                ident = replay.definition.destination
+                origin = replace(origin, destination=ident)
+            return rebuild(self._engine, origin, source, datetime.fromtimestamp(last.at, UTC), ident)
         courier = self._engine.couriers.get(ident)
         return None if courier is None else running(courier, source, self._engine.clock.now())
 

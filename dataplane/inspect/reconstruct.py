@@ -66,9 +66,13 @@ def _asks(chain: Sequence[Script], notes: list[str]) -> bool:
     return bool(asking)
 
 
-def rebuild(engine: Engine, origin: Origin, source: str, at: datetime) -> Rebuilt:
-    """The means that an origin names: the running ones where they are the same, else those of history."""
-    courier = engine.couriers.get(origin.destination)
+def rebuild(engine: Engine, origin: Origin, source: str, at: datetime, now_called: str = "") -> Rebuilt:
+    """The means that an origin names: the running ones where they are the same, else those of history.
+
+    `now_called` is the destination's id where it has another one since.
+    """
+    ident = now_called or origin.destination
+    courier = engine.couriers.get(ident)
     if courier is not None:
         now = courier.plan.origin
         if (now.config, now.scripts) == (origin.config, origin.scripts):
@@ -95,7 +99,7 @@ def rebuild(engine: Engine, origin: Origin, source: str, at: datetime) -> Rebuil
     said = told(origin.destination, tool, chains)
     made.means = Means(gate, chain, None, Context(at, delivery_of(tool, item)), trusted, upstream, said)
     try:
-        adapter = registry.build(item.type, _filled(item.settings, *_running_settings(engine, origin.destination)))
+        adapter = registry.build(item.type, _filled(item.settings, *_running_settings(engine, ident)))
     except (Fixable, ValidationError):
         made.notes.append("the request cannot be rebuilt: a setting of then was a secret, and is another now")
         return made

@@ -130,7 +130,7 @@ def test_a_rename_takes_the_archive_along_and_a_forgotten_segment_is_not_read(tm
     segment = archive.write("hook", [made(1)])
     keep(archive, state, segment)
     changes = Changes()
-    changes.rename("hook", "crm")
+    changes.rename("hook", "crm", 1_795_000_000.0)
     state.commit(changes)
     assert [e.number for e in archive.events("crm")] == [1]
     changes = Changes()

@@ -171,7 +171,7 @@ async def test_what_dies_while_its_destination_is_renamed_has_its_new_name(tmp_p
     bury(ledger, 1)
     row = ExceptionRow("hook", 2, 0, 7, "tried", "web")
     ledger.keep(row, b'{"n":2}', {})
-    ledger.changes.rename("hook", "crm")
+    ledger.changes.rename("hook", "crm", 1_795_000_000.0)
     ledger.renamed("hook", "crm")
     row.destination = "crm"
     assert await ledger.commit(lambda _: [], lambda: None)

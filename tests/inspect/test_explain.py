@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dataplane.cli.explain import lines
-from dataplane.deliver.journal import find
+from dataplane.deliver.journal import ends, find
 from dataplane.inspect.explain import explain
 from dataplane.pipeline.blocks import pack_header
 from tests.deliver.engine_kit import Plant, Server, config, event
@@ -412,3 +412,33 @@ async def test_a_record_shows_its_key(plant: Plant, server: Any) -> None:
     shown = [text.strip() for text, _ in lines(found, full=False)]
     assert "record for boats, key ada" in shown
     assert "record for day" in shown
+
+
+async def test_what_was_sent_under_another_name_is_told_under_the_one_it_has_now(plant: Plant, server: Any) -> None:
+    """Also once the config says `was:` no more, and a new destination has the old name."""
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1), event("bob", 2, integrations={"All": False}))
+    await plant.until(lambda: len(server.taken) == 1)
+    first = config(server.url).replace("  hook:", "  crm:")
+    await plant.reload(first + "    was: hook\n")
+    await plant.reload(first.replace("  crm:", "  third:") + "    was: crm\n")
+    plant.advance(3600)
+    again = first.replace("  crm:", "  third:") + config(server.url).partition("destinations:\n")[2]
+    await plant.reload(again)
+    await plant.send(event("eve", 3))
+    await plant.until(lambda: len(server.taken) == 4)  # the new one reads from the beginning
+    found = await told(plant, "ada-1")
+    assert set(found["destinations"]) == {"third", "hook"}
+    assert verdict(found, "third")[0] == "delivered"
+    assert len(found["destinations"]["third"]["attempts"]) == 1
+    assert found["destinations"]["third"]["reconstructed"]["parts"][0]["requests"]
+    assert (verdict(found, "hook")[0], len(found["destinations"]["hook"]["attempts"])) == ("delivered", 1)
+    assert verdict(await told(plant, "bob-2"), "third") == ("filtered", "integrations.All is false")
+    assert {name: len(one["attempts"]) for name, one in (await told(plant, "eve-3"))["destinations"].items()} == {
+        "third": 1, "hook": 1
+    }
+    taken, filtered = ends(
+        plant.engine.ledger.journal.folder, "third", 1, 9, plant.engine.ledger.state.renames(plant.engine.couriers)
+    )
+    assert [number in taken for number in (1, 2, 3)] == [True, False, True]
+    assert [number in filtered for number in (1, 2, 3)] == [False, True, False]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from dataplane.deliver.journal import format as layout
 from dataplane.deliver.journal.format import Attempt, Block, Filtering, Origin
 from dataplane.deliver.numbers import Numbers
+from dataplane.deliver.renames import Renames
 
 __all__ = ["ends", "find", "referenced", "write_index"]
+
+NEVER = Renames()
 
 
 def find(folder: Path, number: int) -> list[Attempt | Filtering]:
@@ -25,32 +28,37 @@ def find(folder: Path, number: int) -> list[Attempt | Filtering]:
     return sorted(found, key=lambda one: one.at)
 
 
-def ends(folder: Path, destination: str, first: int, end: int) -> tuple[Numbers, Numbers]:
+def ends(
+    folder: Path, destination: str, first: int, end: int, renames: Renames = NEVER
+) -> tuple[Numbers, Numbers]:
     """Numbers from `first` and before `end` of events that a destination took, and that were filtered
-    there, as far as the journal reaches. Taken is a 2xx, or a record that was written."""
+    there, as far as the journal reaches; whatever it was called then. Taken is a 2xx, or a record that was written."""
     taken, filtered = Numbers(first, end), Numbers(first, end)
+    names = renames.names(destination)
     for path in sorted(folder.glob("*.journal")):
         index = _index(path)
-        low, high = (first, end) if index is None else index["destinations"].get(destination, (0, -1))
-        if low < end and high >= first:
-            _ends(_read(path), destination, taken, filtered)
+        spans = [(first, end)] if index is None else [index["destinations"].get(name, (0, -1)) for name in names]
+        if any(low < end and high >= first for low, high in spans):
+            _ends(_read(path), lambda name, at: name in names and renames.now(name, at) == destination, taken, filtered)
     return taken, filtered
 
 
-def _ends(data: bytes, destination: str, taken: Numbers, filtered: Numbers) -> None:
-    ours: set[int] = set()
+def _ends(data: bytes, meant: Callable[[str, float], bool], taken: Numbers, filtered: Numbers) -> None:
+    names: dict[int, str] = {}
     for block in layout.blocks(data):
         if block.kind == layout.ORIGINS:
-            ours |= {serial for serial, one in layout.origins(data, block).items() if one.destination == destination}
+            names |= {serial: one.destination for serial, one in layout.origins(data, block).items()}
         elif block.kind == layout.FILTERED:
-            for serial, _, _, _, runs in layout.filterings(data, block):
-                if serial in ours:
+            for serial, _, when, _, runs in layout.filterings(data, block):
+                if serial in names and meant(names[serial], when):
                     for at in range(0, len(runs), 2):
                         filtered.add_run(runs[at], runs[at + 1])
         elif block.kind == layout.ATTEMPTS:
             for serial, numbers, _, fields, error in layout.attempts(data, block):
                 status = fields[2]
-                if serial in ours and not error and (not status or 200 <= status < 300):
+                if error or (status and not 200 <= status < 300):
+                    continue
+                if serial in names and meant(names[serial], fields[7] / 1000):
                     for number in numbers:
                         taken.add(number)
 
