@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, NamedTuple
 
@@ -67,9 +68,13 @@ class EventMatch(Settings):
         if not self.regex:
             return None
         try:
-            made = re.compile(self.event)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                made = re.compile(self.event)
         except re.error as error:
             raise ValueError(f"event: no regular expression: {error.msg}") from error
+        except Warning as doubt:  # what a later Python reads otherwise
+            raise ValueError(f"event: {doubt}: write a backslash before what stands for itself") from doubt
         if _endless(self.event):
             raise ValueError("event: a repeated group may not repeat or choose inside: names could be matched forever")
         return made

@@ -104,6 +104,7 @@ def test_a_channel_is_an_address_or_a_name(kind, row, path, channel) -> None:
     ("chosen", "told"),
     [
         ({"templates": [{"event": "(", "regex": True}]}, "no regular expression"),
+        ({"templates": [{"event": "[[a-z]", "regex": True}]}, "Possible nested set at position 1: write a backslash"),
         ({"templates": [{"event": "a", "template": "{{#if}}"}]}, "names nothing"),
         ({"identify_template": "{{name"}, "without }}"),
         ({"track_template": "{{upper name}}"}, "helpers with arguments"),

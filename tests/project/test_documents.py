@@ -54,6 +54,12 @@ def test_every_link_inside_the_repository_leads_somewhere(document: Path) -> Non
         assert not anchor or anchor in anchors(target), f"{link}: no such heading"
 
 
+def test_the_architecture_names_every_decision() -> None:
+    told = set(LINK.findall((ROOT / "docs" / "architecture.md").read_text()))
+    made = {f"decisions/{path.name}" for path in (ROOT / "docs" / "decisions").glob("*.md")}
+    assert made <= told
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_every_make_target_that_is_named_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
