@@ -8,12 +8,11 @@ import gc
 import ssl
 from pathlib import Path
 
-import aiohttp
 import pytest
-from yarl import URL
 
 from dataplane.deliver.guard import blocked
-from dataplane.deliver.http import KEPT, Sender, _failed
+from dataplane.deliver.http import KEPT, Sender
+from dataplane.deliver.wire import system
 from turnout import Form, Json, JsonArray, Raw, Request, Xml
 from turnout.destination import judge
 from turnout.request import packed
@@ -113,12 +112,12 @@ async def test_trouble_is_a_value_without_secrets(sender, chaos, mode, status, o
     assert judge(response, START).outcome == outcome
 
 
-async def test_an_error_of_the_client_that_quotes_the_address_is_not_repeated() -> None:
-    address = URL("https://tool.example/path-mark?token=query-mark")
-    quoting = aiohttp.ClientOSError(errno.ECONNRESET, f"Can not write request body for {address}")
-    unknown = aiohttp.ClientOSError(None, f"lost {address}")
-    assert _failed(quoting, address).error == "tool.example:443: Connection reset by peer"
-    assert _failed(unknown, address).error == "tool.example:443: the connection broke"
+def test_an_error_that_quotes_the_address_is_not_repeated() -> None:
+    address = "https://tool.example/path-mark?token=query-mark"
+    assert system(OSError(errno.ECONNRESET, f"cannot write to {address}")) == "Connection reset by peer"
+    assert system(OSError(f"lost {address}")) == "the connection broke"
+    assert system(ssl.SSLError(1, f"wrong version at {address}")) == "TLS failed"
+    assert system(RuntimeError(address)) == "RuntimeError"
 
 
 async def test_a_closed_port_and_an_unknown_name(sender, recorder) -> None:
