@@ -204,7 +204,10 @@ class Zygote:
 
 
 class Worker:
-    """One worker, and the script it is loaded with (`key`)."""
+    """One worker, and the script it is loaded with (`key`).
+
+    Its channel is watched from the first exchange until its end, which costs less than watching it anew each time.
+    """
 
     def __init__(self, zygote_: Zygote, channel: socket.socket, pid: int, exited: asyncio.Future[int]) -> None:
         self._zygote = zygote_
@@ -212,7 +215,11 @@ class Worker:
         self._exited = exited
         self.pid = pid
         self.key: object = None
+        self._loop = asyncio.get_running_loop()
+        self._watched = False
+        self._waiting: asyncio.Future[bytes] | None = None  # whoever waits for an answer
         self._buffer = bytearray(_BUFFER)
+        self._have = 0
 
     @property
     def alive(self) -> bool:
@@ -223,6 +230,8 @@ class Worker:
         """Kill it and let go."""
         channel, self._channel = self._channel, None
         if channel is not None:
+            if self._watched:
+                self._loop.remove_reader(channel)
             channel.close()
             self._zygote.kill(self.pid)
 
@@ -231,15 +240,15 @@ class Worker:
 
         What the worker asks meanwhile is answered by `told`, whose time does not count.
         """
-        channel = self._channel
-        if channel is None:
-            raise Lost("the worker has ended")
+        until = self._loop.time() + deadline
         try:
-            async with asyncio.timeout(deadline) as timer:
-                payload = await self._exchange(channel, request)
-                while told is not None and payload[0] == wire.ASK:
-                    payload = await self._exchange(channel, await _paused(timer, told(payload)))
-                return payload
+            payload = await self._exchange(request, until)
+            while told is not None and payload[0] == wire.ASK:
+                asked = self._loop.time()
+                answer = wire.frame(wire.TELL, await told(payload))
+                until += self._loop.time() - asked
+                payload = await self._exchange(answer, until)
+            return payload
         except TimeoutError:
             self.close()
             raise Lost("did not answer before the deadline and was killed", timeout=True) from None
@@ -249,36 +258,88 @@ class Worker:
             self.close()  # mid-frame: nothing more can be asked of it
             raise
 
-    async def _exchange(self, channel: socket.socket, request: bytes) -> bytes:
-        loop = asyncio.get_running_loop()
-        if request:  # even nothing cannot be sent to a worker that answered and has ended: the probe
-            await loop.sock_sendall(channel, request)
-        # Header and, mostly, all of the payload at once; a long one grows as it arrives, so that a
-        # length alone costs no memory.
+    async def _exchange(self, request: bytes, until: float) -> bytes:
+        channel = self._channel
+        if channel is None:
+            raise Lost("the worker has ended")
+        waiting = self._waiting = self._loop.create_future()
+        if not self._watched:
+            self._watched = True
+            self._loop.add_reader(channel, self._receive)
+        timer = None
+        try:
+            if request:  # even nothing cannot be sent to a worker that answered and has ended: the probe
+                await self._send(channel, request, until)
+            timer = self._loop.call_at(until, _late, waiting)
+            payload: bytes = await waiting
+            return payload
+        finally:
+            self._waiting = None
+            if timer is not None:
+                timer.cancel()
+            elif waiting.done():
+                waiting.exception()  # why nothing could be sent is raised already
+
+    async def _send(self, channel: socket.socket, request: bytes, until: float) -> None:
+        try:
+            sent = channel.send(request)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(request):
+            async with asyncio.timeout_at(until):
+                await self._loop.sock_sendall(channel, memoryview(request)[sent:])
+
+    def _receive(self) -> None:
+        """Take what has come; header and, mostly, all of the payload at once."""
+        channel, waiting = self._channel, self._waiting
+        assert channel is not None
+        try:
+            with memoryview(self._buffer) as view, view[self._have:] as room:
+                count = channel.recv_into(room)
+        except BlockingIOError:
+            return
+        except OSError:
+            count = 0
+        if waiting is None or waiting.done():
+            self.close()  # it ended, or says what it was not asked
+            return
+        try:
+            payload = self._taken(count)
+        except (Lost, OSError) as error:
+            self._loop.remove_reader(channel)
+            self._watched = False
+            waiting.set_exception(error)
+        else:
+            if payload:
+                waiting.set_result(payload)
+
+    def _taken(self, count: int) -> bytes:
+        """The payload, when all of it is there; raises OSError at the end, `Lost` for what no honest worker sends."""
+        if not count:
+            raise ConnectionResetError("the worker hung up")
         buffer = self._buffer
-        have = await _more(loop, channel, memoryview(buffer))
-        while have < wire.HEADER.size:
-            have += await _more(loop, channel, memoryview(buffer)[have:])
+        self._have = have = self._have + count
+        if have < wire.HEADER.size:
+            return b""
         (length,) = wire.HEADER.unpack_from(buffer)
         if not 0 < length <= wire.MAX_REPLY:
             raise Lost(f"answered with {length} bytes")
         end = wire.HEADER.size + length
-        while have < end:
-            if have == len(buffer):
+        if have < end:
+            if have == len(buffer):  # grows as it arrives, so that a length alone costs no memory
                 buffer += bytes(min(end - have, have))
-            have += await _more(loop, channel, memoryview(buffer)[have:end])
+            return b""
         if have > end:
             raise Lost("said more than it was asked")
-        payload = bytes(memoryview(buffer)[wire.HEADER.size:end])
+        self._have = 0
+        with memoryview(buffer) as view:
+            payload = bytes(view[wire.HEADER.size:end])
         if len(buffer) > 4 * _BUFFER:
             self._buffer = bytearray(_BUFFER)
         return payload
 
     async def _post_mortem(self) -> Lost:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            channel.close()
-        self._zygote.kill(self.pid)
+        self.close()
         try:
             status = await asyncio.wait_for(asyncio.shield(self._exited), FORK)
         except TimeoutError:
@@ -290,23 +351,9 @@ class Worker:
         return await asyncio.wait_for(asyncio.shield(self._exited), FORK)
 
 
-async def _paused(timer: asyncio.Timeout, answer: Awaitable[bytes]) -> bytes:
-    """Wait for an answer while the worker's time stands still."""
-    loop = asyncio.get_running_loop()
-    left = (timer.when() or loop.time()) - loop.time()
-    timer.reschedule(None)
-    found = await answer
-    timer.reschedule(loop.time() + left)
-    return wire.frame(wire.TELL, found)
-
-
-async def _more(loop: asyncio.AbstractEventLoop, channel: socket.socket, room: memoryview) -> int:
-    """Bytes received into `room`, at least one; raises OSError at the end."""
-    with room:
-        count = await loop.sock_recv_into(channel, room)
-    if not count:
-        raise ConnectionResetError("the worker hung up")
-    return count
+def _late(waiting: asyncio.Future[bytes]) -> None:
+    if not waiting.done():
+        waiting.set_exception(TimeoutError())
 
 
 def _cause(status: int) -> Lost:
