@@ -40,8 +40,8 @@ class Job:
     outside: int = 0
     logs: list[str] = field(default_factory=list)
 
-    def settle(self, chunk: list[int], answer: bytes) -> bool:
-        """Take an answer in; True when the worker is not to be used again. Raises `Garbled`."""
+    def settle(self, chunk: list[int], events: Sequence[bytes], answer: bytes) -> bool:
+        """Take in the answer to these events; True when the worker is not to be used again. Raises `Garbled`."""
         if answer[0] == wire.FAULT:
             fault = replies.fault(answer)
             where = f"{fault.file or self.script.file or self.script.name}:{fault.line or 1}"
@@ -61,8 +61,8 @@ class Job:
         blobs, at = reply.blobs, 0
         if self.standing is not None and any(code >= 0 or code == wire.ERROR for code in reply.codes):
             self.standing.breaker.finished()
-        if len(blobs) == len(chunk) and reply.codes.count(1) == len(chunk):
-            for i, ran in zip(chunk, replies.single(blobs, self.script), strict=True):
+        if min(reply.codes) >= 0 and max(reply.codes) <= 1:
+            for i, ran in zip(chunk, replies.single(blobs, events, reply.codes, self.script), strict=True):
                 self.results[i] = ran
             return self._logged(reply)
         for place, (i, code) in enumerate(zip(chunk, reply.codes, strict=True)):

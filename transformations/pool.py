@@ -157,7 +157,7 @@ class Pool:
         results = (await self._all(script, items, 0, self._reach, standing)).results
         self._count("transform_seconds", time.perf_counter() - started, script.name)
         self._count("transform_runs", 1, script.name)
-        failed = sum(type(ran) is Failed for ran in results)
+        failed = list(map(type, results)).count(Failed)
         self._count("transform_events", len(results) - failed, script.name, "done")
         self._count("transform_events", failed, script.name, "failed")
         return results
@@ -195,9 +195,11 @@ class Pool:
     ) -> Trial:
         """Run everything. With a `standing` kills count, and the breaker that they open ends it."""
         known = standing.known(items) if standing is not None else {}
-        indices = [i for i in range(len(items)) if i not in known]
+        results: list[Ran | None] = [None] * len(items)
+        for i, failed in known.items():
+            results[i] = failed
+        indices = [i for i in range(len(items)) if i not in known] if known else list(range(len(items)))
         todo = deque(indices[at:at + wire.MAX_ITEMS] for at in range(0, len(indices), wire.MAX_ITEMS))
-        results: list[Ran | None] = [known.get(i) for i in range(len(items))]
         job = Job(script, self._key(script), items, results, todo, reach, self._killed, standing, flags)
         while job.todo:
             if standing is not None and standing.breaker.open:
@@ -215,8 +217,9 @@ class Pool:
         script = job.script
         worker = await self._worker(script)
         chunk = job.todo.popleft()
-        items = [job.items[i] for i in chunk]
-        request = wire.request([item.event for item in items], [item.metadata for item in items], job.flags)
+        items = job.items if len(chunk) == len(job.items) else [job.items[i] for i in chunk]
+        events, metadata = zip(*items, strict=True)
+        request = wire.request(events, metadata, job.flags)
         patience = script.timeout + GRACE
         if worker.key is None:
             request = _load(script) + request
@@ -224,7 +227,7 @@ class Pool:
             worker.key = job.key
         try:
             answer = await worker.exchange(request, patience, Questions(script, job.reach, away, len(chunk)))
-            retire = job.settle(chunk, answer)
+            retire = job.settle(chunk, events, answer)
         except (Lost, wire.Garbled) as error:
             worker.close()
             job.lost(chunk, error)

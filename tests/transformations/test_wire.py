@@ -94,7 +94,18 @@ def test_an_output_that_is_not_one_object_is_not_passed_on(blob: bytes) -> None:
     failed = Failed("s.py: returned something that is not a JSON object")
     good = b'{"good":"\xc3\xa9"}'
     assert replies.outputs([good, blob], SCRIPT) == failed
-    assert replies.single([good, blob, good], SCRIPT) == [Outputs((good,)), failed, Outputs((good,))]
+    sent = [b"{}"] * 4
+    assert replies.single([good, blob, good], sent[:3], [1] * 3, SCRIPT) == [Outputs((good,)), failed, Outputs((good,))]
+    ran = replies.single([good, blob, good], sent, [1, 1, 0, 1], SCRIPT)
+    assert ran == [Outputs((good,)), failed, Outputs(()), Outputs((good,))]
+
+
+def test_events_that_are_handed_back_and_events_that_are_dropped_keep_their_places() -> None:
+    events = [b'{"n":%d}' % n for n in range(5)]
+    ran = replies.single([events[0], b'{"m":1}', events[4]], events, [1, 0, 1, 0, 1], SCRIPT)
+    assert [one.events for one in ran if isinstance(one, Outputs)] == [
+        (events[0],), (), (b'{"m":1}',), (), (events[4],),
+    ]  # fmt: skip
 
 
 @given(st.binary(max_size=100))
