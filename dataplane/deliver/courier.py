@@ -315,14 +315,18 @@ class Courier:
             else:
                 self.lanes.put_back(entries)
             raise
-        if job is not None and job.kept:
-            self.jobs.ended(job, sent)
-        elif not self.given_up:
-            if self._settler.delivered(entries, sent):  # as nearly always
-                self.lanes.settle(entries)
-            else:
-                self._sort_out(entries, sent)
-            self.ledger.dirty.add(self.plan.id)
+        try:
+            if job is not None and job.kept:
+                self.jobs.ended(job, sent)
+            elif not self.given_up:
+                if self._settler.delivered(entries, sent):  # as nearly always
+                    self.lanes.settle(entries)
+                else:
+                    self._sort_out(entries, sent)
+                self.ledger.dirty.add(self.plan.id)
+        except Exception as error:
+            self.ledger.unsettled(self.plan.id, error)
+            raise
 
     def _adopt(self, entries: list[Entry]) -> list[tuple[ExceptionRow, Entry]]:
         """Events of an exchange that is to be gone on with leave the lanes."""

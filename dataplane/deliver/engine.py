@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections import ChainMap, Counter
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
@@ -23,11 +24,12 @@ from dataplane.deliver.courier import Courier
 from dataplane.deliver.history import History
 from dataplane.deliver.holds import held
 from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.pausing import unsettled
 from dataplane.deliver.plan import Plan
 from dataplane.deliver.readers import Readers
 from dataplane.deliver.replays import Replays
 from dataplane.deliver.retention import Retention, bounds
-from dataplane.deliver.state import DestinationRow
+from dataplane.deliver.state import DestinationRow, refuse
 from dataplane.log.partitions import Partitions
 from dataplane.metrics.log import logger
 from dataplane.pipeline.proof import Proof
@@ -78,6 +80,7 @@ class Engine:
         """
         dedup = config.dedup
         self.ledger = Ledger(self._data, self._clock, config.journal)
+        self.ledger.unsettled = self._unsettled
         self.history = History(self._data / "history")
         self.sequencer = Sequencer(
             self._partitions,
@@ -138,6 +141,17 @@ class Engine:
         """A loop of the engine never ends by itself: a fault ends the process, which is restarted."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_fault(error)
+
+    def _unsettled(self, destination: str, error: Exception) -> None:
+        """Half an event is settled in memory. The process begins again from what is written, with the destination
+        paused: else the same event would end it again, for all of them."""
+        now = self._clock.now().timestamp()
+        try:
+            refuse(self._data / "state" / "pipeline.db", destination, unsettled(destination, error, now))
+        except sqlite3.Error as other:
+            log.failure("state.not_refused", other, destination=destination)
+        log.failure("deliver.unsettled", error, destination=destination)
+        self._on_fault(error)
 
     # ---- config
 

@@ -72,6 +72,8 @@ class Ledger:
         self.reasons: Counter[tuple[str, str]] = Counter()
         self.failures: Counter[tuple[str, str]] = Counter()
         self.stuck = False
+        self.unsettled: Callable[[str, Exception], None] = lambda destination, error: None
+        """Told of a fault that left an event of a destination half settled: what is in memory must not be written."""
         self.commits = 0
         self.flush: Callable[[], Awaitable[None]]
         """Commits at once; the books say how."""

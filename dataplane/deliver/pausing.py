@@ -5,6 +5,8 @@ A pause by a person or the config is no business of this file: then nothing is s
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from turnout.clock import Clock
@@ -14,8 +16,8 @@ __all__ = ["Active", "Kind", "Refusal", "Refused"]
 FIRST_PROBE = 60.0
 LAST_PROBE = 900.0
 
-Kind = Literal["credentials", "forbidden", "rejects"]
-"""401 · 403 for several users · practically every event of many users is dead."""
+Kind = Literal["credentials", "forbidden", "rejects", "fault"]
+"""401 · 403 for several users · practically every event of many users is dead · a fault of our own."""
 
 
 class Refused(NamedTuple):
@@ -26,8 +28,16 @@ class Refused(NamedTuple):
     since: float
 
 
+def unsettled(destination: str, error: Exception, now: float) -> Refused:
+    """What pauses a destination of which an event could not be settled; nothing probes it."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    fault = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
+    said = f"a fault of Turnout's own ({fault}; see its log). turnout resume destination {destination} tries again"
+    return Refused("fault", said, now)
+
+
 class Refusal:
-    """Whether the tool refuses us. Then one event at a time probes it, ever less often."""
+    """Whether the tool refuses us. Then one event at a time probes it, ever less often; after a fault of ours, none."""
 
     def __init__(self, stored: Refused | None, clock: Clock) -> None:
         self._clock = clock
@@ -62,12 +72,14 @@ class Refusal:
         """Seconds until the next probe may leave; 0 where one may leave now, or nothing is refused."""
         if self.now is None:
             return 0.0
+        if self.now.kind == "fault":
+            return LAST_PROBE  # and then it is asked again, until a person says to go on
         left = max(0.0, self._until - self._clock.monotonic())
         return max(left, 1.0) if self.probing else left
 
     def next_probe(self) -> float | None:
         """Unix seconds of the next probe; None where there is none."""
-        return None if self.now is None else self._clock.now().timestamp() + self.wait()
+        return None if self.now is None or self.now.kind == "fault" else self._clock.now().timestamp() + self.wait()
 
 
 class Active:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import wraps
 from random import Random
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.exchange import Sent, all_delivered
@@ -20,6 +21,23 @@ from turnout.destination import BEHIND, UNSENT, Delivery
 from turnout.verdict import Outcome, Verdict, dead, retry
 
 __all__ = ["Settler"]
+
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def whole(method: M) -> M:
+    """Of a method that is left half way the books in memory are not whole: nobody may write them."""
+
+    @wraps(method)
+    def kept(self: Settler, *args: Any, **named: Any) -> Any:
+        try:
+            return method(self, *args, **named)
+        except Exception as error:
+            self.ledger.unsettled(self.id, error)
+            raise
+
+    return cast(M, kept)
 
 
 NOWHERE = Origin("", "", (), 0)
@@ -58,6 +76,7 @@ class Settler:
         """Seconds that a tool may have an event wait."""
         return self.delivery.retry_after.total_seconds()
 
+    @whole
     def settle(self, entry: Entry, rows: Sequence[Sent]) -> None:
         """Verdicts of an event from the lanes: count, bury, or put aside."""
         if len(rows) == len(entry.parts) == 1 and rows[0].verdict.outcome is Outcome.DELIVERED:
@@ -88,6 +107,7 @@ class Settler:
         self.ledger.counts[self.id, "delivered"] += len(entries)
         return True
 
+    @whole
     def passed(self, numbers: Mapping[str, Sequence[int]]) -> None:
         """Events, by reason, that are not for this destination: they were never in its lanes."""
         for reason, those in numbers.items():
@@ -96,10 +116,12 @@ class Settler:
             for number in those:
                 self.ledger.journal.filtered(self.origin, reason, number)
 
+    @whole
     def decided(self, entry: Entry) -> None:
         self.settle(entry, ())
         self.ledger.dirty.add(self.id)
 
+    @whole
     def unsent(self, entry: Entry) -> None:
         """An event left the lanes unsent: decided before, or held back behind one of its user."""
         if entry.decided:
@@ -148,6 +170,7 @@ class Settler:
         if self.ledger.watch is not None:
             self.ledger.watch.reached(self.id, entry, child, raw, verdict)
 
+    @whole
     def adopt(self, entry: Entry, row: ExceptionRow | None = None) -> list[tuple[ExceptionRow, Entry]]:
         """An event whose exchange is to be gone on with becomes exceptions that are in flight, one for each output
         that is being sent. `row` is what it was before; None for an event from the lanes."""
@@ -177,12 +200,14 @@ class Settler:
         """Whether an event was tried for as long as one is."""
         return self._active() - row.active > self.delivery.retry_for.total_seconds()
 
+    @whole
     def stays(self, row: ExceptionRow) -> None:
         """A row of a job waits on; where it held its user back too long, the user goes on without it."""
         if row.kind == "tried" and self._active() - row.active > self.delivery.hold_for.total_seconds():
             self.chains.let_pass(row)
             self.ledger.tried(row)
 
+    @whole
     def retried(self, row: ExceptionRow, entry: Entry, rows: Sequence[Sent]) -> None:
         if row.kind == "waiting":
             self._turn(row, entry, rows)
@@ -210,6 +235,7 @@ class Settler:
             self.chains.again(row)
         self.ledger.tried(row)
 
+    @whole
     def revive(self, entry: Entry, mine: Sequence[tuple[int, Part]], parts: int, *, adopted: bool) -> None:
         """A dead letter is tried again, as the outputs `mine` (child and part) of the `parts` of its event.
 

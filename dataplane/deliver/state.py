@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Collection, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,12 @@ def _opened(path: Path) -> sqlite3.Connection:
         if part.exists():
             part.rename(part.with_name(f"{part.name}.bad"))
     return _opened(path)
+
+
+def refuse(path: Path, destination: str, refused: Refused) -> None:
+    """Pause a destination in a state file that another connection may be writing; raises sqlite3.Error."""
+    with closing(sqlite3.connect(path, timeout=5.0, isolation_level=None)) as db:
+        db.execute("UPDATE destination SET refused=?, reason=?, since=? WHERE id=?", (*refused, destination))
 
 
 class State:

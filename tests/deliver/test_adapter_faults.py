@@ -170,3 +170,55 @@ def test_a_rehearsal_of_an_exchange_without_an_end_says_so() -> None:
     told = rehearse(adapter, users("loop")[0], Context(datetime.now(UTC)))
     assert told["verdict"] == "dead"
     assert told["reason"].startswith("webhook: its exchange asked for more than")
+
+
+@pytest.mark.parametrize("what", ["bury", "keep"])
+async def test_a_fault_while_settling_ends_the_process_and_pauses_the_destination(
+    plant: Plant, server: Server, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Nothing hangs, no other destination is hurt a second time, and a person is told what to do."""
+    server.answer = lambda body: (200 if body["userId"] == "ann" else 400 if what == "bury" else 503, {})
+    more = f"{{type: webhook, start: beginning, settings: {{webhook_url: '{server.url}'}}}}"
+    both = f"{config(server.url)}  other: {more}\n"
+    await plant.start(both)
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: row(plant, "hook")["delivered"] == 1)
+    await plant.engine.books.commit()
+    real = getattr(plant.engine.ledger, what)
+
+    def broken(first: Any, *args: Any, **named: Any) -> None:
+        if "hook" in (first, getattr(first, "destination", "")):
+            raise ZeroDivisionError
+        real(first, *args, **named)
+
+    monkeypatch.setattr(plant.engine.ledger, what, broken)
+    await plant.send(event("bob", 1))
+    while not plant.faults:
+        await asyncio.sleep(0.01)
+    assert isinstance(plant.faults.pop(), ZeroDivisionError)
+    plant.faults.clear()
+    monkeypatch.undo()
+    server.answer = lambda _: (200, {})
+    plant.engine.ledger.dirty.clear()  # as in a process that has ended, nothing more of it is written
+    monkeypatch.setattr(plant.engine.books, "commit", _nothing)
+    await plant.stop()
+    await plant.start(both)
+    await plant.until(lambda: row(plant, "other")["delivered"] == 2)
+    assert row(plant, "hook")["state"] == "paused"
+    reason = row(plant, "hook")["reason"]
+    assert reason.startswith("a fault of Turnout's own (ZeroDivisionError at test_adapter_faults.py:")
+    assert row(plant, "hook")["next_probe_at"] is None
+    plant.advance(4000)
+    await asyncio.sleep(0.1)
+    assert row(plant, "hook")["delivered"] == 1
+    await plant.call("destination.resume", {"destination": "hook"})
+    await plant.until(lambda: row(plant, "hook")["delivered"] == 2)
+    assert (row(plant, "hook")["pending"], row(plant, "hook")["state"]) == (0, "running")
+
+
+async def _nothing() -> None: ...
+
+
+def row(plant: Plant, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = plant.status()["destinations"][name]
+    return found
