@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from dataplane.config import Config, load
 from dataplane.pipeline.scripts import Texts, read_texts
 
-__all__ = ["Reading", "changed", "read"]
+__all__ = ["Reading", "changed", "difference", "read"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,6 +51,23 @@ def changed(before: Reading, after: Reading) -> list[str]:
         *(f"libraries.{name}" for name, _ in _keys(*(_libraries(one.scripts) for one in (before, after)))),
     }
     return sorted(found)
+
+
+def difference(before: Reading, after: Reading) -> dict[str, list[str]]:
+    """`{"changed", "added", "removed"}`: names as `changed` gives them, and which of them are new, or gone."""
+    names = changed(before, after)
+    were, are = _named(before), _named(after)
+    return {
+        "changed": names,
+        "added": [name for name in names if name in are and name not in were],
+        "removed": [name for name in names if name in were and name not in are],
+    }
+
+
+def _named(reading: Reading) -> frozenset[str]:
+    """What has a name of its own in a configuration: destinations, sources, scripts."""
+    found = {f"{section}.{name}" for section, value in reading.config if isinstance(value, dict) for name in value}
+    return frozenset(found | {f"libraries.{name}" for name, _ in _libraries(reading.scripts)})
 
 
 def _fields(before: Config, after: Config) -> Iterator[str]:

@@ -15,7 +15,7 @@ from dataplane.app.child import START, Child
 from dataplane.app.folders import Lock, clear_rates, make_folders
 from dataplane.app.fork import Forked
 from dataplane.app.orders import Orders
-from dataplane.app.reading import Reading, changed, read
+from dataplane.app.reading import Reading, difference, read
 from dataplane.app.role import partition_of, roles, usage
 from dataplane.config import Config, fingerprint
 from dataplane.inspect.disk import disk
@@ -120,7 +120,7 @@ class Supervisor:
             child.kill()
 
     async def reload(self) -> dict[str, Any]:
-        """Apply config.yaml as it is now, in all roles or in none; {hash, changed}.
+        """Apply config.yaml as it is now, in all roles or in none; {hash, changed, added, removed}.
 
         Raises `Fixable` with what to change; then nothing was changed. A role that is just down
         takes the new text when it starts.
@@ -233,7 +233,7 @@ class Supervisor:
         await self.orders.follow(config)
         for child in self._children.values():
             child.hurry()
-        return {"hash": found, "changed": changed(before, reading)}
+        return {"hash": found, **difference(before, reading)}
 
     async def _abort(self, prepared: Iterable[Child]) -> None:
         for child in prepared:

@@ -42,8 +42,18 @@ def reload(config: Path, socket: Path | None, *, as_json: bool) -> None:
     if as_json:
         json_line(found)
     else:
-        what = ", ".join(found["changed"]) or "no setting, secret or script"
-        say(f"applied: configuration {found['hash']}; changed: {what}")
+        say(f"applied: configuration {found['hash']}; {_difference(found)}")
+
+
+def _difference(found: dict[str, Any]) -> str:
+    """What a reload changed, added and removed."""
+    fresh = {*found["added"], *found["removed"]}
+    parts = {
+        "added": found["added"], "changed": [name for name in found["changed"] if name not in fresh],
+        "removed": found["removed"],
+    }  # fmt: skip
+    told = [f"{word}: {', '.join(names)}" for word, names in parts.items() if names]
+    return "; ".join(told) or "changed: no setting, secret or script"
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -322,6 +322,14 @@ def test_a_reload_says_what_changed(there: tuple[Plane, Sink]) -> None:
         script.write_text(MARK)
     assert said == same.replace("no setting, secret or script", "transformations.mark")
     assert json.loads(cli(plane, "reload", "--json").stdout)["changed"] == ["transformations.mark"]
+    text = plane.config.read_text()
+    try:
+        plane.config.write_text(text.replace("  website:", "  app: {write_key: other}\n  website:"))
+        assert cli(plane, "reload").stdout.endswith("; added: sources.app\n")
+    finally:
+        plane.config.write_text(text)
+    told = json.loads(cli(plane, "reload", "--json").stdout)
+    assert (told["changed"], told["added"], told["removed"]) == (["sources.app"], [], ["sources.app"])
 
 
 def test_a_killed_role_has_the_secrets_that_were_in_force(data_plane: Callable[..., Plane], sink: Sink) -> None:

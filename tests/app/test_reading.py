@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dataplane.app.reading import changed, read
+from dataplane.app.reading import changed, difference, read
 from dataplane.config import parse
 
 CONFIG = """\
@@ -56,6 +56,17 @@ def test_what_differs_is_named(folder: Path, file: str, text: str, said: list[st
     (folder / file).write_text(text)
     after = read(folder / "config.yaml")
     assert changed(before, after) == changed(after, before) == said
+
+
+def test_what_is_new_and_what_is_gone_is_told_apart(folder: Path) -> None:
+    before = read(folder / "config.yaml")
+    text = CONFIG.replace("web:", "app:").replace("path: out", "path: in").replace(", other: {file: other.py}", "")
+    (folder / "config.yaml").write_text(text + "  more: {type: file, settings: {path: x}}\n")
+    (folder / "shared" / "new.py").write_text("x = 1\n")
+    told = difference(before, read(folder / "config.yaml"))
+    assert told["added"] == ["destinations.more", "libraries.new", "sources.app"]
+    assert told["removed"] == ["sources.web", "transformations.other"]
+    assert set(told["changed"]) - {*told["added"], *told["removed"]} == {"destinations.disk"}
 
 
 def test_a_role_needs_no_file_of_a_secret(folder: Path) -> None:
