@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from yarl import URL
@@ -13,7 +14,7 @@ from dataplane.deliver.wire import Origin
 from turnout import __version__
 from turnout.errors import Refused
 
-__all__ = ["Head", "label", "rendered"]
+__all__ = ["Head", "Target", "head", "target"]
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
@@ -25,62 +26,74 @@ _TYPED = frozenset({"POST", "PUT", "PATCH"})
 _OURS = frozenset({"transfer-encoding", "te", "trailer", "upgrade", "http2-settings"})
 """What would change how a request or its answer is read."""
 _ALWAYS = {
-    "user-agent": ("User-Agent", f"Turnout/{__version__}"),
-    "accept": ("Accept", "*/*"),
+    "user-agent": f"User-Agent: Turnout/{__version__}",
+    "accept": "Accept: */*",
     # Answers are small, and a packed one could unfold to anything.
-    "accept-encoding": ("Accept-Encoding", "identity"),
+    "accept-encoding": "Accept-Encoding: identity",
 }
 
 
-class Head(NamedTuple):
-    """Where to, and all but the number of the last line, `Content-Length`.
+class Target(NamedTuple):
+    """What requests of one method to one address have in common; `fields` are lines by name in small letters.
 
-    `host` is for people. A request without a body is `whole` as it is.
+    `host` is for people.
     """
 
     origin: Origin
     host: str
     method: str
+    line: str
+    fields: Mapping[str, str]
+
+
+class Head(NamedTuple):
+    """A head but for the number in its last line, `Content-Length`; that of a request without a body is `whole`."""
+
     start: bytes
     whole: bytes
 
 
-def rendered(method: str, url: URL, headers: Mapping[str, str], kind: str) -> Head:
-    """The head of a request whose body, where it has one, is of this Content-Type (unless `headers` say another).
+def target(method: str, url: URL, kind: str, host: str = "") -> Target:
+    """Where to, for bodies of this Content-Type ("" for none), and who is meant if not who is there.
 
-    A header that is given replaces ours; `Content-Length` is always ours. Raises `Refused` for what HTTP
-    cannot carry.
+    Raises `Refused` for what is no HTTP.
     """
     method = method.upper()
     if not _TOKEN.fullmatch(method) or method == "CONNECT":
         raise Refused("bad_method", "the method is none of HTTP")
-    target = url.raw_path_qs
-    if not _TARGET.fullmatch(target) or not url.raw_host or not url.port:
+    asked = url.raw_path_qs
+    if not _TARGET.fullmatch(asked) or not url.raw_host or not url.port:
         raise Refused("bad_url", "the address cannot be written as HTTP")
-    fields = {"host": ("Host", str(url.host_port_subcomponent)), **_ALWAYS}
+    fields = {"host": f"Host: {_sound('Host', host or url.host_port_subcomponent)}", **_ALWAYS}
     if kind or method in _TYPED:
-        fields["content-type"] = ("Content-Type", kind or "application/octet-stream")
-    for name, value in headers.items():
-        fields[_known(name)] = name, value
-    fields.pop("content-length", None)
+        fields["content-type"] = f"Content-Type: {_sound('Content-Type', kind or 'application/octet-stream')}"
     if url.raw_user or url.raw_password:
-        if "authorization" in fields:
-            raise Refused("two_credentials", "the address has a user, and there is an Authorization header")
         login = f"{url.user or ''}:{url.password or ''}".encode("latin-1")
-        fields["authorization"] = "Authorization", f"Basic {base64.b64encode(login).decode()}"
-    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {_sound(name, value)}" for name, value in fields.values())]
-    start = "\r\n".join(lines).encode() + b"\r\n"
-    whole = start if method in _BODILESS else start + b"Content-Length: 0\r\n"
+        fields["authorization"] = f"Authorization: Basic {base64.b64encode(login).decode()}"
     origin = Origin(url.scheme == "https", url.raw_host, url.port)
-    return Head(origin, label(url), method, start + b"Content-Length: ", whole + b"\r\n")
+    return Target(origin, f"{url.host}:{url.port}", method, f"{method} {asked} HTTP/1.1", fields)
 
 
-def label(url: URL) -> str:
-    """Host and port, for people."""
-    return f"{url.host}:{url.port}" if url.port else str(url.host)
+def head(at: Target, headers: Mapping[str, str]) -> Head:
+    """The head of a request with these headers, which replace ours; `Content-Length` is always ours.
+
+    Raises `Refused` for what HTTP cannot carry.
+    """
+    fields = {**at.fields}
+    for name, value in headers.items():
+        small = _small(name)
+        if small == "authorization" and small in at.fields:
+            raise Refused("two_credentials", "the address has a user, and there is an Authorization header")
+        fields[small] = f"{name}: {_sound(name, value)}"
+    fields.pop("content-length", None)
+    start = "\r\n".join((at.line, *fields.values(), "")).encode()
+    whole = start if at.method in _BODILESS else start + b"Content-Length: 0\r\n"
+    return Head(start + b"Content-Length: ", whole + b"\r\n")
 
 
-def _known(name: str) -> str:
+@lru_cache(1_000)
+def _small(name: str) -> str:
+    """A header's name as names are compared."""
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
         raise Refused("bad_header", "a header's name is none of HTTP")
     small = name.lower()
@@ -89,7 +102,7 @@ def _known(name: str) -> str:
     return small
 
 
-def _sound(name: str, value: str) -> str:
+def _sound(name: str, value: str | None) -> str:
     if not isinstance(value, str) or not _VALUE.fullmatch(value):
         raise Refused("bad_header", f"the value of the header {name} has characters that HTTP cannot carry")
     return value

@@ -9,7 +9,7 @@ from yarl import URL
 
 from dataplane.deliver.failure import BLOCKED, UNSENT_BODY
 from dataplane.deliver.guard import Blocked
-from dataplane.deliver.head import Head, label, rendered
+from dataplane.deliver.head import Head, Target, head, target
 from dataplane.deliver.pool import Pool
 from dataplane.deliver.wire import Broken
 from turnout import Request, Response
@@ -20,8 +20,8 @@ __all__ = ["KEPT", "Sender", "unsendable"]
 
 KEPT = 64 << 10
 """Bytes of an answer that are kept; a longer one costs its connection."""
-HEADS = 256
-"""Heads of requests that are remembered: a destination sends to the same address again and again."""
+TARGETS = 256
+"""Addresses that are remembered: a destination sends to the same ones again and again."""
 _AGAIN = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """Methods that mean the same twice (RFC 9110, 9.2.2)."""
 
@@ -45,7 +45,7 @@ class Sender:
         self._kept = kept
         self._stand_ins = {host: URL(server) for host, server in (stand_ins or {}).items()}
         self._pool: Pool | None = None
-        self._heads: dict[Hashable, Head] = {}
+        self._targets: dict[Hashable, tuple[Target, Mapping[str, str], Head]] = {}
 
     async def send(self, request: Request, timeout: float) -> Response:
         """Send and read the answer, within `timeout` seconds in all; never raises for trouble.
@@ -57,25 +57,24 @@ class Sender:
         """
         try:
             data, kind = packed(request)
-            head = self._head(request, kind)
+            at, lines = self._head(request, kind)
         except (Refused, TypeError, ValueError) as error:
             return unsendable(error)
         if self._pool is None:
             self._pool = Pool(
                 self._connections, allow_private=self._private, tls=self._tls, kept=self._kept
             )  # fmt: skip
-        lines = b"%b%d\r\n\r\n" % (head.start, len(data)) if data or kind else head.whole
-        method = head.method
+        start = b"%b%d\r\n\r\n" % (lines.start, len(data)) if data or kind else lines.whole
         try:
             return await self._pool.send(
-                head.origin, lines, data, timeout, bare=method == "HEAD", again=method in _AGAIN
+                at.origin, start, data, timeout, bare=at.method == "HEAD", again=at.method in _AGAIN
             )
         except Blocked:
-            return Response(0, error=f"{head.host}{BLOCKED}", permanent=True)
+            return Response(0, error=f"{at.host}{BLOCKED}", permanent=True)
         except TimeoutError:
-            return Response(0, error=f"{head.host}: no answer within {timeout:g} s")
+            return Response(0, error=f"{at.host}: no answer within {timeout:g} s")
         except Broken as error:
-            return Response(0, error=f"{head.host}: {error}")
+            return Response(0, error=f"{at.host}: {error}")
         except ValueError as error:  # a name that cannot be looked up; UnicodeError is one
             return unsendable(error)
 
@@ -85,26 +84,28 @@ class Sender:
         if pool is not None:
             await pool.close()
 
-    def _head(self, request: Request, kind: str) -> Head:
-        key = (request.method, request.url, kind, *request.params.items(), None, *request.headers.items())
-        found = self._heads.get(key)
-        if found is None:
-            url, headers = _url(request), request.headers
-            if self._stand_ins:
-                url, headers = self._instead(url, headers)
-            if len(self._heads) >= HEADS:
-                self._heads.clear()
-            found = self._heads[key] = rendered(request.method, url, headers, kind)
-        return found
+    def _head(self, request: Request, kind: str) -> tuple[Target, Head]:
+        """Where to, and the head; the last one of each address is remembered, since most are the same."""
+        headers = request.headers
+        key = (request.method, request.url, kind, *request.params.items())
+        found = self._targets.get(key)
+        if found is not None and found[1] == headers:
+            return found[0], found[2]
+        at = self._target(request, kind) if found is None else found[0]
+        made = head(at, headers)
+        if found is None and len(self._targets) >= TARGETS:
+            self._targets.clear()
+        self._targets[key] = at, dict(headers), made
+        return at, made
 
-    def _instead(self, url: URL, headers: Mapping[str, str]) -> tuple[URL, Mapping[str, str]]:
-        """The stand-in's address for a host that has one; which host was meant stays in the request."""
+    def _target(self, request: Request, kind: str) -> Target:
+        """The address, or its stand-in; which host was meant stays in the request."""
+        url = _url(request)
         server = self._stand_ins.get((url.host or "").lower())
         if server is None:
-            return url, headers
-        meant = str(url.host) if url.is_default_port() else label(url)
+            return target(request.method, url, kind)
         moved = url.with_scheme(server.scheme).with_host(str(server.host)).with_port(server.explicit_port)
-        return moved, {"Host": meant, **headers}
+        return target(request.method, moved, kind, str(url.host_port_subcomponent))
 
 
 def unsendable(error: Exception) -> Response:

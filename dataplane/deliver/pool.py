@@ -212,7 +212,7 @@ class Pool:
                 connection = await self._made(origin, addresses)
         except Blocked:
             raise
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # RuntimeError: uvloop
             raise Broken(_reason(error)) from error
         self._open.add(connection)
         return connection
@@ -283,7 +283,7 @@ def _address(host: str, port: int) -> AddrInfoType:
     return socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port)
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return "the TLS certificate is not trusted"
     if isinstance(error, ssl.SSLError):

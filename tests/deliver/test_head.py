@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raw_server import RawServer, asked
 from yarl import URL
 
-from dataplane.deliver.head import rendered
+from dataplane.deliver.head import head, target
 from dataplane.deliver.http import Sender
 from turnout import Form, Json, Raw, Request, __version__
 from turnout.errors import Refused
@@ -63,6 +63,10 @@ VALUES = st.text(" \tazAZ09;=,\"'é\x80\u4e16\U0001f600", min_size=1, max_size=1
 BODIES = st.sampled_from([None, Json({"a": 1}), Form({"a": "b c"}), Raw(b""), Raw(b"x" * 300_000, "text/plain")])
 
 
+def rendered(method: str, url: URL, headers: Any, kind: str) -> Any:
+    return head(target(method, url, kind), headers)
+
+
 @given(
     st.sampled_from(["GET", "post", "PUT", "PATCH", "DELETE", "OPTIONS"]), PATHS, BODIES,
     st.dictionaries(NAMES, VALUES, max_size=3), st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=2),
@@ -84,22 +88,22 @@ def test_a_request_is_what_aiohttp_sends(method, path, body, headers, params) ->
     ],
 )
 def test_the_host_is_named_as_it_is_meant(address, host) -> None:
-    head = rendered("GET", URL(address), {}, "")
-    assert lines(head.whole)[1][b"host"] == host.encode()
-    assert head.origin.tls is address.startswith("https")
+    at = target("GET", URL(address), "")
+    assert lines(head(at, {}).whole)[1][b"host"] == host.encode()
+    assert at.origin.tls is address.startswith("https")
 
 
 def test_credentials_of_an_address_become_a_header() -> None:
-    head = rendered("GET", URL("http://us%20er:p%3Aw@tool.example/"), {}, "")
-    assert lines(head.whole)[1][b"authorization"] == b"Basic dXMgZXI6cDp3"
+    made = rendered("GET", URL("http://us%20er:p%3Aw@tool.example/"), {}, "")
+    assert lines(made.whole)[1][b"authorization"] == b"Basic dXMgZXI6cDp3"
     with pytest.raises(Refused):
         rendered("GET", URL("http://user@tool.example/"), {"authorization": "Bearer x"}, "")
 
 
 def test_the_length_is_ours_and_so_is_the_framing() -> None:
-    head = rendered("POST", URL("http://tool.example/"), {"content-LENGTH": "9"}, "text/plain")
-    assert head.start.endswith(b"\r\nContent-Length: ")
-    assert head.start.lower().count(b"content-length") == head.whole.lower().count(b"content-length") == 1
+    made = rendered("POST", URL("http://tool.example/"), {"content-LENGTH": "9"}, "text/plain")
+    assert made.start.endswith(b"\r\nContent-Length: ")
+    assert made.start.lower().count(b"content-length") == made.whole.lower().count(b"content-length") == 1
     for name in ("Transfer-Encoding", "TE", "upgrade", "Trailer"):
         with pytest.raises(Refused):
             rendered("POST", URL("http://tool.example/"), {name: "chunked"}, "")
@@ -136,11 +140,11 @@ def test_values_that_are_none(value) -> None:
 @settings(max_examples=500)
 def test_nothing_begins_a_line_of_its_own(method, path, headers, kind) -> None:
     def check(made: Any) -> None:
-        for head in (made.start + b"0\r\n\r\n", made.whole):
-            first, named = lines(head)
+        for text in (made.start + b"0\r\n\r\n", made.whole):
+            first, named = lines(text)
             assert first.count(b" ") == 2
             assert first.endswith(b" HTTP/1.1")
-            assert not any(byte in head.replace(b"\r\n", b"") for byte in (b"\r", b"\n", b"\0"))
+            assert not any(byte in text.replace(b"\r\n", b"") for byte in (b"\r", b"\n", b"\0"))
             assert {name.lower().encode() for name in headers} - {b"content-length"} <= set(named)
 
     try:

@@ -258,3 +258,37 @@ async def test_a_stand_in_follows_the_rules_of_egress(recorder) -> None:
     assert response.permanent
     assert "private address" in response.error
     assert recorder.received == []
+
+
+async def test_what_is_remembered_of_an_address_is_never_another_requests(sender, recorder) -> None:
+    """One address with headers, methods, bodies and params that change, a mapping that changes in place too."""
+    headers = {"X-A": "1"}
+    sent = [Request("POST", recorder.url, Json(n), headers) for n in range(2)]
+    sent += [
+        Request("POST", recorder.url, Json(2), {"X-A": "2", "X-B": "3"}),
+        Request("PUT", recorder.url, Form({"a": "b"}), {"X-A": "2", "X-B": "3"}),
+        Request("PUT", recorder.url, None, {"X-A": "2", "X-B": "3"}),
+        Request("GET", recorder.url, None, {}, {"q": "1"}),
+        Request("GET", recorder.url, None, {"q": "1"}),
+    ]
+    seen = []
+    for request in sent:
+        assert (await sender.send(request, 5)).status == 200
+        came = recorder.received[-1]
+        seen.append((came.method, came.headers.get("x-a"), came.headers.get("x-b"), came.headers.get("content-type"),
+                     dict(came.query), came.headers.get("q")))  # fmt: skip
+        headers["X-A"] = "9"
+    assert seen == [
+        ("POST", "1", None, "application/json", {}, None), ("POST", "9", None, "application/json", {}, None),
+        ("POST", "2", "3", "application/json", {}, None),
+        ("PUT", "2", "3", "application/x-www-form-urlencoded", {}, None),
+        ("PUT", "2", "3", "application/octet-stream", {}, None),
+        ("GET", None, None, None, {"q": "1"}, None), ("GET", None, None, None, {}, "1"),
+    ]  # fmt: skip
+
+
+async def test_addresses_are_not_remembered_without_end(sender, recorder) -> None:
+    for n in range(600):
+        assert (await sender.send(Request("GET", f"{recorder.url}{n}"), 5)).status == 200
+    assert [came.path for came in recorder.received] == [f"/{n}" for n in range(600)]
+    assert len(sender._targets) <= 256
