@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
+
+import msgspec
 
 __all__ = [
     "Answer", "Failed", "Item", "Library", "Outputs", "Question", "Ran", "Reach", "Reaching", "Runner", "Script",
@@ -59,17 +61,23 @@ class Script:
         return digest.hexdigest()[:12]
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One event for a script: the event and its metadata, each a JSON object as bytes."""
 
     event: bytes
     metadata: bytes
 
 
-class Outputs(NamedTuple):
-    """What the script made of one event: JSON objects; none means it was dropped."""
+class Outputs(msgspec.Struct, frozen=True, gc=False):
+    """What the script made of one event: JSON objects; none means it was dropped.
+
+    They are checked to be well-formed. `sound` is the worker's word that its encoder wrote them at once: finite
+    numbers, 254 levels at most, no half of a character, each name once. A script that has taken its worker over may
+    lie, and spoils what it is made a part of with others; so nothing but its own outputs may be.
+    """
 
     events: tuple[bytes, ...]
+    sound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,13 +62,13 @@ class Job:
         if self.standing is not None and any(code >= 0 or code == wire.ERROR for code in reply.codes):
             self.standing.breaker.finished()
         if min(reply.codes) >= 0 and max(reply.codes) <= 1:
-            for i, ran in zip(chunk, replies.single(blobs, events, reply.codes, self.script), strict=True):
+            for i, ran in zip(chunk, replies.single(blobs, events, reply.codes, self.script, sound=reply.sound), strict=True):
                 self.results[i] = ran
             return self._logged(reply)
         for place, (i, code) in enumerate(zip(chunk, reply.codes, strict=True)):
             start, at = at, at + wire.held(code)
             if code >= 0:
-                self.results[i] = replies.outputs(blobs[start:at], self.script)
+                self.results[i] = replies.outputs(blobs[start:at], self.script, sound=reply.sound)
             elif code == wire.ERROR:
                 self.results[i] = Failed(replies.masked(replies.text(blobs[start]), self.script))
             elif code == wire.NOT_RUN:

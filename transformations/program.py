@@ -26,8 +26,10 @@ class Fault:
 
 
 class Batch(Protocol):
-    """One run over a batch: a fault, or per event a code (`wire`), outputs or a reason, and log lines."""
+    """One run over a batch: a fault, or per event a code (`wire`), outputs or a reason, and log lines; `sound` as
+    in `transformations.base.Outputs`, of all outputs."""
 
+    sound: bool
     codes: list[int]
     blobs: list[bytes]
     logs: list[str]

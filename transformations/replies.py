@@ -7,9 +7,9 @@ decoded here, but what is later spliced into a request cannot break out of its p
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache, partial
-from itertools import compress
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import compress, repeat
 from operator import ne
 from typing import Literal
 
@@ -38,15 +38,13 @@ class _Object(msgspec.Struct):
     """Any JSON object: decoding checks the syntax of all of it and keeps nothing."""
 
 
-_alone: Callable[[Iterable[tuple[bytes]]], Outputs] = partial(tuple.__new__, Outputs)
-"""`Outputs` of one field without its constructor, which is a function of Python's."""
 _check = msgspec.json.Decoder(_Object).decode
 _faults = msgspec.json.Decoder(Fault)
 _strings = msgspec.json.Decoder(list[str])
 
 
-def outputs(blobs: list[bytes], script: Script) -> Ran:
-    """The outputs of one event, checked."""
+def outputs(blobs: list[bytes], script: Script, *, sound: bool = False) -> Ran:
+    """The outputs of one event, checked; `sound` is what the worker says of them."""
     try:
         for blob in blobs:
             _check(blob)
@@ -54,10 +52,13 @@ def outputs(blobs: list[bytes], script: Script) -> Ran:
                 str(blob, "utf-8")  # msgspec does not look into what it skips
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Failed(f"{script.file or script.name}: returned something that is not a JSON object")
-    return Outputs(tuple(blobs))
+    return Outputs(tuple(blobs), sound)
 
 
-def single(blobs: Sequence[bytes], events: Sequence[bytes], codes: Sequence[int], script: Script) -> list[Ran]:
+def single(
+    blobs: Sequence[bytes], events: Sequence[bytes], codes: Sequence[int], script: Script, *,
+    sound: bool = False,
+) -> list[Ran]:
     """`outputs` of a whole batch whose events have one output each or, code 0, none, as most have: half the cost.
 
     An output that is the event as it was sent is as good as that: it needs no look.
@@ -68,9 +69,9 @@ def single(blobs: Sequence[bytes], events: Sequence[bytes], codes: Sequence[int]
         deque(map(_check, changed), 0)
         if not all(map(bytes.isascii, changed)):
             str(b"\n".join(changed), "utf-8")
-        made: Iterable[Ran] = map(_alone, zip(zip(blobs, strict=True), strict=True))
+        made: Iterable[Ran] = map(Outputs, zip(blobs, strict=True), repeat(sound))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        made = [outputs([blob], script) for blob in blobs]
+        made = [outputs([blob], script, sound=sound) for blob in blobs]
     if len(blobs) == len(events):
         return list(made)
     left = iter(made)

@@ -36,12 +36,13 @@ class Event:
     order (0: no order is known). `options` is what the integrations object says to this
     destination. `kind` and `message_id` spare the decoding where they are known already. `source` is the id
     of the source in config.yaml; `trusted` says that it is marked so: only then may an event name a header or an
-    address (a write key is public). Adapters must not change `message`.
+    address (a write key is public). `sound` says that `raw` is what encoding the message gives, so that it may be
+    sent as it is. Adapters must not change `message`.
     """
 
     __slots__ = (
-        "_id", "_kind", "_made", "_maker", "_message", "_more", "_raw", "child", "key", "number", "options", "source",
-        "trusted",
+        "_id", "_kind", "_made", "_maker", "_message", "_more", "_raw", "child", "key", "number", "options", "sound",
+        "source", "trusted",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +58,7 @@ class Event:
         trusted: bool = False,
         kind: str | None = None,
         message_id: str | None = None,
+        sound: bool = False,
     ) -> None:
         if raw is None and message is None:
             raise TypeError("an Event needs raw or message")
@@ -73,6 +75,7 @@ class Event:
         self.source = source
         self.options: Mapping[str, Any] = options or _NONE
         self.trusted = trusted
+        self.sound = sound
 
     @property
     def raw(self) -> bytes:

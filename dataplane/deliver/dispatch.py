@@ -4,7 +4,9 @@ once per chain, route each copy again."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from functools import partial
+
+import msgspec
 
 from dataplane.deliver import untouched
 from dataplane.deliver.courier import Courier
@@ -16,13 +18,14 @@ from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
 from dataplane.pipeline.route import Filtered, Route, Send
 from dataplane.pipeline.sequence import Sequenced
+from dataplane.pipeline.shared import Shared
 from dataplane.pipeline.upstream import Chains, Sourced, Upstream, verdict_of
-from transformations.base import Runner
+from transformations.base import Outputs, Runner
 from turnout.errors import Refused
 from turnout.event import Event
 from turnout.verdict import Outcome, dead, filtered
 
-__all__ = ["chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
+__all__ = ["Kept", "Made", "chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
 
 
 NOWHERE: Name = (b"", "", "")
@@ -41,13 +44,15 @@ def groups(couriers: Sequence[Courier]) -> list[list[Courier]]:
 
 
 async def dispatch(
-    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier], plan: Plan, upstream: Upstream
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier], plan: Plan, *,
+    upstream: Upstream, kept: Kept | None = None, keep: bool = True,
 ) -> None:
     """Offer a batch to couriers that had the scripts of this plan when they were put together, in number order."""
     if not plan.chain and not chains_of(plan, events):
         untouched.hand_over(events, couriers)
         return
-    for courier, row in zip(couriers, await entries(runner, events, couriers, plan, upstream), strict=True):
+    rows = await entries(runner, events, couriers, plan, upstream=upstream, kept=kept, keep=keep)
+    for courier, row in zip(couriers, rows, strict=True):
         courier.offer_all(row, events[-1].number + 1)
 
 
@@ -61,87 +66,142 @@ def chains_of(plan: Plan, events: Sequence[Sequenced]) -> Chains:
 
 
 async def entries(
-    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee], plan: Plan,
-    upstream: Upstream | None = None,
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee], plan: Plan, *,
+    upstream: Upstream | None = None, kept: Kept | None = None, keep: bool = True,
 ) -> list[list[Entry]]:
     """A batch made ready for couriers of one group, in number order; what a courier had is left out.
 
     The scripts are those of `plan`: a reload may give one of them others meanwhile, which are not the others'. That
-    one forgets what is made here. `upstream` shares the runs of sources' transformations with other calls.
+    one forgets what is made here. `upstream` shares the runs of sources' transformations with other calls, and
+    `kept` those of the destinations'; `keep` says whether there may be others that want what is made here.
     """
     if chains := chains_of(plan, events):
         wanted = [e for e in events if any(c.lanes.wanted(e.number, e.key) for c in couriers)]
-        events = await (upstream or Upstream(runner)).outputs(wanted, chains)
+        events, kept = await (upstream or Upstream(runner)).outputs(wanted, chains), None
     decisions = _decisions(couriers, events)
-    made = await _transformed(runner, events, plan, decisions)
+    made = await _transformed(runner, events, plan, decisions, kept, keep=keep)
     rows = _rows(couriers, events, decisions, made)
     return [_joined(row) for row in rows] if chains else rows
 
 
 async def _transformed(
-    runner: Runner, events: Sequence[Sequenced], plan: Plan, decisions: Sequence[Sequence[Route | None]]
-) -> Sequence[list[transform.Part] | None]:
+    runner: Runner, events: Sequence[Sequenced], plan: Plan, decisions: Sequence[Sequence[Route | None]],
+    kept: Kept | None = None, *, keep: bool = False,
+) -> Sequence[Made | None]:
     """What the chain of a plan makes of each event that one of the decisions sends; None for the others."""
-    outputs: list[list[transform.Part] | None] = [None] * len(events)
     if not plan.chain:
-        return outputs
+        return [None] * len(events)
     going = [False] * len(events)
     for row in decisions:
         going = [known or type(one) is Send for known, one in zip(going, row, strict=True)]
     sent = [
-        i for i, event in enumerate(events) if going[i] and not event.broken and verdict_of(event) is None
+        event for event, goes in zip(events, going, strict=True)
+        if goes and not event.broken and verdict_of(event) is None
     ]
-    if sent:
-        made = await transform.run_patiently(runner, plan.chain, [events[i] for i in sent], plan.told)
-        for i, parts in zip(sent, made, strict=True):
-            outputs[i] = parts
-    return outputs
+    if not sent:
+        return [None] * len(events)
+    make = partial(_run, runner, plan)
+    if kept is None:
+        made: Sequence[Made] = await make(sent)
+    else:
+        made = await kept.outputs(plan.chain, sent, make, told=tuple(plan.told.items()), keep=keep)
+    if len(made) == len(events):  # as nearly always
+        return made
+    came = {id(event): one for event, one in zip(sent, made, strict=True)}
+    return [came.get(id(event)) for event in events]
 
 
-class _Output(NamedTuple):
-    """One output of a chain, and by what it is routed again; read once for all destinations."""
+async def _run(runner: Runner, plan: Plan, events: Sequence[Sequenced]) -> list[Made]:
+    came = await transform.run_patiently(runner, plan.chain, events, plan.told)
+    return [_made(event, one) for event, one in zip(events, came, strict=True)]
 
-    part: transform.Part
+
+class Made(msgspec.Struct, gc=False):
+    """What a chain made of one event, read once for all destinations.
+
+    Mostly that is one output (`raw`) to be sent, which is routed by `name`; its `entry` is for every destination
+    that it is for as it is, and `sound` says whether the script says so of it (see `Outputs`). Else its outputs are
+    in `outputs`, each with what it is routed by.
+    """
+
+    raw: bytes
     name: Name
+    sound: bool = False
+    outputs: Sequence[tuple[transform.Part, Name]] = ()
+    entry: Entry | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that was made."""
+        return len(self.raw) + sum([len(part.raw) for part, _ in self.outputs])
+
+
+Kept = Shared[Made]
+
+
+def _made(event: Sequenced, came: transform.Came) -> Made:
+    """A script may change an event's integrations and type, which decide where it goes."""
+    if isinstance(came, Outputs):
+        (raw,) = came.events
+        name = _name(event, raw)
+        if not isinstance(name, transform.Part):
+            return Made(raw, name, came.sound)
+        came = [name]
+    outputs: list[tuple[transform.Part, Name]] = []
+    for part in came:
+        name = NOWHERE if part.verdict is not None else _name(event, part.raw)
+        outputs.append((name, NOWHERE) if isinstance(name, transform.Part) else (part, name))
+    return Made(b"", NOWHERE, outputs=outputs)
+
+
+def _name(event: Sequenced, raw: bytes) -> Name | transform.Part:
+    """What an output is routed by, or that it is dead."""
+    try:
+        head = heads.output(raw)
+    except Refused as error:
+        return transform.Part(raw, dead(f"{transform.SCRIPT}output: {error.message}"))
+    return (bytes(head.integrations), (head.type or "").lower(), event.source)
 
 
 def _rows(
     couriers: Sequence[Addressee], events: Sequence[Sequenced], decisions: Sequence[Sequence[Route | None]],
-    made: Sequence[Sequence[transform.Part] | None],
+    made: Sequence[Made | None],
 ) -> list[list[Entry]]:
     """The entries of each courier. Those of an event that several get alike are one and the same, decoded once."""
-    outputs = [
-        None if parts is None else [_output(event, part) for part in parts]
-        for event, parts in zip(events, made, strict=True)
-    ]
-    names = {outs[0].name for outs in outputs if outs is not None and len(outs) == 1 and outs[0].part.verdict is None}
+    single = [one for one in made if one is not None and not one.outputs]
+    names, whole = {one.name for one in single}, len(single) == len(events) > 0
     common: list[Entry | None] = [None] * len(events)
+    everything: list[Entry] = []
     rows: list[list[Entry]] = []
     for courier, row in zip(couriers, decisions, strict=True):
         plain = {name for name in names if _is_plain(routed(courier, *name))}
+        if whole and plain == names and all(type(decision) is Send for decision in row):  # nearly always
+            everything = everything or [
+                one.entry or _shared(courier, event, one) for event, one in zip(events, single, strict=True)
+            ]
+            rows.append(everything)
+            continue
         found: list[Entry] = []
-        for i, (event, decision, outs) in enumerate(zip(events, row, outputs, strict=True)):
+        for i, (event, decision, one) in enumerate(zip(events, row, made, strict=True)):
             if decision is None:
                 continue
-            if (
-                outs is not None and type(decision) is Send
-                and len(outs) == 1 and outs[0].part.verdict is None and outs[0].name in plain
-            ):  # nearly always: the same as below
-                entry = common[i] = common[i] or _shared(courier, event, outs[0])
-                found.append(entry)
+            if one is not None and type(decision) is Send and not one.outputs and one.name in plain:  # as below
+                found.append(one.entry or _shared(courier, event, one))
             else:
-                found.append(_alike(_entry(courier, event, decision, outs), event, courier, common, i))
+                found.append(_alike(_entry(courier, event, decision, one), event, courier, common, i))
         rows.append(found)
     return rows
 
 
-def _shared(courier: Addressee, event: Sequenced, output: _Output) -> Entry:
+def _shared(courier: Addressee, event: Sequenced, made: Made) -> Entry:
     """The entry of an event's only output for every destination that it is for as it is."""
-    raw, (_, kind, source) = output.part.raw, output.name
-    entry = Entry(event.number, event.key, source, event.received_at, [(raw, {}, None)])
+    raw, (_, kind, source) = made.raw, made.name
+    entry = made.entry = Entry(event.number, event.key, source, event.received_at, [(raw, {}, None)])
     if not isinstance(event, Sourced):  # those are kept elsewhere, and by their bytes
         trusted = source in courier.plan.trusted
-        entry.event = Event(raw, key=event.key, number=event.number, source=source, trusted=trusted, kind=kind)
+        entry.event = Event(
+            raw, key=event.key, number=event.number, source=source, trusted=trusted, kind=kind, sound=made.sound,
+        )  # fmt: skip
         event.made.append(entry)
     return entry
 
@@ -150,21 +210,8 @@ def _is_plain(route: Route) -> bool:
     return type(route) is Send and not route.options
 
 
-def _output(event: Sequenced, part: transform.Part) -> _Output:
-    """A script may change an event's integrations and type, which decide where it goes."""
-    if part.verdict is not None:
-        return _Output(part, NOWHERE)
-    try:
-        head = heads.read(part.raw)
-    except Refused as error:
-        return _Output(transform.Part(part.raw, dead(f"{transform.SCRIPT}output: {error.message}")), NOWHERE)
-    return _Output(part, (bytes(head.integrations), (head.type or "").lower(), event.source))
-
-
-def _entry(
-    courier: Addressee, event: Sequenced, decision: Route, outputs: Sequence[_Output] | None
-) -> Entry:
-    parts = _parts(courier, event, decision, outputs)
+def _entry(courier: Addressee, event: Sequenced, decision: Route, made: Made | None) -> Entry:
+    parts = _parts(courier, event, decision, made)
     return Entry(event.number, event.key, event.source, event.received_at, parts)
 
 
@@ -217,18 +264,18 @@ def _decisions(couriers: Sequence[Addressee], events: Sequence[Sequenced]) -> li
     return found
 
 
-def _parts(
-    courier: Addressee, event: Sequenced, decision: Route, outputs: Sequence[_Output] | None
-) -> list[Part]:
+def _parts(courier: Addressee, event: Sequenced, decision: Route, made: Made | None) -> list[Part]:
     if event.broken:
         return [(event.raw, {}, dead(f"{UNREADABLE}{event.broken}"))]
     if (verdict := verdict_of(event)) is not None:
         return [(event.raw if verdict.outcome is Outcome.DEAD else _seen(courier, event.raw), {}, verdict)]
     if isinstance(decision, Filtered):
         return [(_seen(courier, event.raw), {}, filtered(decision.reason))]
-    if outputs is None:
+    if made is None:
         return [(event.enriched, decision.options, None)]
-    return [_again(courier, event, *output) for output in outputs]
+    if not made.outputs:
+        return [_again(courier, event, transform.Part(made.raw), made.name)]
+    return [_again(courier, event, *output) for output in made.outputs]
 
 
 def _seen(courier: Addressee, raw: bytes) -> bytes:
@@ -272,9 +319,5 @@ async def entries_of(
         events = await (upstream or Upstream(runner)).outputs(events, chains)
     decisions = [routed(courier, bytes(e.head.integrations), e.kind, e.source) for e in events]
     made = await _transformed(runner, events, plan, [decisions])
-    outputs = [
-        None if parts is None else [_output(event, part) for part in parts]
-        for event, parts in zip(events, made, strict=True)
-    ]
-    rows = [_entry(courier, *row) for row in zip(events, decisions, outputs, strict=True)]
+    rows = [_entry(courier, *row) for row in zip(events, decisions, made, strict=True)]
     return _joined(rows) if chains else rows

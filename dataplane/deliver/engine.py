@@ -182,6 +182,7 @@ class Engine:
             raise Unavailable("no config is prepared")
         prepared, self._prepared = self._prepared, None
         self._config = self._coming
+        self.readers.forget()
         self.backlogs.config = self._config
         if any(item.was for item in self._config.destinations.values()):
             self.ledger.journal.flush(asyncio.get_running_loop().time())  # what is not written yet is of the old names
@@ -206,6 +207,8 @@ class Engine:
 
     def hold(self, pauses: Pauses) -> None:
         """What people paused, whole: it replaces what was said before."""
+        if pauses != self.pauses:
+            self.readers.forget()
         self.pauses = pauses
         for courier in (*self.couriers.values(), *self.replays.couriers.values()):
             courier.hold(held(courier.plan, pauses))

@@ -8,6 +8,7 @@ and joins the front again at the head, so that none waits for another.
 from __future__ import annotations
 
 import asyncio
+import operator
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.recent import Recent
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
+from dataplane.pipeline.shared import Shared
 from dataplane.pipeline.upstream import Upstream
 from transformations.base import Runner
 from turnout.errors import Stopped
@@ -52,11 +54,18 @@ class Readers:
         self._spawn = spawn
         self._upstream = Upstream(runner)
         self._recent = Recent(sequencer.load)
+        self._kept: dispatch.Kept = Shared(operator.attrgetter("size"))
         self.draining = False
 
     def close(self) -> None:
         """End runs that nobody waits for any more."""
         self._upstream.close()
+        self._kept.close()
+
+    def forget(self) -> None:
+        """Scripts may make something else now than a moment ago: they run again for whoever reads from now on."""
+        self._upstream.forget()
+        self._kept.forget()
 
     async def front(self) -> None:
         """Sequence what arrives and serve every destination that is up to date."""
@@ -82,6 +91,8 @@ class Readers:
                 for c in self._couriers.values()
                 if c.lanes.position == start and c.held is None and not (c.reading or c.moving or c.stale) and c.room
             ]
+            if self._kept and len(members) == len(self._couriers):
+                self._kept.forget()  # everyone has read it
             first = start
             for at in range(0, len(events), BATCH):
                 batch = events[at : at + BATCH]
@@ -112,7 +123,11 @@ class Readers:
     ) -> None:
         try:
             for at in range(0, len(events), BATCH):
-                await dispatch.dispatch(self._runner, events[at : at + BATCH], group, plan, self._upstream)
+                batch = events[at : at + BATCH]
+                keep = self._awaited(group, batch[-1].number)
+                await dispatch.dispatch(
+                    self._runner, batch, group, plan, upstream=self._upstream, kept=self._kept, keep=keep
+                )
             for courier in group:
                 courier.go_on()
                 courier.advance(upto)
@@ -126,8 +141,21 @@ class Readers:
             for courier in group:
                 courier.reading = False
 
+    def _awaited(self, group: Sequence[Courier], last: int) -> bool:
+        """Whether another destination with the chain of these reads the same events, up to number `last`, at the same
+        time or a moment later."""
+        scripts, first = group[0].plan.origin.scripts, self._recent.first
+        if not scripts or first is None:
+            return False
+        return any(
+            courier.plan.origin.scripts == scripts and courier not in group and courier.held is None
+            and first <= courier.lanes.position <= last
+            for courier in self._couriers.values()
+        )
+
     def _wait(self, couriers: Sequence[Courier], stopped: Stopped) -> None:
         """A script does not run: they stay where they are, and try again when it is probed."""
+        self.forget()
         now = asyncio.get_running_loop().time()
         for courier in couriers:
             courier.wait_for(stopped, now)
@@ -162,7 +190,10 @@ class Readers:
                     return
                 events, upto = self._recent.read(courier.lanes.position, BATCH)
                 if events:
-                    await dispatch.dispatch(self._runner, events, [courier], courier.plan, self._upstream)
+                    await dispatch.dispatch(
+                        self._runner, events, [courier], courier.plan, upstream=self._upstream, kept=self._kept,
+                        keep=self._awaited([courier], events[-1].number),
+                    )
                 courier.go_on()
                 courier.advance(upto)
                 courier.pump()

@@ -51,6 +51,11 @@ class Recent:
                 if entry is not None:
                     entry.event = None
 
+    @property
+    def first(self) -> int | None:
+        """The number from which on events are here; None where none are."""
+        return self._batches[0].first if self._batches else None
+
     def read(self, number: int, most: int) -> tuple[Sequence[Sequenced], int]:
         """Events from `number` on and the number to go on with, as `Sequencer.load`."""
         for batch in self._batches:

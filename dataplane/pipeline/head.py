@@ -9,7 +9,7 @@ import msgspec
 from turnout import codec
 from turnout.errors import Refused
 
-__all__ = ["EventHead", "read"]
+__all__ = ["EventHead", "Output", "output", "read"]
 
 Id = str | int | float | None
 
@@ -31,6 +31,14 @@ class EventHead(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(EventHead).decode
+class Output(msgspec.Struct, gc=False):
+    """What an output of a transformation is routed by."""
+
+    type: str | None = None
+    integrations: msgspec.Raw = msgspec.Raw(b"")
+
+
+_decode_output = msgspec.json.Decoder(Output).decode
 _TEXT = ("type", "event", "timestamp", "originalTimestamp", "sentAt", "receivedAt", "request_ip")
 _IDS = ("messageId", "anonymousId", "userId")
 
@@ -42,6 +50,14 @@ def read(raw: bytes) -> EventHead:
     """
     try:
         return _decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _slow(codec.loads(raw))
+
+
+def output(raw: bytes) -> Output | EventHead:
+    """The same of what a transformation made, of which less is asked."""
+    try:
+        return _decode_output(raw)
     except (msgspec.DecodeError, RecursionError):
         return _slow(codec.loads(raw))
 

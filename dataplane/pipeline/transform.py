@@ -13,7 +13,7 @@ from turnout import codec
 from turnout.errors import Stopped, Transient
 from turnout.verdict import Verdict, dead, filtered
 
-__all__ = ["SCRIPT", "Part", "metadata", "run_chain", "run_patiently", "run_script"]
+__all__ = ["SCRIPT", "Came", "Part", "metadata", "run_chain", "run_patiently", "run_script"]
 
 log = logger()
 
@@ -26,6 +26,10 @@ class Part(NamedTuple):
 
     raw: bytes
     verdict: Verdict | None = None
+
+
+Came = Outputs | list[Part]
+"""What an event came to: its only output, or its parts."""
 
 
 def metadata(event: Sequenced, extra: Mapping[str, Any]) -> bytes:
@@ -44,7 +48,7 @@ def metadata(event: Sequenced, extra: Mapping[str, Any]) -> bytes:
 
 async def run_patiently(
     runner: Runner, chain: Sequence[Script], events: Sequence[Sequenced], extra: Mapping[str, Any]
-) -> list[list[Part]]:
+) -> list[Came]:
     """`run_chain`, and while no worker answers, wait: nothing passes untransformed.
 
     Raises `Stopped` where a script of the chain was killed too often: who asked tries again later.
@@ -61,15 +65,31 @@ async def run_patiently(
 
 async def run_chain(
     runner: Runner, chain: Sequence[Script], events: Sequence[Sequenced], extra: Mapping[str, Any]
-) -> list[list[Part]]:
-    """One list of parts per event, in order; an event that a script dropped has one filtered part."""
-    parts = [[Part(event.enriched)] for event in events]
+) -> list[Came]:
+    """What each event came to, in order; an event that a script dropped has one filtered part."""
+    raws = [event.enriched for event in events]
     notes = [metadata(event, extra) for event in events]
+    came: list[Came] = [Outputs((raw,)) for raw in raws] if not chain else []
+    for place, script in enumerate(chain):
+        ran = await runner.run(script, list(map(Item, raws, notes)))
+        single = [one for one in ran if type(one) is Outputs and len(one.events) == 1]
+        if len(single) < len(ran):  # not as nearly always: from here on in parts
+            parts = [_became(script, Part(raw), one) for raw, one in zip(raws, ran, strict=True)]
+            return await _run_on(runner, chain[place + 1 :], parts, notes)
+        came = [*single]
+        raws = [one.events[0] for one in single]
+    return came
+
+
+async def _run_on(
+    runner: Runner, chain: Sequence[Script], parts: list[list[Part]], notes: Sequence[bytes]
+) -> list[Came]:
+    """The rest of a chain over what events came to."""
     for script in chain:
         if all(part.verdict is not None for row in parts for part in row):
             break
         parts = await run_script(runner, script, parts, notes)
-    return parts
+    return list(parts)
 
 
 async def run_script(

@@ -7,14 +7,14 @@ its own, and all outputs together are what a destination gets of the event.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 from dataplane.pipeline import head as heads
 from dataplane.pipeline.sequence import Sequenced
+from dataplane.pipeline.shared import Shared
 from dataplane.pipeline.transform import SCRIPT, Part, run_patiently
-from transformations.base import Runner, Script
+from transformations.base import Outputs, Runner, Script
 from turnout.errors import Refused
 from turnout.verdict import Verdict, dead
 
@@ -22,8 +22,6 @@ __all__ = ["Chains", "Sourced", "Upstream", "sourced", "verdict_of"]
 
 Chains = Mapping[str, tuple[Script, ...]]
 """The transformations of each source that has some."""
-KEPT = 8 << 20
-"""Bytes of outputs that are kept for destinations which read the same events a moment later."""
 
 
 class Sourced(Sequenced):
@@ -64,17 +62,10 @@ async def sourced(
 ) -> list[list[Sequenced]]:
     """The outputs of each event, at least one: what was dropped or failed has its verdict."""
     made = await run_patiently(runner, chain, events, {})
-    return [[Sourced(event, part) for part in parts] for event, parts in zip(events, made, strict=True)]
-
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    """One run of a chain over some events, for whoever asks for one of them."""
-
-    chain: tuple[Script, ...]
-    numbers: tuple[int, ...]
-    task: asyncio.Task[list[list[Sequenced]]]
-    size: int = 0
+    return [
+        [Sourced(event, part) for part in ([Part(came.events[0])] if isinstance(came, Outputs) else came)]
+        for event, came in zip(events, made, strict=True)
+    ]
 
 
 class Upstream:
@@ -85,9 +76,8 @@ class Upstream:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._of: dict[int, _Run] = {}
-        self._done: deque[_Run] = deque()
-        self._held = 0
+        self._shared: Shared[list[Sequenced]] = Shared(lambda rows: sum(len(one.raw) for one in rows))
+        self.forget, self.close = self._shared.forget, self._shared.close
 
     async def outputs(self, events: Sequence[Sequenced], chains: Chains) -> Sequence[Sequenced]:
         """The events with those of these sources replaced by their outputs; the same list where there are none."""
@@ -98,44 +88,10 @@ class Upstream:
         if not mine:
             return events
         found: dict[int, list[Sequenced]] = {}
-        for run in {run: None for source, rows in mine.items() for run in self._runs(rows, chains[source])}:
-            made = await asyncio.shield(run.task)
-            found.update(zip(run.numbers, made, strict=True))
+        asked = [
+            self._shared.outputs(chains[source], rows, partial(sourced, self._runner, chain=chains[source]))
+            for source, rows in mine.items()
+        ]
+        for rows, made in zip(mine.values(), await asyncio.gather(*asked), strict=True):
+            found.update(zip([event.number for event in rows], made, strict=True))
         return [one for event in events for one in found.get(event.number, (event,))]
-
-    def _runs(self, events: Sequence[Sequenced], chain: tuple[Script, ...]) -> list[_Run]:
-        """Runs under way or over that have these events, and one more for those that are in none."""
-        known = [run for event in events if (run := self._of.get(event.number)) and run.chain is chain]
-        new = [e for e in events if (run := self._of.get(e.number)) is None or run.chain is not chain]
-        if new:
-            task = asyncio.get_running_loop().create_task(sourced(self._runner, new, chain))
-            run = _Run(chain, tuple(event.number for event in new), task)
-            self._of.update(dict.fromkeys(run.numbers, run))
-            task.add_done_callback(lambda _: self._ended(run))
-            known.append(run)
-        return known
-
-    def _ended(self, run: _Run) -> None:
-        if run.task.cancelled() or run.task.exception() is not None:  # whoever asked has been told
-            self._forget(run)
-            return
-        run.size = sum(len(one.raw) for row in run.task.result() for one in row)
-        self._done.append(run)
-        self._held += run.size
-        while self._held > KEPT and len(self._done) > 1:
-            old = self._done.popleft()
-            self._held -= old.size
-            self._forget(old)
-
-    def _forget(self, run: _Run) -> None:
-        for number in run.numbers:
-            if self._of.get(number) is run:
-                del self._of[number]
-
-    def close(self) -> None:
-        """End what runs, and forget everything."""
-        for run in list(self._of.values()):
-            run.task.cancel()
-        self._of.clear()
-        self._done.clear()
-        self._held = 0

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import msgspec
+
 from destinations.webhook.settings import RESERVED, WebhookSettings
 from turnout import Context, Delivery, Destination, Event, Json, JsonArray, Request, codec
 from turnout.lookups import traits
@@ -82,7 +84,48 @@ def _shared(headers: Mapping[str, str], configured: frozenset[str]) -> Mapping[s
 def _body(event: Event) -> Json:
     """The bytes, and nothing else: they are all that is sent, and decoded events that are kept cost three times as
     much as decoding."""
+    if event.sound and (data := _spliced(event.raw)) is not None:
+        return Json.encoded(data)
     return Json.encoded(codec.dumps(_with_ip(event.read())))
+
+
+class _Places(msgspec.Struct, gc=False):
+    request_ip: Any = None
+    context: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Ip(msgspec.Struct, gc=False):
+    ip: Any = msgspec.UNSET
+
+
+_places = msgspec.json.Decoder(_Places).decode
+_ip = msgspec.json.Decoder(_Ip).decode
+_CONTEXT = b'"context":'
+
+
+def _spliced(raw: bytes) -> bytes | None:
+    """What encoding `_with_ip` of an event gives, from the bytes that encoding the event gives, in a quarter of the
+    time; None where that is not so simple."""
+    try:
+        places = _places(raw)
+        ip, context = places.request_ip, bytes(places.context)
+        if not isinstance(ip, str) or not ip:
+            return raw
+        if not context:
+            return raw[:-1] + b',"context":{"ip":' + codec.dumps(ip) + b"}}" if raw.endswith(b"}") else None
+        if not context.startswith(b"{"):
+            return raw if context != b"null" else None
+        if not context.startswith(b'{"'):  # nothing is in it
+            return None
+        own = _ip(context).ip
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if own is not msgspec.UNSET:
+        return raw if own else None
+    at = raw.find(_CONTEXT) + len(_CONTEXT) + len(context) - 1
+    if raw.count(_CONTEXT) != 1 or not raw.startswith(context, at + 1 - len(context)):
+        return None  # the name stands elsewhere too
+    return raw[:at] + b',"ip":' + codec.dumps(ip) + raw[at:]
 
 
 def _with_ip(message: Mapping[str, Any]) -> Mapping[str, Any]:

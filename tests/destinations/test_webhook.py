@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from dataplane.deliver.http import Sender
 from destinations import registry
-from turnout import Context, Delivery, Event, Json, JsonArray, Response
+from destinations.webhook import _body
+from turnout import Context, Delivery, Event, Json, JsonArray, Response, codec
 from turnout.preview import describe
 from turnout.testing import drive
 
@@ -165,3 +170,31 @@ def test_an_event_that_is_directed_for_one_hook_is_whole_for_the_next() -> None:
 def test_numbers_in_headers_are_text() -> None:
     (request,) = sent(hook(headers={"X-A": 1, "X-B": True}, idempotency_key=False), [event()])
     assert request.headers == {"X-A": "1", "X-B": "true"}
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.sampled_from(['"context":{"a":1}', '\\"context":', "203.0.113.9", ""]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["context", "ip", "request_ip", 'x"context', "a"]) | st.text(max_size=3), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    event=st.dictionaries(st.sampled_from(["context", "request_ip", "properties", "a"]), VALUES, max_size=4),
+    ip=st.none() | st.sampled_from(["203.0.113.9", "", "ü\u2028\""]), loose=st.booleans(),
+)  # fmt: skip
+def test_what_is_encoded_already_is_sent_as_encoding_it_would_give(
+    event: dict[str, Any], ip: str | None, loose: bool
+) -> None:
+    if ip is not None:
+        event = {**event, "request_ip": ip}
+    raw = codec.dumps(event)
+    usual = _body(Event(raw)).data
+    assert _body(Event(raw, sound=True)).data == usual
+    if loose:  # a script that has its worker may say what it likes, and breaks out of nothing
+        spaced = json.dumps(event, indent=1).encode() + b" \n"
+        assert json.loads(_body(Event(spaced, sound=True)).data) == json.loads(usual)

@@ -291,3 +291,23 @@ async def test_a_cancelled_run_gives_its_seat_back(pool: Pool) -> None:
             await task
     assert await pool.run(Script("after", IDENTITY), [Item(b"{}", b"{}")]) == [Outputs((b"{}",))]
     assert pool.health()["busy"] == 0
+
+
+@pytest.mark.parametrize(("body", "sound"), [
+    ("return event", True),
+    ("return [event, event]", True),
+    ("return {**event, 'half': '\\ud800'}", False),
+    ("return {**event, 'large': 1 << 70}", False),
+    ("return {**event, 1: 2}", False),
+])  # fmt: skip
+async def test_an_output_is_sound_where_the_worker_wrote_it_at_once(pool: Pool, body: str, sound: bool) -> None:
+    ran = await pool.run(script("encoding", body), [item({"a": [1.5, None, "ü"]}), item({"b": {}})])
+    assert [one.sound for one in ran if isinstance(one, Outputs)] == [sound, sound]
+
+
+async def test_javascript_writes_what_is_not_sound(pool: Pool) -> None:
+    (one,) = await pool.run(
+        Script("js", "export function transformEvent(event) { return event }", language="javascript"), [item({"a": 1})]
+    )
+    assert isinstance(one, Outputs)
+    assert not one.sound

@@ -35,6 +35,7 @@ class Batch:
         self.blobs: list[bytes] = []
         self.logs: list[str] = []
         self.fault: Fault | None = None
+        self.sound = False  # JSON.stringify writes halves of characters, and any depth
         self._ask = ask
 
     def run(self) -> None:

@@ -69,7 +69,7 @@ EXIT_MEMORY = 71
 """Exit status of a worker that could not even report that memory ran out."""
 
 _RUN = struct.Struct("<BBI")
-_DONE = struct.Struct("<BII")
+_DONE = struct.Struct("<B?II")
 
 
 class Garbled(Exception):
@@ -78,11 +78,13 @@ class Garbled(Exception):
 
 @dataclass(slots=True)
 class Reply:
-    """A checked reply: per event its code, then all outputs and reasons in that order; logs (JSON)."""
+    """A checked reply: per event its code, then all outputs and reasons in that order; logs (JSON); whether the
+    worker says that all outputs are `sound` (`transformations.base.Outputs`)."""
 
     codes: Sequence[int]
     blobs: list[bytes]
     logs: bytes = b""
+    sound: bool = False
 
 
 def frame(kind: int, payload: bytes = b"") -> bytes:
@@ -132,18 +134,18 @@ class Slices(Sequence[memoryview]):
         return self._view[self._ends[place]:self._ends[place + 1]]
 
 
-def reply(codes: Sequence[int], blobs: Sequence[bytes], logs: bytes = b"") -> bytes:
+def reply(codes: Sequence[int], blobs: Sequence[bytes], logs: bytes = b"", *, sound: bool = False) -> bytes:
     """A DONE frame; `blobs` are all outputs and reasons in the order of the codes."""
     lengths = struct.pack(f"<{len(codes)}i{len(blobs)}I", *codes, *map(len, blobs))
     size = _DONE.size + len(lengths) + sum(map(len, blobs)) + len(logs)
-    return b"".join((HEADER.pack(size), _DONE.pack(DONE, len(codes), len(logs)), lengths, *blobs, logs))
+    return b"".join((HEADER.pack(size), _DONE.pack(DONE, sound, len(codes), len(logs)), lengths, *blobs, logs))
 
 
 def read_reply(payload: bytes, count: int) -> Reply:
     """Take a DONE payload apart; raises `Garbled` unless all of it fits `count` events."""
     if len(payload) < _DONE.size:
         raise Garbled("the reply is cut short")
-    kind, number, logs = _DONE.unpack_from(payload)
+    kind, sound, number, logs = _DONE.unpack_from(payload)
     at = _DONE.size
     if kind != DONE or number != count or logs > MAX_LOGS:
         raise Garbled(f"the reply is for {number} events, {count} were sent")
@@ -162,7 +164,7 @@ def read_reply(payload: bytes, count: int) -> Reply:
     ends = list(accumulate(lengths, initial=at + 4 * total))
     if ends[-1] + logs != len(payload):
         raise Garbled("the reply's lengths do not add up")
-    return Reply(codes, [payload[start:end] for start, end in pairwise(ends)], payload[ends[-1]:])
+    return Reply(codes, [payload[start:end] for start, end in pairwise(ends)], payload[ends[-1]:], sound)
 
 
 def held(code: int) -> int:

@@ -85,7 +85,8 @@ def _run(channel: int, program: Program, payload: bytes) -> bytes:
     batch.run()
     if batch.fault is not None:
         return _fault(batch.fault)
-    return wire.reply(batch.codes, batch.blobs, codec.encode(batch.logs) if flags & wire.TRIAL else b"")
+    logs = codec.encode(batch.logs) if flags & wire.TRIAL else b""
+    return wire.reply(batch.codes, batch.blobs, logs, sound=batch.sound)
 
 
 def _ask(channel: int, question: bytes) -> bytes:
