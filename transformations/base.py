@@ -68,7 +68,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     metadata: bytes
 
 
-class Outputs(msgspec.Struct, frozen=True, gc=False):
+class Outputs(msgspec.Struct, frozen=True, gc=False, eq=False):
     """What the script made of one event: JSON objects; none means it was dropped.
 
     They are checked to be well-formed. `sound` is the worker's word that its encoder wrote them at once: finite
@@ -78,6 +78,12 @@ class Outputs(msgspec.Struct, frozen=True, gc=False):
 
     events: tuple[bytes, ...]
     sound: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return self.events == other.events if isinstance(other, Outputs) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.events)
 
 
 @dataclass(frozen=True, slots=True)
