@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -61,7 +61,7 @@ class Script:
         return digest.hexdigest()[:12]
 
 
-class Item(msgspec.Struct, frozen=True, gc=False):
+class Item(NamedTuple):
     """One event for a script: the event and its metadata, each a JSON object as bytes."""
 
     event: bytes

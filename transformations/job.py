@@ -62,7 +62,8 @@ class Job:
         if self.standing is not None and any(code >= 0 or code == wire.ERROR for code in reply.codes):
             self.standing.breaker.finished()
         if min(reply.codes) >= 0 and max(reply.codes) <= 1:
-            for i, ran in zip(chunk, replies.single(blobs, events, reply.codes, self.script, sound=reply.sound), strict=True):
+            made = replies.single(blobs, events, reply.codes, self.script, sound=reply.sound)
+            for i, ran in zip(chunk, made, strict=True):
                 self.results[i] = ran
             return self._logged(reply)
         for place, (i, code) in enumerate(zip(chunk, reply.codes, strict=True)):

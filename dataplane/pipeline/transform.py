@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from dataplane.metrics.log import logger
@@ -17,6 +18,8 @@ __all__ = ["SCRIPT", "Came", "Part", "metadata", "run_chain", "run_patiently", "
 
 log = logger()
 
+_item: Callable[[tuple[bytes, bytes]], Item] = partial(tuple.__new__, Item)
+"""An `Item` without its constructor, which is a function of Python's."""
 SCRIPT = "script "
 """Starts the reason of an event that a transformation failed on; what follows says where."""
 
@@ -71,7 +74,7 @@ async def run_chain(
     notes = [metadata(event, extra) for event in events]
     came: list[Came] = [Outputs((raw,)) for raw in raws] if not chain else []
     for place, script in enumerate(chain):
-        ran = await runner.run(script, list(map(Item, raws, notes)))
+        ran = await runner.run(script, list(map(_item, zip(raws, notes, strict=True))))
         single = [one for one in ran if type(one) is Outputs and len(one.events) == 1]
         if len(single) < len(ran):  # not as nearly always: from here on in parts
             parts = [_became(script, Part(raw), one) for raw, one in zip(raws, ran, strict=True)]
