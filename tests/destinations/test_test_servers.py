@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 
 import pytest
 
@@ -71,3 +73,38 @@ def test_stopping_ends_what_hangs(chaos) -> None:
     chaos.mode = "hang"
     asyncio.run(hang())
     chaos.start()  # the fixture stops it again
+
+
+@pytest.mark.parametrize("kind", [Recorder, Chaos])
+def test_a_server_that_stops_leaves_no_connection_open(kind) -> None:
+    """Neither one that it was about to take, nor one whose client does not read: both would outlive its loop."""
+    gc.disable()  # which would close them by and by
+    try:
+        for _ in range(20):
+            with kind() as server:
+                made = [socket.create_connection((server.host, server.port), 5) for _ in range(8)]
+            for connection in made:
+                _ended(connection)
+    finally:
+        gc.enable()
+
+
+def test_chaos_stops_beside_a_client_that_does_not_read(chaos) -> None:
+    chaos.mode = "huge"
+    made = socket.create_connection((chaos.host, chaos.port), 5)
+    made.sendall(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+    while not chaos.accepted:
+        pass
+    chaos.stop()
+    _ended(made)
+    chaos.start()
+
+
+def _ended(connection: socket.socket) -> None:
+    """Read to the end, which comes at once; TimeoutError where the other side left it open."""
+    with connection:
+        try:
+            while connection.recv(65536):
+                pass
+        except ConnectionError:
+            pass

@@ -40,7 +40,6 @@ class Chaos(Served):
         self.accepted: list[bytes] = []
         self._mix: Mapping[Mode, float] = {}
         self._random = random.Random(seed)  # noqa: S311 -- repeatable, not secret
-        self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def mix(self, chances: Mapping[Mode, float]) -> None:
@@ -49,14 +48,10 @@ class Chaos(Served):
             raise ValueError("chances add up to more than 1")
         self._mix = dict(chances)
 
-    async def _listen(self) -> int:
-        self._server = await asyncio.start_server(self._take, self.host, self.port, ssl=self.tls)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._take, self.host, self.port, ssl=self.tls)
 
     async def _leave(self) -> None:
-        if self._server is not None:
-            self._server.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -66,17 +61,18 @@ class Chaos(Served):
         assert task is not None
         self._tasks.add(task)
         try:
-            while await self._serve(reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client left: it may, this is a test of how it does
-        except asyncio.CancelledError:
-            pass  # `_leave` ends it; asyncio's own callback would report a cancelled one as a fault
-        finally:
-            self._tasks.discard(task)
+            # The client may leave: this is a test of how it does.
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                while await self._serve(reader, writer):
+                    pass
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+        except asyncio.CancelledError:
+            pass  # `_leave` ends it; asyncio's own callback would report a cancelled one as a fault
+        finally:
+            writer.transport.abort()  # a client that does not read would keep it open
+            self._tasks.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request; False where the connection is done with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -95,13 +96,14 @@ class Recorder(Served):
             self._received.clear()
             self._queued.clear()
 
-    async def _listen(self) -> int:
+    async def _listen(self) -> asyncio.Server:
         self._runner = web.ServerRunner(web.Server(self._handle))
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self.tls)
-        await site.start()
-        port: int = self._runner.addresses[0][1]
-        return port
+        assert self._runner.server is not None
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(
+            self._runner.server, self.host, self.port, ssl=self.tls, backlog=128, reuse_address=True
+        )
 
     async def _leave(self) -> None:
         if self._runner is not None:
