@@ -63,8 +63,9 @@ async def test_a_worker_has_one_descriptor_no_name_and_no_way_to_more(pool: Pool
             assert os.listdir(f"/proc/{worker.pid}/fd") == ["3"]
             assert "\nUid:\t65534\t65534\t65534\t65534" in status
         environ = Path(f"/proc/{pool.zygote_pid}/environ").read_bytes()
-        names = {pair.split(b"=")[0] for pair in environ.split(b"\0") if pair}
-        assert names <= {b"PYTHONPATH", b"LC_ALL"}
+        found = dict(pair.split(b"=", 1) for pair in environ.split(b"\0") if pair)
+        assert found.keys() <= {b"PYTHONPATH", b"LC_ALL", b"PYTHON_JIT"}
+        assert found.get(b"PYTHON_JIT", b"0") == b"0"
 
 
 async def test_a_loop_costs_its_event_and_no_other(run: Run) -> None:

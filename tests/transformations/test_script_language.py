@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.transformations.conftest import Run
@@ -19,6 +21,9 @@ def value(expression: str, before: str = "") -> str:
 @pytest.mark.parametrize(("expression", "before", "expected"), [
     ("[a * b for a, b in {'x': 2}.items() for _ in range(2)]", "", ["xx", "xx"]),
     ("'{0[k]:>4}|{x!r}'.format({'k': 1}, x='y')", "", "   1|'y'"),
+    ("'{[k]}{.real:>{}}{}{{}}'.format({'k': 1}, 2, 3, 4)", "", "1  24{}"),
+    ("'{n}{[0]}{}'.format([1], 2, n=3)", "", "312"),
+    ("((1 << 100_000) // ((1 << 20_000) + 1)) >> 79_999", "", 1),
     ("'%s-%05.1f' % ('a', 3.14159)", "", "a-003.1"),
     ("f'{event[\"n\"]:03d}{event!r:.1}'", "", "007{"),
     ("C(2).double", "class C:\n    def __init__(self, x):\n        self._x = x\n    @property\n    def double(self):\n"
@@ -59,6 +64,7 @@ async def test_the_language(run: Run, expression: str, before: str, expected: ob
 
 @pytest.mark.parametrize(("statement", "expression", "expected"), [
     ("import re", "re.sub(r'(a)(?P<x>b)', r'\\2\\g<x>', 'ab', flags=re.I | re.M)", "bb"),
+    ("import re", "re.PatternError is re.error", True),
     ("import json", "json.loads(json.dumps({'b': [1, None]}, sort_keys=True))", {"b": [1, None]}),
     ("from datetime import datetime, timedelta", "(datetime(2026, 1, 31) + timedelta(days=1)).strftime('%d.%m.%Y')",
      "01.02.2026"),
@@ -93,6 +99,34 @@ async def test_the_standard_library_it_has(run: Run, statement: str, expression:
     assert await run(value(expression, statement), {"messageId": "m"}) == [[{"v": expected}]]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in Python 3.14")
+@pytest.mark.parametrize(("expression", "expected"), [
+    ("str(datetime.date.strptime('3.2.2026', '%d.%m.%Y'))", "2026-02-03"),
+    ("str(datetime.time.strptime('7:05', '%H:%M'))", "07:05:00"),
+    ("str(fractions.Fraction.from_number(0.5)) + str(decimal.Decimal.from_number(2))", "1/22"),
+    ("first({}, 'a')", 7),
+])
+async def test_what_newer_versions_add(run: Run, expression: str, expected: object) -> None:
+    """The interpreter's own imports never go to a library, whatever that is called."""
+    before = """import datetime, decimal, fractions
+def first(found, key):
+    try:
+        return found[key]
+    except KeyError, TypeError:
+        return 7
+"""
+    libraries = {"_strptime": "def _strptime_datetime_date(*args):\n    return 1\n"}
+    assert await run(value(expression, before), {}, libraries=libraries) == [[{"v": expected}]]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in Python 3.12")
+@pytest.mark.parametrize("source", ["x = 1\ndef f[T](x): pass\n", "x = 1\nclass C[T]: pass\n",
+                                    "x = 1\ndef f[*T, **P](x): pass\n"])
+async def test_type_parameters_are_refused_by_name(pool: Pool, source: str) -> None:
+    with pytest.raises(ScriptError, match=r"^case\.py:2: Type parameters are not allowed\.$"):
+        await pool.check(Script("case", source, file="case.py"))
+
+
 @pytest.mark.parametrize(("source", "said"), [
     ("def transformEvent(event, metadata)\n    pass", "case.py:1: SyntaxError: expected ':'"),
     ("x = 1\nimport os\n", "case.py:2: ImportError: import of 'os' is not allowed here"),
@@ -103,6 +137,7 @@ async def test_the_standard_library_it_has(run: Run, statement: str, expression:
     ("with x as y:\n    pass\n", "case.py:1: With statements are not allowed."),
     ("x = (i async for i in y)\n", "case.py:1: Asynchronous comprehensions are not allowed."),
     ("y = _private\n", "case.py:1: NameError: name '_private' is not defined"),
+    ("'{}{0}'.format(1)\n", "case.py:1: ValueError: cannot switch between manual and automatic field numbering"),
     ("1 / 0\n", "case.py:1: ZeroDivisionError: division by zero"),
     ("x = '\x00'\n", "case.py:1: SyntaxError: source code string cannot contain null bytes"),
     ("x = " + "-" * 5000 + "1\n", "case.py:1: the source is nested too deeply"),

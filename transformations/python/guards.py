@@ -10,7 +10,7 @@ import builtins
 import operator
 import string
 from _string import formatter_field_name_split  # type: ignore[import-not-found]  # str.format's own parser
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType, GeneratorType
 from typing import Any
 
@@ -183,6 +183,30 @@ GUARDS = {
 
 
 class _Formatter(string.Formatter):
+    """For one text. It numbers fields itself: before Python 3.14 the library did so for `{}`, but not for `{[key]}`."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.numbered: bool | None = None
+
+    def parse(self, text: Any) -> Iterator[Any]:
+        for literal, field, spec, conversion in super().parse(text):
+            if field is not None:
+                field = self._number(field)  # noqa: PLW2901  # the field by its number
+            yield literal, field, spec, conversion
+
+    def _number(self, field: str) -> str:
+        first, _ = formatter_field_name_split(field)
+        if isinstance(first, str) and first:
+            return field
+        if self.numbered not in (None, isinstance(first, int)):
+            raise ValueError("cannot switch between manual and automatic field numbering")
+        self.numbered = isinstance(first, int)
+        if self.numbered:
+            return field
+        self.count += 1
+        return f"{self.count - 1}{field}"
+
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
         first, rest = formatter_field_name_split(field_name)
         found = self.get_value(first, args, kwargs)
@@ -191,13 +215,10 @@ class _Formatter(string.Formatter):
         return found, first
 
 
-_format = _Formatter()
-
-
 def _formatter(text: str, name: str) -> Callable[..., str]:
     if name == "format":
-        return lambda *args, **kwargs: _format.vformat(text, args, kwargs)
-    return lambda mapping: _format.vformat(text, (), mapping)
+        return lambda *args, **kwargs: _Formatter().vformat(text, args, kwargs)
+    return lambda mapping: _Formatter().vformat(text, (), mapping)
 
 
 # ---- built-ins

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Linker", "plain"]
 
+_INNER = View("", {})
+_INNER_NAMES = frozenset({"_pylong", "_strptime"})
+"""What the interpreter imports by the script's `__import__` in the middle of a division, or of `strptime`. It takes
+the real one from where all modules are (`modules.warm`); the script gets nothing, and cannot say these names."""
 FUNCTIONS = ("transformEvent", "transformBatch")
 """What a script must define one of."""
 
@@ -56,6 +60,8 @@ class Linker:
     def _import(
         self, name: str, _globals: Any = None, _locals: Any = None, wanted: Any = (), level: int = 0
     ) -> View:
+        if name in _INNER_NAMES and not wanted:
+            return _INNER
         view = None
         if type(name) is str and not level:
             view = modules.MODULES.get(name)

@@ -67,6 +67,7 @@ _FLAGS = "A ASCII I IGNORECASE M MULTILINE S DOTALL U UNICODE X VERBOSE NOFLAG"
 _RE = {
     **_take(re, "compile search match fullmatch sub subn split findall finditer escape error Pattern Match"),
     **{name: int(getattr(re, name)) for name in _FLAGS.split()},
+    "PatternError": re.error,  # its name since Python 3.13
 }
 permit(re.Pattern, re.Match)
 
@@ -386,6 +387,7 @@ def warm() -> None:
     hashlib.pbkdf2_hmac("sha256", b"x", b"salt", 1)
     uuid.uuid5(uuid.NAMESPACE_DNS, "x")
     statistics.stdev([1, 2, 4])
+    divmod(1 << 100_000, (1 << 20_000) + 1)
     str(fractions.Fraction(1, 3) + decimal.Decimal(1).__int__())
     ipaddress.ip_network("2001:db8::/32")
     "\N{BULLET}".encode("ascii", "namereplace")

@@ -218,6 +218,11 @@ class Policy(RestrictingNodeTransformer):
     def visit_TemplateStr(self, node: ast.AST) -> Any:
         self.not_allowed(node)
 
+    def visit_TypeVar(self, node: ast.AST) -> Any:
+        self.error(node, "Type parameters are not allowed.")
+
+    visit_ParamSpec = visit_TypeVarTuple = visit_TypeVar
+
     def _match(self, node: Any) -> Any:
         """Patterns of values, sequences and mappings; class patterns would read attributes by name."""
         for field in ("name", "rest"):

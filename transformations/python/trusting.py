@@ -6,6 +6,7 @@ it beyond the batch, or reads its memory unseen is let near it by this file only
 
 from __future__ import annotations
 
+import fractions
 import ipaddress
 import textwrap
 import urllib.parse
@@ -26,6 +27,22 @@ def _init_uuid(self: uuid.UUID, *args: Any, **named: Any) -> None:
 
 
 uuid.UUID.__init__ = _init_uuid  # type: ignore[method-assign]  # a subclass would not be written as JSON
+
+
+def _whole(fraction: fractions.Fraction) -> fractions.Fraction:
+    """Of numbers for sure: since Python 3.14 it takes the word of any object, and keeps hashes by its parts."""
+    if not (isinstance(fraction.numerator, int) and isinstance(fraction.denominator, int)):
+        raise TypeError("a Fraction is made of whole numbers")
+    return fraction
+
+
+def _of_numbers(make: Callable[..., fractions.Fraction]) -> Any:
+    return staticmethod(lambda *args, **named: _whole(make(*args, **named)))
+
+
+fractions.Fraction.__new__ = _of_numbers(fractions.Fraction.__new__)  # type: ignore[method-assign]  # as above
+if (_from_number := getattr(fractions.Fraction, "from_number", None)) is not None:
+    setattr(fractions.Fraction, "from_number", _of_numbers(_from_number))  # noqa: B010  # not there before 3.14
 
 
 def of_text(name: str) -> Callable[..., Any]:

@@ -79,11 +79,13 @@ class Zygote:
         ours.setblocking(False)
         loop = asyncio.get_running_loop()
         with theirs:
-            # -S -P and a path of our own: no .pth files, no current directory, no user site.
+            # -S -P and a path of our own: no .pth files, no current directory, no user site. Without the
+            # compiler of newer Pythons: it needs memory to execute, which a worker cannot have.
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603  # takes a millisecond; fixed arguments
                 [sys.executable, "-S", "-P", "-m", "transformations.sandbox.zygote",
                  str(theirs.fileno()), *sorted(self.layers)],
-                env={"PYTHONPATH": os.pathsep.join(_path()), "LC_ALL": "C.UTF-8"}, cwd="/", pass_fds=(theirs.fileno(),),
+                env={"PYTHONPATH": os.pathsep.join(_path()), "LC_ALL": "C.UTF-8", "PYTHON_JIT": "0"},
+                cwd="/", pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             )
         self._control, self._buffer = ours, b""
