@@ -46,6 +46,7 @@ def status(engine: Engine) -> dict[str, Any]:
             str(work.row.id): replay_verbs.shown(engine, work.row, names=replay_verbs.NAMES) for work in engine.replays
         },
         "state_stuck": engine.ledger.stuck,
+        "lost_letters": engine.ledger.lost,
         "buffer": _buffer(engine),
         "stopping_intake": dict(engine.backlogs.stopping),
     }

@@ -64,6 +64,10 @@ class Ledger:
         self.index = Index(data / "state" / "pipeline.db")
         self.letters = dead_segments(data)
         self.refusals = refused_segments(data)
+        if self.state.fresh:
+            self._keep_unknown()
+        self.lost = {**self.letters.aside(), **self.refusals.aside()}
+        """Folders of letters whose index is gone, and their bytes."""
         sequence = identity_of(data / "sequence")
         self.journal = Journal(data / "journal", clock, bounds or JournalConfig(), sequence)
         self.changes = Changes()
@@ -168,6 +172,12 @@ class Ledger:
         except Exception as error:  # noqa: BLE001 -- the letter counts, and its lane waits for it
             log.failure("letters.no_evidence", error)
             return pack(letter)
+
+    def _keep_unknown(self) -> None:
+        """The index is gone: what no row names would be deleted, and with it all that was given up."""
+        for files, kind in ((self.letters, "dead"), (self.refusals, "refused")):
+            if (aside := files.set_aside()) is not None:
+                log.error("letters.index_lost", kind=kind, kept=str(aside))
 
     def refuse(self, events: Iterable[RefusedEvent]) -> None:
         """Keep refused events, which the log lets go of with everything else."""

@@ -66,6 +66,30 @@ class Segments:
                 continue  # removed meanwhile
         return found
 
+    def set_aside(self) -> Path | None:
+        """Move every file into a folder that nothing reads or deletes; None where there is no file.
+
+        For files of which nobody knows any more what in them is still a letter.
+        """
+        numbers = self._numbers()
+        if not numbers:
+            return None
+        self.close()
+        there = (int(p.name.rpartition("-")[2]) for p in self._folder.glob("lost-*") if p.name[5:].isdigit())
+        aside = self._folder / f"lost-{max(there, default=0) + 1}"
+        aside.mkdir(mode=0o700)
+        for number in numbers:
+            path = self._path(number)
+            path.rename(aside / path.name)
+        return aside
+
+    def aside(self) -> dict[str, int]:
+        """Bytes in each folder of files that were set aside, by its path."""
+        return {
+            str(folder): sum(file.stat().st_size for file in folder.iterdir())
+            for folder in sorted(self._folder.glob("lost-*")) if folder.is_dir()
+        }  # fmt: skip
+
     def _open(self) -> None:
         """A new segment at every start, so that a torn tail is never written behind."""
         self.close()

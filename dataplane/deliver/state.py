@@ -156,16 +156,18 @@ class Changes:
         self.statements.append(("DELETE FROM fact WHERE name=?", (f"began {destination}",)))
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """The file, brought to the newest version; one that is no database any more is put aside, and said."""
+def _opened(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """The file, brought to the newest version, and whether it is a new one; one that is no database any more is put
+    aside, and said."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         path.chmod(0o600)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
+        fresh = db.execute("PRAGMA user_version").fetchone()[0] == 0
         migrate(db, path)
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
-            return db
+            return db, fresh
         reason = "a page of it is damaged"
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
@@ -192,7 +194,8 @@ class State:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._db = _opened(path)
+        self._db, self.fresh = _opened(path)
+        """The file, and whether it was made now: nothing is known of what lies beside it."""
         self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._reader.execute("PRAGMA query_only=ON")
 

@@ -44,6 +44,11 @@ def judge(status: dict[str, Any]) -> dict[str, Any]:
         dead = destination.get("dead", 0) - gone
         if dead > 0:
             warnings.append(f"{name}: {dead} dead (turnout dead list --destination {name})")
+    for folder, size in (status.get("lost_letters") or {}).items():
+        warnings.append(
+            f"letters: {size:,} bytes are kept in {folder}, whose index went with the state file: nothing reads them "
+            "(docs/dead-letters.md); remove the folder once they are not needed"
+        )
     if missing := (status.get("geolocation") or {}).get("missing"):
         warnings.append(f"geolocation: {missing}; scripts are told that it is not available, until a reload finds it")
     warnings.extend(_scripts(status.get("transformations") or {}))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from typing import Any
 
 import pytest
 from engine_kit import Plant, Server, config, event, per_user
 
 from dataplane.config.model import LogConfig
 from dataplane.deliver import books
+from dataplane.inspect.health import judge
 from dataplane.log.local import open_writer
 
 
@@ -95,3 +97,28 @@ async def test_ids_without_their_sequence_make_no_duplicates(plant: Plant, serve
     await plant.start(config(server.url))
     await plant.until(lambda: len(server.taken) == 5)
     assert per_user(server.taken) == {"ann": list(range(5))}
+
+
+@pytest.mark.parametrize("harm", [lose, spoil])
+async def test_letters_outlive_the_state_file(plant: Plant, server: Server, harm: Any) -> None:
+    """Their index was in it: nobody knows any more which of them were retried, so all are kept, and said."""
+    server.answer = lambda _: (400, {})
+    await plant.start(config(server.url))
+    await plant.send(event("ann", 1), event("bob", 2), refused=[1])
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["dead"] == 1)
+    await plant.stop()
+    data = plant.folder / "data"
+    kept = {name: (data / name / f"00000001.{name}").read_bytes() for name in ("dead", "refused")}
+    harm(plant)
+    for _ in range(2):
+        await plant.start(config(server.url))
+        await plant.engine.retention.sweep()
+        assert {name: (data / name / "lost-1" / f"00000001.{name}").read_bytes() for name in kept} == kept
+        told = plant.status()
+        assert told["lost_letters"] == {str(data / name / "lost-1"): len(text) for name, text in kept.items()}
+        health = judge({**told, "roles": {}})
+        assert sum("whose index went with the state file" in one for one in health["warnings"]) == 2
+        await plant.stop()
+    shutil.rmtree(data / "dead" / "lost-1")
+    await plant.start(config(server.url))
+    assert list(plant.status()["lost_letters"]) == [str(data / "refused" / "lost-1")]
