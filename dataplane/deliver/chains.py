@@ -108,15 +108,15 @@ class Chains:
     def hasten(self, now: float, rng: Random) -> None:
         """The destination is there again: try soon what waits only because it was not.
 
-        Spread over some seconds. What waits longer than a retry ever does was told to by the tool.
+        Spread over some seconds. What waits longer than a retry ever does was told to by the tool. One behind
+        another, tried in the same request, is due as soon.
         """
         spread = max(SOON, len(self._rows) / PER_SECOND)
-        heads = [chain[0] for chain in self._chains.values()]
-        alone = [row for row in self._rows.values() if self._alone(row)]
-        for row in (*heads, *alone):
+        for row in self._rows.values():
             if now + spread < row.next_at <= now + LONGEST and (row.number, row.child) not in self.flying:
                 row.next_at = now + rng.uniform(0, spread)
-                self._schedule(row)
+                if self.ahead_of(row) is None:
+                    self._schedule(row)
 
     def again(self, row: ExceptionRow) -> None:
         """A row was tried and stays; `row.next_at` says when it is due, where it waits behind no other."""

@@ -201,7 +201,7 @@ class Courier:
 
     def hasten(self) -> None:
         """Try soon what was put aside."""
-        now = self.clock.now().timestamp()
+        now = self._steady.now().timestamp()
         self.chains.hasten(now, self._rng)
         self.jobs.hasten(now)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataplane.deliver.retry import OBEYED
+from dataplane.deliver.retry import LONGEST, OBEYED
 from dataplane.deliver.state import ExceptionRow, State
 from dataplane.metrics.log import logger
 from dataplane.pipeline.sequence import Sequencer
@@ -43,8 +43,9 @@ def exceptions(state: State, destination: str, now: float) -> list[ExceptionRow]
     """What a destination has put aside, its times believed only as far as a wrong clock cannot have made them.
 
     A row first tried later than `now` (Unix seconds) was written by a clock that was set back since: its times are
-    moved back with it. One that is due in more than an hour, as few may ask for, may be another such: it is
-    tried in an hour.
+    moved back with it, and where that is much it waits no longer than a retry does, since the clock may have been
+    set between its attempts, too. One that is due in more than an hour, as few may ask for, may be another
+    such: it is tried in an hour.
     """
     rows = list(state.exceptions(destination))
     for row in rows:
@@ -52,5 +53,5 @@ def exceptions(state: State, destination: str, now: float) -> list[ExceptionRow]
         if ahead > 0:
             row.first_at -= ahead
             row.next_at -= min(ahead, row.next_at)
-        row.next_at = min(row.next_at, now + OBEYED)
+        row.next_at = min(row.next_at, now + (LONGEST if ahead > LONGEST else OBEYED))
     return rows

@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import MutableMapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TextIO, cast
 
 __all__ = ["Logger", "configure", "logger", "where"]
 
@@ -93,12 +93,40 @@ def configure(**facts: Any) -> None:
         _configure_structlog()
 
 
+class _Lines:
+    """Lines to a file. One that cannot be written (disk full, pipe closed) is counted, and is no error of the one
+    who said it: losing a line must not lose an event. The next one tells how many were lost."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.lost = 0
+
+    def write(self, line: str) -> None:
+        """Write it now, or count it."""
+        try:
+            self._file.write(line)
+            self._file.flush()
+            self.lost = 0
+        except OSError:
+            self.lost += 1
+
+    def flush(self) -> None:
+        """Every line is flushed by itself."""
+
+    def tell(self, _: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Add how many lines were lost before this one."""
+        if self.lost:
+            line["lines_lost"] = self.lost
+        return line
+
+
 def _configure_structlog() -> None:
     with _lock:
         if _state["configured"]:
             return
         import structlog
 
+        lines = _Lines(sys.stderr)
         terminal = sys.stderr.isatty()
         renderer: Any = structlog.processors.JSONRenderer()
         if terminal:
@@ -109,10 +137,11 @@ def _configure_structlog() -> None:
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 _complete,
+                lines.tell,
                 renderer,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-            logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+            logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, lines)),
             cache_logger_on_first_use=True,
         )
         _state["configured"] = True

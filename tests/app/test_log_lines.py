@@ -43,3 +43,23 @@ def test_a_process_that_says_nothing_does_not_import_structlog() -> None:
     program = "import sys; from dataplane.metrics.log import configure, logger; configure(role='x'); logger(); " \
               "sys.exit('structlog' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
+
+
+def test_a_line_that_cannot_be_written_is_no_error_and_the_next_one_tells() -> None:
+    program = """
+import os, sys
+from dataplane.metrics.log import configure, logger
+configure(role="ingest")
+log, stderr = logger(), os.dup(2)
+os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+log.warning("log.full")
+log.error("state.stuck")
+os.dup2(stderr, 2)
+log.info("gateway.ready")
+log.info("gateway.stopped")
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    lines = {line["event"]: line for line in map(json.loads, ran.stderr.splitlines())}
+    assert lines["gateway.ready"]["lines_lost"] == 2
+    assert "lines_lost" not in lines["gateway.stopped"]

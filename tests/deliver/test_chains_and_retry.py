@@ -147,3 +147,12 @@ def test_what_the_log_must_keep_is_known_after_every_change(steps: list[tuple[in
         waiting = [one.number for one in chains.rows() if one.kind == "waiting"]
         assert chains.lowest() == min(waiting, default=None)
         assert chains.waiting == len(waiting)
+
+
+def test_one_behind_another_is_hastened_with_it() -> None:
+    chains = Chains([row(1, 7, at=200.0), row(2, 7, at=250.0)])
+    chains.hasten(0.0, Random(1))
+    for number in (1, 2):
+        (head,) = chains.due(6.0, 10)
+        assert head.number == number
+        chains.remove(head)

@@ -71,3 +71,29 @@ def test_what_a_clock_set_forward_for_a_while_has_written_is_due_within_the_hour
     before = len(model.sides["one"].tried["u1", 0, 0])
     model.wait(3_700.0)
     assert len(model.sides["one"].tried["u1", 0, 0]) > before
+
+
+@pytest.mark.parametrize("hours", [-48, 48])
+def test_what_was_put_aside_comes_back_at_once_though_the_clock_was_set(model: EngineModel, hours: int) -> None:
+    model.users_fail("one", {"u1"})
+    model.send(["u1"], again=False, all_=True)
+    model.wait(130.0)
+    model.clock.set_wall(model.clock.now() + timedelta(hours=hours))
+    model.users_fail("one", set())
+    model.resume(("destination", "one"))
+    model.wait(10.0)
+    assert model.sides["one"].tried["u1", 0, 0][-1].status == 200
+
+
+def test_what_was_tried_by_two_clocks_is_due_as_soon_as_any_retry(model: EngineModel) -> None:
+    model.users_fail("one", {"u1"})
+    model.send(["u1"], again=False, all_=True)
+    model.wait(5.0)
+    model.clock.set_wall(model.clock.now() + timedelta(hours=26))
+    model.crash()
+    model.wait(20.0)
+    model.clock.set_wall(model.clock.now() - timedelta(hours=56))
+    model.crash()
+    model.users_fail("one", set())
+    model.wait(310.0)
+    assert model.sides["one"].tried["u1", 0, 0][-1].status == 200
