@@ -2,6 +2,7 @@
 SHELL = /bin/sh
 VENV ?= .venv
 PYTEST_ARGS ?=
+FAULTS_ARGS ?=
 # The folder with comparison programs (floor.py, ceiling.py) that `make bench` runs beside ours, if given.
 YARDSTICK ?=
 
@@ -54,10 +55,9 @@ volume: ## memory, drain and explain at ten million events (an hour): EVENTS=<nu
 	@tools/setup.sh dev $(VENV)
 	@$(VENV)/bin/python -m bench.volume $(EVENTS)
 
-faults: ## kills, full disks, damaged files, destinations that misbehave: a table (a quarter of an hour)
+faults: ## kills, full disks, failed syncs, set clocks, damaged files, sick destinations: a table (twenty minutes)
 	@tools/setup.sh dev $(VENV)
-	@$(VENV)/bin/python -m bench.faults
-	@MODEL_EXAMPLES=500 $(VENV)/bin/python -m pytest -q tests/deliver/test_model.py tests/faults
+	@$(VENV)/bin/python -m bench.faults $(FAULTS_ARGS)
 
 setup: ## the virtual environment for everything above
 	@tools/setup.sh dev $(VENV)
@@ -71,6 +71,6 @@ dist: ## the wheel and the source archive, in dist/
 	@$(VENV)/bin/python -m hatchling build -t wheel -t sdist
 
 clean: ## everything that make made; data/ stays
-	rm -rf $(VENV) build dist tests/sdk/node/node_modules bench/results/latest.json
+	rm -rf $(VENV) build dist tests/sdk/node/node_modules bench/results/*.json bench/results/faults
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

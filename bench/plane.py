@@ -109,13 +109,11 @@ class Plane:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def roles(self) -> dict[str, int]:
-        """Process ids by role: app, ingest, pipeline, and transform workers as `other-<pid>`."""
-        found = {"app": self.pid}
-        for pid in cpu.tree(self.pid)[1:]:
-            words = [cpu.name(pid), *cpu.command(pid).split()]
-            known = [word for word in ("ingest", "pipeline") if word in words]
-            found[known[0] if known else f"other-{pid}"] = pid
-        return found
+        """Process ids: the app, every role that it reports and that runs, and others (the zygotes and workers of
+        scripts) as `other-<pid>`."""
+        reported = {role["pid"]: name for name, role in self.status()["roles"].items() if role["pid"] is not None}
+        others = {pid: f"other-{pid}" for pid in cpu.tree(self.pid)[1:]}
+        return {name: pid for pid, name in ({self.pid: "app"} | others | reported).items()}
 
     def status(self) -> dict[str, Any]:
         """What `turnout status` knows, from the admin API."""
@@ -130,6 +128,10 @@ class Plane:
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
+
+    def resume(self, destination: str) -> None:
+        """`turnout resume destination NAME`."""
+        self.ask("/resume", json.dumps({"kind": "destination", "name": destination}).encode())
 
     def wait(self) -> None:
         """Wait until the app process has ended."""

@@ -65,6 +65,12 @@ class Sink:
         self._loop.close()
 
     @property
+    def connections(self) -> int:
+        """How many are open to it."""
+        server = self._runner.server if self._runner is not None else None
+        return len(server.connections) if server is not None else 0
+
+    @property
     def events(self) -> list[dict[str, Any]]:
         """The events of all requests, in order of arrival; a JSON array counts as several."""
         found: list[dict[str, Any]] = []

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import time
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench.plane import Plane
-from bench.sink import Arrival, Sink
+__all__ = ["WINDOW", "Arrival", "Fate", "Outcome", "arrived", "sums", "verdicts"]
 
-__all__ = ["COPIES", "Answers", "Outcome", "account", "settled", "sums"]
-
-COPIES: Mapping[str, Callable[[int], int]] = {
-    "plain": lambda n: 0 if n % 20 == 11 else 1,
-    "shaped": lambda n: {3: 0, 7: 0, 5: 2}.get(n % 10, 1),
-}
-"""How often a user's event `n` must be accepted, by destination: `Answers` refuses some of *plain* for
-good, and the script of *shaped* drops some, raises on some and doubles some."""
+WINDOW = 2.0
+"""Seconds before a kill in which an event may have arrived that comes again: what was in flight, the tenth of a
+second of cursors, and what a busy machine adds to both. A quiet one stays below 0.3."""
 
 
 @dataclass(slots=True)
 class Outcome:
     """One row of the table.
 
-    `lost` were acknowledged and never arrived; `again` arrived more often than they should have, and
-    `window` is the most seconds between the first arrival of one of them and a kill; `disordered` came
-    first after a later event of their user; `wrong` says which sums do not hold.
+    `lost` were acknowledged and never arrived (`missing`: which, by user and number); `again` arrived more often
+    than they should have, and `window` is the most seconds between such an arrival and the kill that explains it;
+    `stray` are those that no kill explains; `disordered` were sent before an earlier event of their user had its
+    answer; `wrong` says which sums and counts do not hold. `skipped` says why it was not run.
     """
 
     scenario: str
@@ -36,106 +31,148 @@ class Outcome:
     lost: int = 0
     again: int = 0
     window: float = 0.0
+    stray: int = 0
     disordered: int = 0
     wrong: list[str] = field(default_factory=list)
+    missing: set[tuple[int, int]] = field(default_factory=set)
     note: str = ""
+    skipped: str = ""
+    seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
-        """Nothing lost, order kept, the sums hold."""
-        return not self.lost and not self.disordered and not self.wrong
+        """Nothing lost, order kept, duplicates in their window, the sums hold."""
+        return not (self.lost or self.stray or self.disordered or self.wrong)
 
 
-class Answers:
-    """The destination's answers: to *plain*, event 11 of 20 is refused and event 13 of 100 fails the first time."""
+class Fate(NamedTuple):
+    """What must become of one event at one destination: how many copies of it are delivered, and its counts."""
 
-    def __init__(self) -> None:
-        self._failed: set[bytes] = set()
-
-    def __call__(self, path: str, body: bytes) -> int:
-        """The status for one request."""
-        n = json.loads(body)["properties"]["n"] if "plain" in path else 0
-        if n % 20 == 11:
-            return 400
-        if n % 100 == 13 and body not in self._failed:
-            self._failed.add(body)
-            return 503
-        return 200
+    delivered: int = 1
+    dead: int = 0
+    filtered: int = 0
+    born: int = 0
 
 
-def settled(plane: Plane, timeout: float = 120.0) -> dict[str, Any]:
-    """Wait until every event has its verdict; the status then. Raises `TimeoutError` with the status."""
-    until = time.monotonic() + timeout
-    while True:
-        status = plane.status()
-        if _quiet(status):
-            return status
-        if time.monotonic() > until:
-            raise TimeoutError(f"not settled after {timeout:g} s: {json.dumps(status)}")
-        time.sleep(0.1)
+Fates = Mapping[str, Callable[[int], Fate]]
+"""By destination, the fate of a user's `n`-th event."""
 
 
-def _quiet(status: Mapping[str, Any]) -> bool:
-    rows = status.get("destinations")
-    if rows is None or status["log"] is None or status["position"] < status["log"]["head"]:
-        return False
-    return all(row["pending"] == 0 and row["unread"] == 0 for row in rows.values())
+class Arrival(NamedTuple):
+    """An event that reached a destination: `at` by the monotonic clock (None: not known), in which life of the
+    process that sends, and whether it was accepted. What was refused for good is `final` too. `request` is the same
+    for what came in one."""
+
+    user: int
+    n: int
+    at: float | None = None
+    life: int = 0
+    accepted: bool = True
+    final: bool = True
+    request: int = -1
 
 
-def sums(status: Mapping[str, Any], acknowledged: int) -> list[str]:
-    """The sums of docs/architecture.md (Words) that do not hold, as sentences."""
+def sums(status: Mapping[str, Any], acknowledged: int | None) -> list[str]:
+    """The sums of docs/architecture.md (Words) that do not hold, as sentences.
+
+    `acknowledged` is how many events there must be; None: as many as it says.
+    """
     unique = sum(row["unique"] for row in status["sources"].values())
-    wrong = [] if unique == acknowledged else [f"unique {unique}, sent and acknowledged {acknowledged}"]
+    wrong = []
+    if acknowledged is not None and unique != acknowledged:
+        wrong = [f"unique {unique}, sent and acknowledged {acknowledged}"]
     for ident, row in status["destinations"].items():
         came = unique + row["born"] + row["revived"]
-        went = row["delivered"] + row["filtered"] + row["dead"] + row["pending"] + row["unread"]
+        went = sum(row[name] for name in ("delivered", "filtered", "dead", "pending", "unread", "archived"))
         if came != went:
             wrong.append(f"{ident}: {unique} unique + {row['born']} born + {row['revived']} revived is not "
                          f"{went}, the sum of its verdicts")
     return wrong
 
 
-def account(
-    outcome: Outcome, sink: Sink, acknowledged: Mapping[int, int], kills: Sequence[float] = (),
-    copies: Mapping[str, Callable[[int], int]] = COPIES,
-) -> Outcome:
-    """Fill in lost, again, window and disordered from what the sink accepted.
+def verdicts(status: Mapping[str, Any], acknowledged: Mapping[int, int], fates: Fates) -> list[str]:
+    """The counts of verdicts that are not what the events' fates come to, as sentences."""
+    wrong = []
+    for ident, fate in fates.items():
+        row = status["destinations"][ident]
+        due = [fate(n) for count in acknowledged.values() for n in range(count)]
+        for name in Fate._fields:
+            wanted = sum(getattr(one, name) for one in due)
+            if row[name] != wanted:
+                wrong.append(f"{ident}: {row[name]} {name}, not {wanted}")
+    return wrong
 
-    `acknowledged` is the number of events per user, from 0; `kills` their moments (monotonic).
+
+def arrived(
+    outcome: Outcome, arrivals: Sequence[Arrival], acknowledged: Mapping[int, int], fate: Callable[[int], Fate],
+    kills: Sequence[float] = (), *, reread: bool = False,
+) -> Outcome:
+    """Add to lost, again, window, stray and disordered what one destination was sent, in order of arrival.
+
+    `acknowledged` is the number of events per user, from 0; `kills` when each life of the sender ended. With
+    `reread` it was told to read again what it may have sent, so that repetitions are looked at by nobody.
     """
     outcome.acknowledged = sum(acknowledged.values())
-    for path, wanted in copies.items():
-        came = _arrivals([a for a in sink.arrivals if path in a.path and a.status == 200])
-        outcome.disordered += _disordered(came)
-        for user, count in acknowledged.items():
-            for n in range(count):
-                times, expected = came.get((user, n), []), wanted(n)
-                outcome.lost += max(0, expected - len(times))
-                if len(times) > expected:
-                    outcome.again += len(times) - expected
-                    if not kills:
-                        continue
-                    # What was on its way at the kill may be read by the sink a moment after it.
-                    away = min(abs(kill - times[0]) for kill in kills)
-                    outcome.window = max(outcome.window, away)
+    times: dict[tuple[int, int], list[Arrival]] = {}
+    for one in arrivals:
+        if one.accepted:
+            times.setdefault((one.user, one.n), []).append(one)
+    for user, count in acknowledged.items():
+        for n in range(count):
+            if (away := fate(n).delivered - len(times.get((user, n), ()))) > 0:
+                outcome.lost += away
+                outcome.missing.add((user, n))
+    for (user, n), found in times.items():
+        most = fate(n).delivered if n < acknowledged.get(user, 0) else 0
+        if len(found) > most:
+            outcome.again += len(found) - most
+            if not reread:
+                _explain(outcome, found, most, kills)
+    outcome.disordered += _disordered(arrivals, reread)
     return outcome
 
 
-def _arrivals(arrivals: Sequence[Arrival]) -> dict[tuple[int, int], list[float]]:
-    """When each event was accepted, events by their first time."""
-    found: dict[tuple[int, int], list[float]] = {}
-    for arrival in arrivals:
-        value = arrival.json
-        for one in value if isinstance(value, list) else [value]:
-            found.setdefault((int(one["userId"][1:]), one["properties"]["n"]), []).append(arrival.at)
-    return found
+def _explain(outcome: Outcome, found: Sequence[Arrival], most: int, kills: Sequence[float]) -> None:
+    """Whether kills explain that an event came more than `most` times.
+
+    In one life of the sender it comes once, and again in a later one only when it had come just before the end of
+    the one before.
+    """
+    lives = Counter(one.life for one in found)
+    outcome.stray += sum(max(0, count - most) for count in lives.values())
+    for life in sorted(lives)[:-1]:
+        last = max((one.at for one in found if one.life == life and one.at is not None), default=None)
+        if last is None:
+            continue
+        # What was on its way at the kill may be read by the sink a moment after it.
+        away = abs(kills[life] - last)
+        outcome.window = max(outcome.window, away)
+        outcome.stray += away > WINDOW
 
 
-def _disordered(came: Mapping[tuple[int, int], Sequence[float]]) -> int:
-    """First arrivals after that of a later event of their user."""
-    last: dict[int, int] = {}
+def _disordered(arrivals: Sequence[Arrival], reread: bool) -> int:
+    """Events sent while an earlier one of their user had no final answer yet and was not in the same request, or
+    accepted after a later one in the same life.
+
+    What never arrived at all is nobody's predecessor: a script dropped it, or it is counted as lost.
+    """
+    due: dict[int, list[int]] = {}
+    for user, n in sorted({(one.user, one.n) for one in arrivals}):
+        due.setdefault(user, []).append(n)
+    first = dict.fromkeys(due, 0)  # place in `due` of the first event without a final answer
+    begins: dict[tuple[int, int], int] = {}  # the earliest event of a user in a request
+    final: set[tuple[int, int]] = set()
+    last: dict[tuple[int, int], int] = {}
     wrong = 0
-    for user, n in came:  # in order of first arrival
-        wrong += n < last.get(user, -1)
-        last[user] = max(n, last.get(user, -1))
+    for one in arrivals:
+        user, n = one.user, one.n
+        begin = begins.setdefault((one.request, user), n) if one.request >= 0 else n
+        early = bisect_left(due[user], begin) > first[user]
+        back = one.final and not reread and n < last.get((user, one.life), -1)
+        wrong += early or back
+        if one.final:
+            last[user, one.life] = max(n, last.get((user, one.life), -1))
+            final.add((user, n))
+            while first[user] < len(due[user]) and (user, due[user][first[user]]) in final:
+                first[user] += 1
     return wrong

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.faults.account import Outcome, account, settled, sums
-from bench.faults.users import Users
-from bench.plane import Plane
-from bench.sink import Sink
+from bench.faults.account import Outcome
+from bench.faults.scene import Scene, restarts, settled, until
 
-__all__ = ["full_disk", "mountable"]
+__all__ = ["full_disk", "limited_files", "mountable"]
 
-SIZE = 48 << 20
-CONFIG = """\
-server: {{host: 127.0.0.1, port: 0}}
-admin: {{host: 127.0.0.1, port: 0}}
-data: ./data
-log: {{segment_bytes: 1000000, min_free_bytes: 0}}
-egress: {{allow_private: true}}
-sources:
-  web: {{write_key: wk_bench}}
-destinations:
-  plain:
-    type: webhook
-    settings: {{webhook_url: "{url}/plain"}}
-    delivery: {{batch: 20, linger: 20ms}}
-"""
+SIZE = 64 << 20
+LOG = "{segment_bytes: 1000000, min_free_bytes: 0}"
 
 
 def mountable(folder: Path) -> bool:
@@ -45,44 +30,54 @@ def mountable(folder: Path) -> bool:
 @contextmanager
 def _disk(folder: Path) -> Iterator[Path]:
     """A file system of `SIZE` bytes in `folder`."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "tmpfs", str(folder)]
-    subprocess.run(mount, check=True, capture_output=True)
+    # In a session of their own: Ctrl-C must not end a program that mounts or unmounts half-way.
+    subprocess.run(mount, check=True, capture_output=True, start_new_session=True)
     try:
         yield folder
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True, start_new_session=True)
 
 
 def full_disk(folder: Path, *, times: int = 2, users: int = 12) -> Outcome:
-    """Fill the disk `times` times under load, see the 503s, make room, and count."""
-    with _disk(folder / "data") as disk, Sink() as sink:
-        plane = Plane(folder, CONFIG.format(url=sink.url))
-        try:
-            plane.start()
-            with Users(lambda: plane.url, "wk_bench", users, pause=0.005) as load:
-                for _ in range(times):
-                    _until(lambda at=load.total: load.total > at + 300)
-                    filler = _fill(disk)
-                    refused = load.answers[503]
-                    _until(lambda at=refused: load.answers[503] > at + 20)
-                    _until(lambda: _problems(plane))
-                    filler.unlink()
-                _until(lambda at=load.total: load.total > at + 300)
-                load.stop()
-            status = settled(plane)
-            plane.stop()
-        finally:
-            plane.kill()
-    outcome = Outcome("disk full", wrong=sums(status, load.total))
-    restarts = {name: role["restarts"] for name, role in status["roles"].items() if role["restarts"]}
-    outcome.note = f"{load.answers[503]} answers of 503; restarts: {restarts or 'none'}"
-    return account(outcome, sink, load.acknowledged, copies={"plain": lambda _: 1})
+    """Fill the disk `times` times under load, see the 503s, make room, and count.
+
+    The disk holds everything: the data, the file destination, and the program's own output.
+    """
+    with _disk(folder) as disk:
+        filler = disk / "filler"
+        return _without_room(folder, lambda _: _fill(filler), lambda _: filler.unlink(), times, users)
 
 
-def _fill(disk: Path) -> Path:
+def limited_files(folder: Path, *, times: int = 2, users: int = 12) -> Outcome:
+    """The same with RLIMIT_FSIZE: no process may write beyond the first kilobyte of any file, then it may again."""
+    return _without_room(folder, lambda scene: _limit(scene, 1024), lambda scene: _limit(scene, None), times, users)
+
+
+def _without_room(
+    folder: Path, take: Callable[[Scene], object], give: Callable[[Scene], object], times: int, users: int
+) -> Outcome:
+    with Scene(folder, log=LOG) as scene:
+        with scene.users(users) as load:
+            for _ in range(times):
+                until(lambda at=load.total: load.total > at + 300, "the users do not get on")  # type: ignore[misc]
+                take(scene)
+                at = load.answers[503]
+                until(lambda at=at: load.answers[503] > at + 20, "it does not answer 503")  # type: ignore[misc]
+                until(lambda: bool(scene.plane.status()["health"]["problems"]), "nobody says that there is no room")
+                give(scene)
+            until(lambda at=load.total: load.total > at + 300, "the users do not get on again")  # type: ignore[misc]
+            load.stop()
+        status = settled(scene.plane)
+        scene.plane.stop()
+        outcome = scene.judge(Outcome("disk full"), load, status)
+    outcome.note = f"{load.answers[503]} answers of 503; {restarts(status)}"
+    return outcome
+
+
+def _fill(path: Path) -> None:
     """Take every byte there is."""
-    path = disk / "filler"
     with path.open("wb", buffering=0) as file:
         for size in (1 << 20, 4096, 1):
             try:
@@ -91,18 +86,15 @@ def _fill(disk: Path) -> Path:
             except OSError:
                 continue
         os.fsync(file.fileno())
-    return path
 
 
-def _problems(plane: Plane) -> bool:
-    """Whether `turnout status` says that it is not well."""
-    return bool(plane.status()["health"]["problems"])
+def _limit(scene: Scene, size: int | None) -> None:
+    """Limit what the app and every role may write, or lift that; the hard limit stays as it is.
 
-
-def _until(true: object, seconds: float = 60.0) -> None:
-    assert callable(true)
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError("it did not come about")
-        time.sleep(0.02)
+    What runs the scripts is locked, under another user where that can be, and writes no files.
+    """
+    for name, pid in scene.plane.roles().items():
+        if name.startswith("other-"):
+            continue
+        hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))

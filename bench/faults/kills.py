@@ -6,122 +6,104 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 from urllib.error import URLError
 
 from bench import cpu
-from bench.faults.account import Answers, Outcome, account, settled, sums
-from bench.faults.users import Users
+from bench.faults.account import Outcome
+from bench.faults.scene import Scene, settled
 from bench.plane import Plane
-from bench.sink import Sink
 
-__all__ = ["TARGETS", "Target", "kill_under_load"]
+__all__ = ["TARGETS", "family", "kill_and_wait", "kill_under_load"]
 
-Target = Literal["all", "app", "ingest", "pipeline", "zygote", "worker"]
-TARGETS: tuple[Target, ...] = ("all", "app", "ingest", "pipeline", "zygote", "worker")
-"""all: every process at once, as a power cut. app: the app alone; its roles must end with it."""
-
-CONFIG = """\
-server: {{host: 127.0.0.1, port: 0}}
-admin: {{host: 127.0.0.1, port: 0}}
-data: ./data
-egress: {{allow_private: true}}
-sources:
-  web: {{write_key: wk_bench}}
-transformations:
-  shape: {{file: shape.py}}
-destinations:
-  plain:
-    type: webhook
-    settings: {{webhook_url: "{url}/plain"}}
-  shaped:
-    type: webhook
-    settings: {{webhook_url: "{url}/shaped"}}
-    delivery: {{batch: 20, linger: 20ms}}
-    transformation: shape
-"""
-SHAPE = """\
-def transformEvent(event, metadata):
-    last = event["properties"]["n"] % 10
-    if last == 3:
-        return None
-    if last == 7:
-        raise ValueError("seven")
-    return [event, event] if last == 5 else event
-"""
+TARGETS = ("all", "app", "ingest", "pipeline", "zygote", "worker")
+"""all: every process at once, as a power cut. app: the app alone; its roles must end with it. ingest, pipeline: the
+roles of that name, `ingest-1` too, in turn. zygote, worker: what runs the scripts."""
 
 
 def kill_under_load(
-    folder: Path, kills: int, targets: Sequence[Target] = TARGETS, *, seed: int = 7, users: int = 24,
+    folder: Path, kills: int, targets: Sequence[str] = (), *, seed: int = 7, users: int = 24,
     say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Run a data plane in `folder`, kill one of `targets` `kills` times at random moments, settle, count.
 
-    With six kills or more every target is met at least once.
+    Without targets: all of them, and every role that the app reports. Given kills enough, each is met.
     """
-    chance = random.Random(seed)
-    order = [*targets, *chance.choices(targets, k=max(0, kills - len(targets)))][:kills]
+    chance, killed = random.Random(seed), Counter[str]()
+    with Scene(folder) as scene, scene.users(users) as load:
+        for number, victim in enumerate(_order(scene.plane, targets, kills, chance), 1):
+            time.sleep(chance.uniform(0.1, 0.9))
+            killed[kill_and_wait(scene, victim)] += 1
+            say(f"kill {number} of {kills}: {victim}; {load.total:,} acknowledged")
+        time.sleep(0.5)
+        load.stop()
+        status = settled(scene.plane)
+        code = scene.plane.stop()
+        outcome = scene.judge(Outcome("kills", kills), load, status)
+    if code:
+        outcome.wrong.append(f"stopped afterwards, it ended with {code}")
+    outcome.note = f"seed {seed}; " + ", ".join(f"{name} {count}" for name, count in sorted(killed.items()))
+    return outcome
+
+
+def family(role: str) -> str:
+    """What roles are a number of: `ingest-1` is one of `ingest`."""
+    name, _, number = role.rpartition("-")
+    return name if number.isdigit() else role
+
+
+def _order(plane: Plane, targets: Sequence[str], kills: int, chance: random.Random) -> list[str]:
+    """Which are killed, one after the other: each role of a family as often as the others."""
+    roles = [name for name in plane.roles() if name != "app" and not name.startswith("other-")]
+    wanted = targets or [*TARGETS, *sorted({family(role) for role in roles} - {*TARGETS})]
+    found = [one for target in wanted for one in ([r for r in roles if family(r) == target] or [target])]
+    order = [found[number % len(found)] for number in range(kills)]
     chance.shuffle(order)
-    moments: list[float] = []
-    (folder / "shape.py").write_text(SHAPE)
-    with Sink(Answers()) as sink:
-        plane = Plane(folder, CONFIG.format(url=sink.url)).start()
-        try:
-            with Users(lambda: plane.url, "wk_bench", users) as load:
-                for number, target in enumerate(order, 1):
-                    time.sleep(chance.uniform(0.1, 0.9))
-                    moments.append(_kill(plane, target))
-                    say(f"seed {seed}, kill {number} of {kills}: {target}; {load.total} acknowledged")
-                time.sleep(0.5)
-                load.stop()
-            status = settled(plane)
-            plane.stop()
-        finally:
-            plane.kill()
-    outcome = Outcome(f"kill -9: {', '.join(targets)}", kills)
-    outcome.wrong = sums(status, load.total)
-    outcome.note = f"seed {seed}"
-    return account(outcome, sink, load.acknowledged, moments)
+    return order
 
 
-def _kill(plane: Plane, target: Target) -> float:
-    """Kill it and bring it back; when it was killed."""
-    if target == "all":
+def kill_and_wait(scene: Scene, victim: str) -> str:
+    """Kill it, and see it come back; what it was."""
+    plane = scene.plane
+    if victim == "all":
+        moment = time.monotonic()
         plane.kill()
-        moment = time.monotonic()
+        scene.ended(moment)
         plane.start()
-        return moment
-    if target == "app":
+    elif victim == "app":
+        moment = time.monotonic()
         os.kill(plane.pid, signal.SIGKILL)
-        moment = time.monotonic()
         plane.wait()
+        scene.ended(moment)
         plane.start()
-        return moment
-    pid = _victim(plane, target)
-    os.kill(pid, signal.SIGKILL)
-    moment = time.monotonic()
-    if target in ("ingest", "pipeline"):
-        _again(plane, target, pid)
-    return moment
+    else:
+        pid = _victim(plane, victim)
+        moment = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        if family(victim) == "pipeline":
+            scene.ended(moment)
+        if victim not in ("zygote", "worker"):
+            _again(plane, victim, pid)
+    return victim
 
 
-def _victim(plane: Plane, target: Target) -> int:
-    """The process id of a role, of the zygote, or of one of the zygote's workers, once there is one."""
+def _victim(plane: Plane, victim: str) -> int:
+    """The process id of a role, of a zygote, or of one of a zygote's workers, once there is one."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         roles = plane.roles()
-        pids = [roles[target]] if target in roles else []
-        if target in ("zygote", "worker") and "pipeline" in roles:
-            pids = cpu.children(roles["pipeline"])
-            if target == "worker":
+        pids = [roles[victim]] if victim in roles else []
+        if victim in ("zygote", "worker"):
+            pids = [zygote for role, pid in roles.items() if family(role) == "pipeline" for zygote in cpu.children(pid)]
+            if victim == "worker":
                 pids = [worker for zygote in pids for worker in cpu.children(zygote)]
         if pids:
             return pids[-1]
         time.sleep(0.01)
-    raise TimeoutError(f"there is no {target} process; the roles are {plane.roles()}")
+    raise TimeoutError(f"there is no {victim} process; the roles are {plane.roles()}")
 
 
 def _again(plane: Plane, role: str, old: int) -> None:

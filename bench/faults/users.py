@@ -6,7 +6,6 @@ What is not answered with 200 is sent again with the same messageIds, as SDKs do
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from collections import Counter
@@ -25,6 +24,9 @@ PATIENCE = 10.0
 AGAIN = 0.05
 """Seconds before a request that was not acknowledged is sent again."""
 
+REFUSED = {"type": "track", "event": "Nobody"}
+"""An event that the gateway refuses, and answers 200 for the others of its batch."""
+
 
 def event(user: int, n: int) -> dict[str, Any]:
     """The `n`-th event of a user."""
@@ -36,14 +38,15 @@ class Users:
     """`with Users(...) as users:` they send; `stop` lets each finish what it has begun.
 
     `where` gives the URL, again after every broken connection. Every third user sends batches of
-    three events, the others single ones. `pause` is seconds between an answer and the next event.
+    three events and a fourth that is refused, having no id; the others single ones. With `repeats` every
+    seventh request is sent once more after its 200. `pause` is seconds between an answer and the next event.
     """
 
     def __init__(
-        self, where: Callable[[], str], key: str, count: int, *, pause: float = 0.03, first: int = 0
+        self, where: Callable[[], str], key: str, count: int, *, pause: float = 0.03, repeats: bool = True
     ) -> None:
-        self.acknowledged: dict[int, int] = dict.fromkeys(range(count), first)
-        """Per user, how many events were answered with 200: numbers `first` to that, without gaps."""
+        self.acknowledged: dict[int, int] = dict.fromkeys(range(count), 0)
+        """Per user, how many events were answered with 200: numbers 0 to that, without gaps."""
         self.began: dict[tuple[int, int], float] = {}
         """When an event (user and its number) was first sent, by the monotonic clock."""
         self.answers: Counter[int] = Counter()
@@ -51,6 +54,7 @@ class Users:
         self._where = where
         self._key = key
         self._pause = pause
+        self._repeats = repeats
         self._stopping = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="users", daemon=True)
@@ -92,6 +96,7 @@ class Users:
             first = self.acknowledged[user]
             events = [event(user, n) for n in range(first, first + size)]
             self.began.update(((user, n), time.monotonic()) for n in range(first, first + size))
+            again = self._repeats and first // size % 7 == 6
             while True:
                 status = 0
                 with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
@@ -99,12 +104,14 @@ class Users:
                     connection = connection or await self._connect(url)
                     status = await self._send(url, events, *connection)
                 self.answers[status] += 1
-                if status == 200:
+                if status == 200 and not again:
                     break
+                again = again and status != 200
                 if status == 0 and connection is not None:
                     connection[1].close()
                     connection = None
-                await asyncio.sleep(AGAIN)
+                if status != 200:
+                    await asyncio.sleep(AGAIN)
             self.acknowledged[user] = first + size
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._pause)
@@ -122,6 +129,6 @@ class Users:
         if len(events) == 1:
             request = post(url, "/v1/track", self._key, encode(events[0]))
         else:
-            request = post(url, "/v1/batch", self._key, json.dumps({"batch": events}).encode())
+            request = post(url, "/v1/batch", self._key, encode({"batch": [*events, REFUSED]}))
         writer.write(request)
         return await asyncio.wait_for(answer_of(reader), PATIENCE)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from turnout.errors import FormatError
 
 __all__ = [
-    "DUPLICATE", "ENTRY", "MARK", "MARKS", "REFUSED", "VERSION", "Block", "Header", "pack", "pack_header", "unpack",
-    "unpack_header",
+    "DUPLICATE", "ENTRY", "MARK", "MARKS", "REFUSED", "VERSION", "Block", "Header", "behind_damage", "pack",
+    "pack_header", "unpack", "unpack_header",
 ]
 
 REFUSED = 1
@@ -132,3 +132,12 @@ def unpack(data: bytes | mmap.mmap, start: int) -> tuple[Block, int] | None:
     if zlib.crc32(entries, zlib.crc32(data[start + _COVERED : begin])) != crc:
         return None
     return Block(first, position, end, count, entries, partition), stop
+
+
+def behind_damage(data: bytes, start: int) -> int:
+    """Where the first whole block behind `start` begins; the end of `data` where there is none."""
+    at = start
+    while (at := data.find(MARK, at + 1)) >= 0:
+        if unpack(data, at) is not None:
+            return at
+    return len(data)

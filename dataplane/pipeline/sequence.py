@@ -24,6 +24,7 @@ from dataplane.pipeline import head as heads
 from dataplane.pipeline.blocks import DUPLICATE, ENTRY, REFUSED, Block
 from dataplane.pipeline.enrich import Stamp, enrich, generated_id
 from dataplane.pipeline.head import EventHead
+from dataplane.pipeline.holes import mend
 from dataplane.pipeline.ids import MessageIds
 from dataplane.pipeline.intake import Intake
 from dataplane.pipeline.limbo import Limbo
@@ -139,13 +140,17 @@ class Sequencer:
         self._secret = secret_of(folder)
         self._dedup = dedup
         self.ids = MessageIds(folder / "ids", window=window, max_ids=max_ids)
-        several = len(partitions.numbers) > 1
-        self._limbo = Limbo(folder, self.ids, self.sidecar.next_number) if several else None
-        self._seen = self._limbo.seen if self._limbo else self.ids.seen
+        self._seen = self.ids.seen
         self.counts: Counter[tuple[str, str]] = Counter()
         self.refused: list[RefusedEvent] = []
         self.behind_head: float = 0.0
         self._entered = False
+        mend(self.sidecar, partitions, lambda part, record, first: self._record(part, record, first, []))
+        self.counts.clear()  # that was counted, and what was refused is kept
+        self.refused.clear()
+        several = len(partitions.numbers) > 1
+        self._limbo = Limbo(folder, self.ids, self.sidecar.next_number) if several else None
+        self._seen = self._limbo.seen if self._limbo else self.ids.seen
         try:
             self._reenter()
         except OSError as error:  # disk full: `next` tries again
@@ -381,12 +386,9 @@ def restored(number: int, key: int, raw: bytes, envelope: bytes, secret: bytes) 
 
 def _received(packed: bytes) -> _Received:
     envelope = _envelope(packed)
-    moment = clock.from_millis(envelope.received_at)
-    stamp = Stamp(
-        moment, clock.iso(moment), envelope.ip, envelope.sent_at, envelope.kind, envelope.trusted,
-        envelope.anonymous_id,
-    )
-    return _Received(envelope, stamp)
+    moment, sent = clock.from_millis(envelope.received_at), envelope.sent_at
+    who = (envelope.trusted, envelope.anonymous_id)
+    return _Received(envelope, Stamp(moment, clock.iso(moment), envelope.ip, sent, envelope.kind, *who))
 
 
 def split(envelope: Envelope, body: bytes) -> list[Unit]:

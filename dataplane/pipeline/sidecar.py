@@ -1,7 +1,8 @@
 """What *sequence* decided, on disk: which numbers a record's events have, and which are duplicates.
 
 `data/sequence/{first number, 20 digits}.seq`, in the format of blocks.py. A torn tail is cut at opening;
-the events are sequenced again. A file of an older version is read and never added to.
+the events are sequenced again. Damage before whole blocks is a hole, passed over until it is filled. A file of an
+older version is read and never added to.
 """
 
 from __future__ import annotations
@@ -14,9 +15,19 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from dataplane.pipeline.blocks import MARK, VERSION, Block, Header, pack, pack_header, unpack, unpack_header
+from dataplane.pipeline.blocks import (
+    MARK,
+    VERSION,
+    Block,
+    Header,
+    behind_damage,
+    pack,
+    pack_header,
+    unpack,
+    unpack_header,
+)
 
-__all__ = ["Sidecar"]
+__all__ = ["Hole", "Sidecar"]
 
 SEGMENT = 8 << 20
 _CHUNK = 1 << 20
@@ -31,6 +42,21 @@ class _Place:
     number: int
     offset: int
     positions: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """What is damaged between whole blocks of the last file: bytes `start` to `stop`, `count` numbers from `first` on.
+
+    `before` is where each partition stood there, `behind` where its next record begins that has numbers.
+    """
+
+    start: int
+    stop: int
+    first: int
+    count: int
+    before: dict[int, int]
+    behind: dict[int, int]
 
 
 class Sidecar:
@@ -53,6 +79,8 @@ class Sidecar:
         self._headers: dict[int, Header] = {}
         self._index: dict[int, list[tuple[int, int]]] = {}
         self._places: dict[int, list[_Place]] = {}
+        self.holes: list[Hole] = []
+        """Damage that was found at the opening, in order."""
         self._recover(dict(positions or {}))
 
     def _path(self, first: int) -> Path:
@@ -120,9 +148,15 @@ class Sidecar:
         header = self._known(first)
         self.positions.update(header.positions)
         end, number = header.size, header.first if header.version > 1 else 0
-        for block, _, stop in self._walk(first, header.size):
+        holes: list[Hole] = []
+        for block, start, stop in self._walk(first, header.size):
+            if start > end and number:
+                holes.append(Hole(end, start, number, block.first - number, dict(self.positions), {}))
+            for hole in holes:
+                hole.behind.setdefault(block.partition, block.position)
             end, number = stop, block.first + block.count
             self.positions[block.partition] = block.end
+        self.holes = holes
         return end, number
 
     def _known(self, first: int) -> Header:
@@ -148,6 +182,22 @@ class Sidecar:
             self.positions[block.partition] = block.end
         self.next_number = blocks[-1].first + blocks[-1].count
 
+    def fill(self, hole: Hole, block: Block) -> bool:
+        """Write the block that was damaged again; False where it is not the one that was there."""
+        packed = pack(block)
+        if len(packed) != hole.stop - hole.start:
+            return False
+        os.pwrite(self._file, packed, hole.start)
+        self.sync()
+        return True
+
+    def cut(self, hole: Hole) -> None:
+        """Forget everything from a hole on: it is sequenced again."""
+        os.ftruncate(self._file, hole.start)
+        self._size, self.next_number = hole.start, hole.first
+        self.positions.clear()
+        self.positions.update(hole.before)
+
     def sync(self) -> None:
         """Make what was appended durable; may be called from another thread."""
         with self._lock:
@@ -168,10 +218,17 @@ class Sidecar:
         with self._path(first).open("rb") as file:
             file.seek(offset)
             data, want = b"", 2 * _MARK_EVERY  # a look-up of one event needs no more
-            while chunk := file.read(want):
-                data, want = data + chunk, _CHUNK
+            more = True
+            while more:
+                chunk = file.read(want)
+                data, want, more = data + chunk, _CHUNK, bool(chunk)
                 start = 0
-                while (found := unpack(data, start)) is not None:
+                while (found := unpack(data, start)) is not None or not more:
+                    if found is None:  # the file ends here, or in what is damaged
+                        start = behind_damage(data, start)
+                        if start == len(data):
+                            return
+                        continue
                     block, stop = found
                     yield block, offset + start, offset + stop
                     start = stop

@@ -13,6 +13,7 @@ from bench.faults.damage import damaged
 @pytest.mark.parametrize("name", [
     "log: a byte of an older segment flips",
     "sequence: bytes of the message ids flip",
+    "sequence: the folder is lost",
     "state: pipeline.db is garbage",
 ])
 def test_it_starts_and_delivers_what_is_intact(tmp_path: Path, name: str) -> None:
