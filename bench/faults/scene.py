@@ -165,14 +165,20 @@ class Scene:
         self._clear.append(time.monotonic())
         self._lines.append(len(_lines(self.folder / "kept")))
 
-    def judge(self, outcome: Outcome, load: Users, status: Mapping[str, Any], damage: Damage | None = None) -> Outcome:
+    def judge(
+        self, outcome: Outcome, load: Users, status: Mapping[str, Any], damage: Damage | None = None, *,
+        one_day: bool = True,
+    ) -> Outcome:
         """Fill the outcome in, with the plane stopped: arrivals, counts, sums, and what the log itself holds.
 
-        After `damage` only what must hold all the same is looked at.
+        After `damage` only what must hold all the same is looked at. Files have a day in their names: where it was
+        not `one_day`, nobody knows in which order their lines were written.
         """
         reread = damage is not None and damage.reread
         for name, fate in FATES.items():
-            arrived(outcome, self.arrivals(name), load.acknowledged, fate, self.ends, reread=reread)
+            found, unknown = self.arrivals(name), name == "kept" and not one_day
+            arrived(outcome, sorted(found) if unknown else found, load.acknowledged, fate, self.ends,
+                    reread=reread or unknown)  # fmt: skip
         if damage is None or not (damage.reread or damage.records):
             outcome.wrong += sums(status, load.total)
             outcome.wrong += verdicts(status, load.acknowledged, FATES)

@@ -11,11 +11,12 @@ from bench.faults.kills import family, kill_under_load
 
 @pytest.mark.slow
 def test_every_role_may_be_killed_under_load(tmp_path: Path) -> None:
-    found = kill_under_load(tmp_path, kills=8, users=12, say=print)
+    found = kill_under_load(tmp_path, kills=7, users=12, say=print)
 
     assert found.acknowledged > 100
     assert found.ok, found
-    assert all(f"{name} 1" in found.note for name in ("all", "app", "ingest", "ingest-1", "pipeline", "zygote"))
+    killed = ("all", "app", "ingest", "ingest-1", "pipeline", "zygote", "worker")
+    assert all(f"{name} 1" in found.note for name in killed), found.note
 
 
 def test_roles_of_a_number_are_one_family() -> None:
