@@ -59,8 +59,8 @@ async def submit(config: Config, url: str, source: str | None, body: bytes) -> R
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             session.post(
-                local_url(url) + path, data=body, auth=aiohttp.BasicAuth(key, ""),
-                headers={"Content-Type": "application/json"}, allow_redirects=False,
+                local_url(url) + path, data=body, allow_redirects=False,
+                headers={"Content-Type": "application/json", "Authorization": aiohttp.encode_basic_auth(key, "")},
             ) as response,
         ):
             text = await response.read()

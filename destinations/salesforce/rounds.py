@@ -144,12 +144,13 @@ class Rounds:
 
     def _unread(self, response: Response) -> Verdict:
         status = response.status
-        if response.cut or 200 <= status < 300:
-            lost = response.error or "what was looked up is answered with no list of records"
-            return retry(f"HTTP {status}: {lost}", status=status) if response.error else dead(
-                f"HTTP {status}: {lost}", status
-            )
-        return self._adapter.judge(response, self._at)
+        judged = self._adapter.judge(response, self._at)
+        if not judged.final or not (response.cut or 200 <= status < 300):
+            return judged  # what says to wait says so however much of it came
+        lost = response.error or "what was looked up is answered with no list of records"
+        return retry(f"HTTP {status}: {lost}", status=status) if response.error else dead(
+            f"HTTP {status}: {lost}", status
+        )
 
     def _learn(self, asked: Sequence[int], records: Sequence[Mapping[str, Any]]) -> None:
         """Which records are whose. The search index answers with what is like it, so it is compared where it can be."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from destinations import registry
@@ -114,6 +114,7 @@ def _driven(
     family=st.integers(0, 30), answers=_ANSWERS, batch=st.sampled_from((1, 2, 3, 500)),
     picks=st.lists(st.tuples(st.integers(0, 40), st.integers(0, USERS - 1)), min_size=1, max_size=12),
 )
+@example(family=1, answers=[Response(200), Response(200), Response(429, cut=True)], batch=1, picks=[(0, 0)] * 4)
 def test_whatever_is_answered(
     slug: str, family: int, answers: list[Response], batch: int, picks: list[tuple[int, int]]
 ) -> None:

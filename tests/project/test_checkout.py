@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,12 @@ def texts() -> list[tuple[str, str]]:
 def test_no_file_names_this_machine_or_a_package_index() -> None:
     wrong = [f"{name}: {m[0]}" for name, text in texts() if (m := FOREIGN.search(text))]
     assert wrong == []
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """Each alone would pass; together pytest takes neither."""
+    count = Counter(path.name for path in files() if path.match("tests/**/test_*.py"))
+    assert [name for name, number in count.items() if number > 1] == []
 
 
 def test_no_production_file_is_longer_than_it_should_be() -> None:
