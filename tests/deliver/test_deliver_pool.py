@@ -103,12 +103,37 @@ def test_a_turn_that_comes_as_its_owner_is_cancelled_passes_on(run) -> None:
     async def work() -> None:
         async with RawServer(echo) as server:
             sender = Sender(allow_private=True, connections=1)
-            for _ in range(30):
-                sent = [asyncio.create_task(sender.send(ask(server.url), 30)) for _ in range(4)]
-                await sent[0]
-                sent[1].cancel()
-                for task in sent[2:]:
-                    assert (await task).status == 200
+
+            async def first() -> None:
+                assert (await sender.send(ask(server.url), 30)).status == 200
+                second.cancel()  # whose turn it is, and who does not know it yet
+
+            one = asyncio.create_task(first())
+            second, third = (asyncio.create_task(sender.send(ask(server.url), 30)) for _ in range(2))
+            await one
+            assert (await third).status == 200
+            assert second.cancelled()
+            assert (await sender.send(ask(server.url), 30)).status == 200
+            await sender.close()
+
+    run(work())
+
+
+def test_a_connection_that_is_to_be_closed_is_closed_by_us_too(run) -> None:
+    async def work() -> None:
+        left = asyncio.Event()
+
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await asked(reader)
+            writer.write(OK.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+            assert await reader.read() == b""
+            left.set()
+
+        async with RawServer(handler) as server:
+            sender = Sender(allow_private=True)
+            assert (await sender.send(ask(server.url), 30)).status == 200
+            assert not any(sender._pool._idle.values())
+            await asyncio.wait_for(left.wait(), 30)
             await sender.close()
 
     run(work())
