@@ -183,7 +183,16 @@ GUARDS = {
 
 
 class _Formatter(string.Formatter):
-    """For one text. It numbers fields itself: before Python 3.14 the library did so for `{}`, but not for `{[key]}`."""
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        first, rest = formatter_field_name_split(field_name)
+        found = self.get_value(first, args, kwargs)
+        for is_attribute, key in rest:
+            found = _any(found, key) if is_attribute else found[key]
+        return found, first
+
+
+class _Numbering(_Formatter):
+    """For one text with `{[key]}` or `{.name}`, which the library numbers like `{}` only since Python 3.14."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -191,9 +200,7 @@ class _Formatter(string.Formatter):
 
     def parse(self, text: Any) -> Iterator[Any]:
         for literal, field, spec, conversion in super().parse(text):
-            if field is not None:
-                field = self._number(field)  # noqa: PLW2901  # the field by its number
-            yield literal, field, spec, conversion
+            yield literal, field if field is None else self._number(field), spec, conversion
 
     def _number(self, field: str) -> str:
         first, _ = formatter_field_name_split(field)
@@ -207,18 +214,18 @@ class _Formatter(string.Formatter):
         self.count += 1
         return f"{self.count - 1}{field}"
 
-    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
-        first, rest = formatter_field_name_split(field_name)
-        found = self.get_value(first, args, kwargs)
-        for is_attribute, key in rest:
-            found = _any(found, key) if is_attribute else found[key]
-        return found, first
+
+_format = _Formatter()
 
 
 def _formatter(text: str, name: str) -> Callable[..., str]:
+    def filled(args: tuple[Any, ...], kwargs: Any) -> str:
+        formatter = _Numbering() if "{[" in text or "{." in text else _format
+        return formatter.vformat(text, args, kwargs)
+
     if name == "format":
-        return lambda *args, **kwargs: _Formatter().vformat(text, args, kwargs)
-    return lambda mapping: _Formatter().vformat(text, (), mapping)
+        return lambda *args, **kwargs: filled(args, kwargs)
+    return lambda mapping: filled((), mapping)
 
 
 # ---- built-ins
