@@ -184,7 +184,7 @@ class Scene:
             outcome.wrong += verdicts(status, load.acknowledged, FATES)
             outcome.wrong += received(self.folder / "data", status)
         elif damage.counted:
-            outcome.wrong += sums(status, None)
+            outcome.wrong += sums(status, None, damage.records)
         return outcome
 
     def arrivals(self, name: str) -> list[Arrival]:
