@@ -193,7 +193,8 @@ def _report(outcomes: list[Outcome], options: argparse.Namespace, console: Conso
     if options.json:
         print(json.dumps(found))
     else:
-        console.print(_table(outcomes))
+        if outcomes:
+            console.print(_table(outcomes))
         for outcome in bad:
             console.print(f"{outcome.scenario}: {'; '.join(_wrong(outcome))}", style="red", markup=False)
     minutes, seconds = divmod(int(sum(one.seconds for one in outcomes)), 60)

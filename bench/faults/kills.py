@@ -33,7 +33,7 @@ def kill_under_load(
     Without targets: all of them, and every role that the app reports. Given kills enough, each is met.
     """
     chance, killed = random.Random(seed), Counter[str]()
-    with Scene(folder) as scene, scene.users(users) as load:
+    with Scene(folder) as scene, scene.users(users, 0.08) as load:
         for number, victim in enumerate(_order(scene.plane, targets, kills, chance), 1):
             time.sleep(chance.uniform(0.1, 0.9))
             killed[kill_and_wait(scene, victim)] += 1

@@ -232,17 +232,24 @@ def received(data: Path, status: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def settled(plane: Plane, timeout: float = 120.0) -> dict[str, Any]:
-    """Wait until every event has its verdict; the status then. Raises `TimeoutError` with the status."""
-    end = time.monotonic() + timeout
+def settled(plane: Plane, patience: float = 90.0) -> dict[str, Any]:
+    """Wait until every event has its verdict; the status then.
+
+    Raises `TimeoutError` with the status where nothing changes for `patience` seconds.
+    """
+    moved, before = time.monotonic(), tuple[Any, ...]()
     while True:
         status: dict[str, Any] = {}
         with suppress(URLError, TimeoutError):  # a role is just coming back: asked again
             status = plane.status()
         if _quiet(status):
             return status
-        if time.monotonic() > end:
-            raise TimeoutError(f"not settled after {timeout:g} s: {json.dumps(status)}")
+        rows = status.get("destinations", {}).values()
+        now = tuple((row["pending"], row["unread"], row["delivered"]) for row in rows)
+        if now and now != before:
+            moved, before = time.monotonic(), now
+        if time.monotonic() > moved + patience:
+            raise TimeoutError(f"nothing changes for {patience:g} s: {json.dumps(status)}")
         time.sleep(0.1)
 
 
