@@ -9,10 +9,12 @@ from turnout.errors import Refused
 from turnout.request import Checkpoint, Request, Response
 from turnout.verdict import Verdict
 
-__all__ = ["MOST_REQUESTS", "Bounded", "Endless", "most_steps"]
+__all__ = ["MOST_ITEMS", "MOST_REQUESTS", "Bounded", "Endless", "most_steps"]
 
 MOST_REQUESTS: Final = 1_000
 """That one event may come to: strangers write lists of products, tags and groups."""
+MOST_ITEMS: Final = 5_000
+"""Products that an adapter looks at one by one; nobody's cart has more, and a stranger writes them."""
 PER_EVENT: Final = 20
 
 

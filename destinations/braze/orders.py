@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from destinations.braze.mapping import word
+from turnout.bounds import MOST_ITEMS
+from turnout.errors import Refused
 from turnout.fields import look
 from turnout.values import kept, number
 
@@ -96,6 +98,8 @@ def recommended(name: str, message: Mapping[str, Any]) -> tuple[str, dict[str, A
     made["source"] = word(rest.pop("source", None)) or _source(message)
     if shop.lines:
         listed = rest.pop("products", None)
+        if isinstance(listed, list) and len(listed) > MOST_ITEMS:
+            raise Refused("too_many", f"the order has more than {MOST_ITEMS:,} products")
         if isinstance(listed, list):
             made["products"] = [_line(item) for item in listed if isinstance(item, dict)]
         elif shop.action or "product_id" in rest:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from destinations.braze.mapping import word
+from turnout.bounds import MOST_ITEMS
 from turnout.errors import Refused
 from turnout.fields import look
 from turnout.values import number
@@ -30,6 +31,8 @@ def purchases(
     products = look(message, "properties.products")
     if not isinstance(products, list):
         raise Refused("missing_field", "properties.products of the order is no list")
+    if len(products) > MOST_ITEMS:
+        raise Refused("too_many", f"the order has more than {MOST_ITEMS:,} products")
     bought = [(at, one) for at, one in enumerate(products) if one is not None]
     if not bought:
         raise Refused("missing_field", "properties.products of the order has no product")

@@ -10,6 +10,7 @@ import pytest
 
 from destinations import registry
 from turnout import codec
+from turnout.clock import iso
 from turnout.destination import MOST_REQUESTS, Context, Destination
 from turnout.event import Event
 from turnout.request import Request, Response
@@ -79,3 +80,38 @@ def _bounded(adapter: Destination[Any], event: Event, at: Context) -> None:
         return Response(200, {}, b'{"id": "r1", "data": [{"id": "r1"}], "results": [{"id": "r1"}]}')
 
     drive(adapter, [event], at, answer)
+
+
+@pytest.mark.parametrize("name", ["Order Completed", "Products Searched", "Product List Viewed", "Cart Viewed"])
+@pytest.mark.parametrize(
+    ("slug", "settings"),
+    [
+        ("braze", {"rest_api_key": "k-1", "data_center": "EU-01"}),
+        ("braze", {"rest_api_key": "k-1", "data_center": "EU-01", "use_ecommerce_recommended_events": False}),
+        ("facebook_conversions", {"access_token": "k-1", "dataset_id": "7"}),
+        ("facebook_pixel", {"access_token": "k-1", "pixel_id": "7"}),
+    ],
+)
+def test_an_order_of_fifty_thousand_products_is_looked_at_as_one_of_five(
+    slug: str, settings: dict[str, Any], name: str
+) -> None:
+    """What a stranger's event costs is counted in what is made of it, not in seconds."""
+    adapter = registry.build(slug, settings)
+    at = Context(START, adapter.delivery)
+    asked: list[int] = []
+
+    class Product(dict[str, Any]):
+        def get(self, *args: Any) -> Any:
+            asked.append(1)
+            return super().get(*args)
+
+    event = Event(codec.dumps({
+        "type": "track", "event": name, "userId": "u-7", "anonymousId": "a-7", "messageId": "m-7",
+        "timestamp": iso(START), "originalTimestamp": iso(START), "channel": "web", "properties": {"currency": "EUR"},
+        "context": {"userAgent": "Mozilla/5.0", "traits": {"email": "ann@example.com"}},
+    }), key=1)  # fmt: skip
+    event.message["properties"]["products"] = [Product(product_id="p") for _ in range(50_000)]
+    made = adapter.verdict(event, at)
+    assert len(asked) < 200_000 // 10
+    if isinstance(made, Verdict):
+        assert "more than 5,000 products" in made.reason

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
+from turnout.bounds import MOST_ITEMS
 from turnout.errors import Refused
 from turnout.values import number, text
 
@@ -166,6 +167,8 @@ def _products(properties: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = properties.get("products")
     if found is None or found == "":
         return []
+    if isinstance(found, list) and len(found) > MOST_ITEMS:
+        raise Refused("too_many", f"properties.products has more than {MOST_ITEMS:,} products")
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise Refused("bad_products", "properties.products is no list of objects")
     return found
