@@ -231,7 +231,7 @@ def _writing() -> Row:
     """A batch of 1,000 lines with its one sync, in CPU per event."""
     with tempfile.TemporaryDirectory() as folder:
         adapter = registry.build("file", {"path": "events"})
-        client = registry.client("file", adapter.settings, base=Path(folder))
+        client = registry.client("file", adapter.settings, base=Path(folder), delivery=adapter.delivery)
         assert client is not None
         at, bodies = Context(NOW, adapter.delivery), _bodies(EVENTS)
 

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import destinations
 from turnout.auth import ready
-from turnout.destination import Client, Destination
+from turnout.destination import Client, Delivery, Destination
 from turnout.errors import Fixable
 from turnout.settings import Settings
 
@@ -72,17 +72,18 @@ def build(slug: str, settings: Mapping[str, Any]) -> AnyDestination:
     return made
 
 
-def client(slug: str, settings: Settings, *, base: Path) -> Client | None:
+def client(slug: str, settings: Settings, *, base: Path, delivery: Delivery) -> Client | None:
     """What writes the records of a tool that is not HTTP: the `Client` of its client.py, else None.
 
-    `base` is the folder that relative paths in the settings start from: that of config.yaml.
+    `base` is the folder that relative paths in the settings start from: that of config.yaml; `delivery` has the
+    timeout.
     Raises `Fixable` where the vendor's package is missing.
     """
     kind = find(slug)
     if not kind.records:
         return None
     try:
-        made = import_module(f"{kind.__module__}.client").Client(settings, base)
+        made = import_module(f"{kind.__module__}.client").Client(settings, base, delivery)
     except ModuleNotFoundError as error:
         raise _missing(slug, error) from error
     return cast(Client, made)

@@ -105,10 +105,10 @@ Exchange = Generator[Request | Checkpoint, Response | None, Sequence[Verdict]]
 
 
 class Client(Protocol):
-    """What a tool that is not HTTP has in its `client.py`, as a class `Client(settings, base)`.
+    """What a tool that is not HTTP has in its `client.py`, as a class `Client(settings, base, delivery)`.
 
-    `base` is the folder that relative paths start from. It is the only part of an adapter that may
-    wait; the engine makes one per destination and calls it from its event loop.
+    `base` is the folder that relative paths start from. It is the only part of an adapter that may wait; the engine
+    makes one per destination and calls it from its event loop. `hosts`, where it has them, are those it connects to.
     """
 
     async def write(self, records: Sequence[Record]) -> Sequence[Verdict]:

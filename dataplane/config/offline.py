@@ -55,7 +55,8 @@ def _destination(node: Scalar, path: Path, place: Place, mapping: Mapping, repor
     if not isinstance(entry.node, Mapping):
         return  # the model of the whole says so
     try:
-        registry.client(slug, registry.build(slug, plain(entry.node)).settings, base=FilePath())
+        made = registry.build(slug, plain(entry.node))
+        registry.client(slug, made.settings, base=FilePath(), delivery=made.delivery)
     except ValidationError as error:
         listed = f"`turnout docs destination {slug}` lists them"
         tell(error, model, path, entry, report, word="setting", listed=listed)

@@ -7,15 +7,25 @@ special-purpose registries, by way of `ipaddress`; metadata services of the clou
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-__all__ = ["Blocked", "GuardedResolver", "blocked", "guarded_socket"]
+from dataplane.deliver.failure import BLOCKED
+from turnout.destination import Client
+from turnout.request import Record
+from turnout.verdict import Verdict, dead
+
+__all__ = ["Blocked", "GuardedResolver", "blocked", "guarded", "guarded_socket"]
+
+LOOKED_UP = 30.0
+"""Seconds for which the names of a client's hosts are not looked up again."""
 
 # Inside although globally routable: Azure's host agent. The others (169.254.169.254, fd00:ec2::254,
 # 100.100.100.200) are link-local, unique-local or shared address space already.
@@ -79,3 +89,47 @@ class GuardedResolver(AbstractResolver):
     async def close(self) -> None:
         """Close the resolver it stands before."""
         await self._system.close()
+
+
+class _Guarded:
+    """A client that writes only while every host that it names is public."""
+
+    def __init__(self, client: Client, hosts: Sequence[str]) -> None:
+        self._client = client
+        self._hosts = hosts
+        self._private: str | None = None
+        self._until = 0.0
+
+    async def write(self, records: Sequence[Record]) -> Sequence[Verdict]:
+        """As the client does; all records are dead where one of its hosts is private."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._until:
+            self._private = await self._look(loop)
+            self._until = loop.time() + LOOKED_UP
+        if self._private is not None:
+            return [dead(f"{self._private}{BLOCKED}")] * len(records)
+        return await self._client.write(records)
+
+    async def _look(self, loop: asyncio.AbstractEventLoop) -> str | None:
+        """The first host with an address that is private; of a name that is not found the client speaks itself."""
+        for host in self._hosts:
+            try:
+                found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError):
+                continue
+            if any(blocked(str(address[0])) for *_, address in found):
+                return host
+        return None
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.close()
+
+
+def guarded(client: Client | None, *, allow_private: bool) -> Client | None:
+    """A client held to `egress`: the hosts that it names (`hosts`) are looked up before it writes.
+
+    Which addresses its library then connects to, and those that a cluster names, are not seen here.
+    """
+    hosts: Sequence[str] = getattr(client, "hosts", ())
+    return client if client is None or allow_private or not hosts else _Guarded(client, hosts)

@@ -11,6 +11,7 @@ import orjson
 
 from dataplane.config.model import Config, DestinationConfig
 from dataplane.deliver.auth import Accounts
+from dataplane.deliver.guard import guarded
 from dataplane.deliver.history import config_hash
 from dataplane.deliver.http import Sender
 from dataplane.deliver.journal import Origin
@@ -20,9 +21,9 @@ from dataplane.pipeline.scripts import read_scripts
 from dataplane.pipeline.upstream import Chains
 from destinations import registry
 from transformations.base import Runner, Script
-from turnout.destination import Delivery, Destination
+from turnout.destination import Client, Delivery, Destination
 
-__all__ = ["build", "delivery_of", "gate_of", "origin_scripts", "told"]
+__all__ = ["build", "client_of", "delivery_of", "gate_of", "origin_scripts", "told"]
 
 
 Tool = Destination[Any] | type[Destination[Any]]
@@ -32,6 +33,14 @@ def delivery_of(adapter: Tool, config: DestinationConfig) -> Delivery:
     """The tool's own delivery with what the config overrides."""
     chosen = {k: v for k, v in config.delivery if v is not None}
     return replace(adapter.delivery, **chosen)
+
+
+def client_of(kind: str, adapter: Destination[Any], delivery: Delivery, config: Config) -> Client | None:
+    """What writes the records of a tool that is not HTTP, held to `egress` as far as its hosts are known."""
+    return guarded(
+        registry.client(kind, adapter.settings, base=config.folder, delivery=delivery),
+        allow_private=config.egress.allow_private,
+    )
 
 
 def gate_of(ident: str, adapter: Tool, config: DestinationConfig) -> Gate:
@@ -110,7 +119,7 @@ def _plan(
         enabled=item.enabled,
         trusted=frozenset(name for name, source in config.sources.items() if source.trusted),
         sender=accounts.authorize(adapter.auth, sender),
-        client=registry.client(item.type, adapter.settings, base=config.folder),
+        client=client_of(item.type, adapter, delivery, config),
         fingerprint=_fingerprint(item, config, chain, upstream),
         backlog=item.backlog,
         was=item.was,

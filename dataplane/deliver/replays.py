@@ -29,7 +29,6 @@ from dataplane.deliver.replaying import SLACK, Replaying, number_at
 from dataplane.deliver.state import DestinationRow
 from dataplane.deliver.stored import Stored
 from dataplane.metrics.log import logger
-from destinations import registry
 from turnout.errors import Fixable
 from turnout.settings import Settings
 
@@ -170,7 +169,7 @@ class Replays:
             chain=chain,
             upstream=upstream,
             sender=self._engine.accounts.authorize(own.adapter.auth, sender),
-            client=registry.client(kind, own.adapter.settings, base=config.folder),
+            client=plans.client_of(kind, own.adapter, delivery, config),
             origin=origin,
             replay=Replayed(ident, definition.destination, name if definition.new_keys else ""),
         )

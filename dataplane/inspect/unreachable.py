@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path as FilePath
 from typing import Any
 from urllib.parse import urlsplit
 
 from dataplane.config import Config, Finding
 from dataplane.config.diagnostic import Path
+from dataplane.config.model import DestinationConfig
 from dataplane.deliver.guard import blocked
+from destinations import registry
+from turnout.errors import Fixable
 
 __all__ = ["unreachable"]
 
@@ -21,20 +25,33 @@ _SAID = (
 
 
 def unreachable(config: Config) -> Iterator[Finding]:
-    """A warning for each http(s) address in a destination's settings, or of a stand-in, that is private as written.
+    """A warning for each address in a destination's settings, or of a stand-in, that is private as written.
 
     Names are not looked up, `localhost` and what is below it aside (RFC 6761, section 6.3).
     """
     if config.egress.allow_private:
         return
     for ident, destination in config.destinations.items():
-        for path, text in _texts(destination.settings, ("destinations", ident, "settings")):
-            host = _host(text)
-            if host not in config.egress.stand_ins and _private(host):
-                yield Finding(path, _SAID, "warning")
+        found = [
+            path for path, text in _texts(destination.settings, ("destinations", ident, "settings"))
+            if (host := _host(text)) not in config.egress.stand_ins and _private(host)
+        ]
+        if not found and any(_private(host) for host in _hosts(destination)):
+            found.append(("destinations", ident, "settings"))
+        yield from (Finding(path, _SAID, "warning") for path in found)
     for host, server in config.egress.stand_ins.items():
         if _private(_host(server)):
             yield Finding(("egress", "stand_ins", host), _SAID, "warning")
+
+
+def _hosts(destination: DestinationConfig) -> Sequence[str]:
+    """What a tool that is not HTTP connects to; what else may be wrong with it is said elsewhere."""
+    try:
+        made = registry.build(destination.type, destination.settings)
+        client = registry.client(destination.type, made.settings, base=FilePath(), delivery=made.delivery)
+    except (Fixable, ValueError):
+        return ()
+    return getattr(client, "hosts", ()) if made.records else ()
 
 
 def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

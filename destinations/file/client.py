@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from destinations.file.settings import FileSettings
-from turnout import Record, Verdict, delivered, retry
+from turnout import Delivery, Record, Verdict, delivered, retry
 
 __all__ = ["Client"]
 
@@ -28,7 +28,7 @@ _TAIL = 1 << 16
 class Client:
     """Appends records to files under `settings.path`; files are 0600, the folder 0700."""
 
-    def __init__(self, settings: FileSettings, base: Path) -> None:
+    def __init__(self, settings: FileSettings, base: Path, delivery: Delivery) -> None:
         self._folder = base / settings.path
         self._max = settings.max_bytes
         self._lock = threading.Lock()

@@ -21,7 +21,8 @@ class Kafka(Destination[KafkaSettings]):
     slug: ClassVar = "kafka"
     names: ClassVar = ("Kafka", "KAFKA")
     delivery = Delivery(
-        batch=1_000, batch_bytes=4_000_000, linger=timedelta(milliseconds=50), concurrency=4
+        batch=1_000, batch_bytes=4_000_000, linger=timedelta(milliseconds=50), concurrency=4,
+        timeout=timedelta(seconds=15),
     )
     options: ClassVar = frozenset({"topic", "schemaId"})
     settings_type: ClassVar = KafkaSettings

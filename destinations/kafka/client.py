@@ -13,16 +13,15 @@ from typing import Any
 
 from destinations.kafka.avro import Packer
 from destinations.kafka.settings import KafkaSettings
-from turnout import Record, Verdict, dead, delivered, pause, retry
+from turnout import Delivery, Record, Verdict, dead, delivered, pause, retry
 from turnout.errors import Refused
 from turnout.extras import need
 
 __all__ = ["Client", "options"]
 
-TIMEOUT = 15_000
-"""Milliseconds after which librdkafka gives a message up; then its report says so."""
 SLACK = 15.0
-"""Seconds that a report may be later than that: the library looks for what is late once a second."""
+"""Seconds that a report may be later than `delivery.timeout`, after which librdkafka gives a message up: it looks for
+what is late once a second."""
 CLOSE = 5.0
 """Seconds that closing waits for messages in flight."""
 
@@ -38,9 +37,11 @@ _TOPIC = frozenset({"INVALID_TOPIC_EXCEPTION", "TOPIC_AUTHORIZATION_FAILED", "UN
 class Client:
     """Makes its producer at the first write. `write` may be called several times at once."""
 
-    def __init__(self, settings: KafkaSettings, base: Path) -> None:
+    def __init__(self, settings: KafkaSettings, base: Path, delivery: Delivery) -> None:
         need("destination kafka", "confluent_kafka", "kafka")
-        self._options = options(settings)
+        self._timeout = delivery.timeout.total_seconds()
+        self._options = options(settings, self._timeout)
+        self.hosts = [one.rpartition(":")[0].strip("[]") for one in settings.brokers().split(",")]
         self._topics = settings.topics_in_config()
         self._packer = Packer(settings) if settings.convert_to_avro else None
         self._lock = threading.Lock()
@@ -79,7 +80,7 @@ class Client:
                 batch.settle(place, dead(f"kafka: {error.message}"))
             except KafkaException as error:
                 batch.settle(place, self._judge(error.args[0], record.target))
-        deadline = time.monotonic() + TIMEOUT / 1000 + SLACK
+        deadline = time.monotonic() + self._timeout + SLACK
         while batch.left and time.monotonic() < deadline:
             producer.poll(0.1)
         return [one or retry("kafka: no delivery report") for one in batch.found]
@@ -149,8 +150,9 @@ class _Batch:
                 self.left -= 1
 
 
-def options(settings: KafkaSettings) -> dict[str, Any]:
-    """Settings as librdkafka's options: all replicas in sync have a message once, before it is delivered.
+def options(settings: KafkaSettings, timeout: float) -> dict[str, Any]:
+    """Settings as librdkafka's options: all replicas in sync have a message once, before it is delivered, or
+    given up after `timeout` seconds.
 
     Source: https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md.
     """
@@ -164,7 +166,7 @@ def options(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap.servers": settings.brokers(),
         "acks": "all",
         "enable.idempotence": True,
-        "message.timeout.ms": TIMEOUT,
+        "message.timeout.ms": max(1, round(timeout * 1000)),
         "compression.type": settings.compression,
         "security.protocol": ("sasl_" if settings.use_sasl else "") + ("ssl" if settings.ssl_enabled else "plaintext"),
     }

@@ -28,7 +28,8 @@ class Redis(Destination[RedisSettings]):
     names: ClassVar = ("Redis", "REDIS")
     kinds: ClassVar = frozenset({Kind.IDENTIFY})
     delivery = Delivery(
-        batch=200, batch_bytes=1_000_000, linger=timedelta(milliseconds=50), concurrency=4
+        batch=200, batch_bytes=1_000_000, linger=timedelta(milliseconds=50), concurrency=4,
+        timeout=timedelta(seconds=15),
     )
     settings_type: ClassVar = RedisSettings
     records: ClassVar = True

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from destinations.redis.settings import RedisSettings
-from turnout import Record, Verdict, codec, dead, delivered, pause, retry
+from turnout import Delivery, Record, Verdict, codec, dead, delivered, pause, retry
 from turnout.errors import Fixable
 from turnout.extras import need
 
 __all__ = ["Client"]
 
 CONNECT = 5.0
-"""Seconds to connect."""
-ANSWER = 15.0
-"""Seconds for the answer to a pipeline."""
+"""Seconds to connect, or `delivery.timeout` where that is less."""
 
 _LATER = ("BUSY", "MISCONF", "NOREPLICAS")
 """Codes of errors that are about the server, not about the record, and that the library has no class for.
@@ -27,10 +25,11 @@ Source: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-err
 class Client:
     """Connects at the first write. `write` may be called several times at once."""
 
-    def __init__(self, settings: RedisSettings, base: Path) -> None:
+    def __init__(self, settings: RedisSettings, base: Path, delivery: Delivery) -> None:
         need("destination redis", "redis", "redis")
         self._settings = settings
-        self._options = _options(settings)
+        self._options = _options(settings, delivery.timeout.total_seconds())
+        self.hosts = [host for host, _ in settings.nodes()]
         self._redis: Any = None
 
     async def write(self, records: Sequence[Record]) -> Sequence[Verdict]:
@@ -87,7 +86,7 @@ class Client:
         return 2
 
 
-def _options(settings: RedisSettings) -> dict[str, Any]:
+def _options(settings: RedisSettings, timeout: float) -> dict[str, Any]:
     """Options of a connection; raises `Fixable` where settings do not fit together."""
     if not settings.database.isascii() or not settings.database.isdigit():
         raise Fixable("database must be a number")
@@ -98,8 +97,8 @@ def _options(settings: RedisSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "username": settings.username or None,
         "password": settings.password.get_secret_value() if settings.password else None,
-        "socket_connect_timeout": CONNECT,
-        "socket_timeout": ANSWER,
+        "socket_connect_timeout": min(CONNECT, timeout),
+        "socket_timeout": timeout,
     }
     if settings.secure:
         options |= {"ssl": True, "ssl_cert_reqs": "none" if settings.skip_verify else "required"}

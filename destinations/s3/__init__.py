@@ -28,7 +28,8 @@ class S3(Destination[S3Settings]):
     slug: ClassVar = "s3"
     names: ClassVar = ("S3", "Amazon S3")
     delivery = Delivery(
-        batch=10_000, batch_bytes=32_000_000, linger=timedelta(minutes=5), concurrency=1
+        batch=10_000, batch_bytes=32_000_000, linger=timedelta(minutes=5), concurrency=1,
+        timeout=timedelta(seconds=60),
     )
     settings_type: ClassVar = S3Settings
     records: ClassVar = True

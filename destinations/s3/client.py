@@ -13,17 +13,16 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from destinations.s3.settings import S3Settings
-from turnout import Record, Verdict, delivered, pause, retry
+from turnout import Delivery, Record, Verdict, delivered, pause, retry
 from turnout.extras import need
 
 __all__ = ["Client", "name_of"]
 
 CONNECT = 10
-"""Seconds to connect."""
-ANSWER = 60
-"""Seconds without an answer after which an upload is given up."""
+"""Seconds to connect, or `delivery.timeout` where that is less: so long may an upload be without an answer."""
 
 _LATER = frozenset({
     "BandwidthLimitExceeded", "InternalError", "OperationAborted", "RequestTimeout", "RequestTimeTooSkewed", "SlowDown",
@@ -37,11 +36,14 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#Erro
 class Client:
     """Connects at the first write. Uploads one object after the other."""
 
-    def __init__(self, settings: S3Settings, base: Path) -> None:
+    def __init__(self, settings: S3Settings, base: Path, delivery: Delivery) -> None:
         need("destination s3", "boto3", "s3")
         if settings.format == "parquet":
             need("format: parquet", "pyarrow", "parquet")
         self._settings = settings
+        self._timeout = delivery.timeout.total_seconds()
+        host = urlsplit(settings.endpoint.get_secret_value()).hostname if settings.endpoint else None
+        self.hosts = [host] if host else []  # Amazon's own are nobody's choice
         self._lock = threading.Lock()
         self._s3: Any = None
 
@@ -94,7 +96,7 @@ class Client:
 
     def _connected(self) -> Any:
         if self._s3 is None:
-            self._s3 = _connection(self._settings)
+            self._s3 = _connection(self._settings, self._timeout)
         return self._s3
 
 
@@ -139,7 +141,7 @@ def _kept(settings: S3Settings) -> dict[str, str]:
     return asked
 
 
-def _connection(settings: S3Settings) -> Any:
+def _connection(settings: S3Settings, timeout: float) -> Any:
     import boto3
     from botocore.config import Config
 
@@ -148,7 +150,8 @@ def _connection(settings: S3Settings) -> Any:
     if settings.iam_role_arn:
         session = _assumed(session, settings)
     config = Config(
-        connect_timeout=CONNECT, read_timeout=ANSWER, retries={"total_max_attempts": 2, "mode": "standard"},
+        connect_timeout=min(CONNECT, timeout), read_timeout=timeout,
+        retries={"total_max_attempts": 2, "mode": "standard"},
         s3={"addressing_style": "path" if settings.path_style else "auto"},
         # Other stores do not know all checksums of Amazon's.
         request_checksum_calculation="when_required" if settings.endpoint else "when_supported",

@@ -11,7 +11,7 @@ import pytest
 
 from destinations.file.client import Client
 from destinations.file.settings import FileSettings
-from turnout import Record
+from turnout import Delivery, Record
 
 DAY = "2026-01-02"
 
@@ -27,7 +27,7 @@ def contents(folder) -> dict[str, str]:
 @pytest.fixture
 def make(tmp_path):
     def client(**settings):
-        return Client(FileSettings(path="events", **settings), tmp_path)
+        return Client(FileSettings(path="events", **settings), tmp_path, Delivery())
 
     return client
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +18,6 @@ from hypothesis import strategies as st
 
 from destinations import registry
 from destinations.kafka import Kafka
-from destinations.kafka import client as client_module
 from destinations.kafka.client import Client, options
 from destinations.kafka.settings import KafkaSettings
 from turnout import Context, Event, Record
@@ -58,8 +59,9 @@ def brokers():
 
 
 @asynccontextmanager
-async def client(brokers: str, topic: str = "usual", **settings):
-    made = Client(KafkaSettings(host_name=brokers, topic=topic, **settings), Path())
+async def client(brokers: str, topic: str = "usual", timeout: float = 15.0, **settings):
+    delivery = replace(Kafka.delivery, timeout=timedelta(seconds=timeout))
+    made = Client(KafkaSettings(host_name=brokers, topic=topic, **settings), Path(), delivery)
     try:
         yield made
     finally:
@@ -135,9 +137,8 @@ async def test_a_message_that_is_too_large_is_dead_and_hurts_no_other(brokers) -
     assert "MSG_SIZE_TOO_LARGE" in found[1].reason
 
 
-async def test_no_broker_is_tried_again(monkeypatch) -> None:
-    monkeypatch.setattr(client_module, "TIMEOUT", 300)
-    async with client("127.0.0.1:1") as one:
+async def test_no_broker_is_tried_again_once_time_is_up() -> None:
+    async with client("127.0.0.1:1", timeout=0.3) as one:
         found = await one.write(rows("t", "{}", "{}"))
     assert outcomes(found) == ["retry", "retry"]
     assert "(_TRANSPORT)" in found[0].reason or "(_ALL_BROKERS_DOWN)" in found[0].reason
@@ -185,12 +186,12 @@ async def test_the_only_schema_needs_no_name(brokers) -> None:
     ],
 )
 def test_what_a_report_means(code, topic, outcome) -> None:
-    one = Client(KafkaSettings(host_name="k", topic="usual"), Path())
+    one = Client(KafkaSettings(host_name="k", topic="usual"), Path(), Kafka.delivery)
     assert str(one._judge(KafkaError(code), topic).outcome) == outcome
 
 
 def test_messages_that_time_out_since_a_login_fails_pause() -> None:
-    one = Client(KafkaSettings(host_name="k", topic="usual"), Path())
+    one = Client(KafkaSettings(host_name="k", topic="usual"), Path(), Kafka.delivery)
     one._failed(KafkaError(KafkaError._AUTHENTICATION))
     found = one._judge(KafkaError(KafkaError._MSG_TIMED_OUT), "usual")
     assert (str(found.outcome), "_AUTHENTICATION" in found.reason) == ("pause", True)
@@ -213,7 +214,7 @@ def test_messages_that_time_out_since_a_login_fails_pause() -> None:
     ],
 )
 def test_options_that_librdkafka_takes(settings, expected) -> None:
-    made = options(KafkaSettings(host_name="a,b:1,[::1]", port=9093, topic="t", **settings))
+    made = options(KafkaSettings(host_name="a,b:1,[::1]", port=9093, topic="t", **settings), 15.0)
     assert made["bootstrap.servers"] == "a:9093,b:1,[::1]:9093"
     assert expected.items() <= made.items()
     Producer({**made, "bootstrap.servers": "127.0.0.1:1", "log_level": 0})
@@ -223,7 +224,7 @@ def test_certificates() -> None:
     certificate, key = ((TLS / f"localhost.{name}.pem").read_text() for name in ("certificate", "key"))
     own = {"client_certificate": certificate.replace("\n", "\\n"), "client_key": key}
     settings = KafkaSettings(host_name="127.0.0.1:1", topic="t", ssl_enabled=True, ca_certificate=certificate, **own)
-    made = options(settings)
+    made = options(settings, 7.5)
     Producer({**made, "log_level": 0})
 
 
@@ -255,7 +256,7 @@ def test_settings_that_are_refused(settings, said) -> None:
 def test_a_schema_that_is_none_is_said_before_anything_is_sent(tmp_path) -> None:
     settings = KafkaSettings(host_name="k", topic="t", convert_to_avro=True, avro_schemas={"a": '{"type": "boat"}'})
     with pytest.raises(Fixable, match="a is no Avro schema"):
-        registry.client("kafka", settings, base=tmp_path)
+        registry.client("kafka", settings, base=tmp_path, delivery=Kafka.delivery)
 
 
 def test_the_library_is_new_enough() -> None:

@@ -59,7 +59,7 @@ def server(port):
 
 @asynccontextmanager
 async def client(port: int, host: str = "127.0.0.1", **settings):
-    made = Client(RedisSettings(address=f"{host}:{port}", **settings), Path())
+    made = Client(RedisSettings(address=f"{host}:{port}", **settings), Path(), Redis.delivery)
     try:
         yield made
     finally:
@@ -227,7 +227,7 @@ async def test_tls_trusts_the_given_certificates_only(server, port) -> None:
 )
 def test_settings_that_do_not_fit_are_said_before_anything_is_sent(settings, said, tmp_path) -> None:
     with pytest.raises(Fixable, match=said):
-        registry.client("redis", RedisSettings(**settings), base=tmp_path)
+        registry.client("redis", RedisSettings(**settings), base=tmp_path, delivery=Redis.delivery)
 
 
 @pytest.mark.parametrize("address", ["", "a:b", "a:0", "a:70000", "redis://a:1", "a b", "user@a:1", "a,"])

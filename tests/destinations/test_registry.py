@@ -56,9 +56,9 @@ def test_settings_are_validated_under_both_spellings() -> None:
 
 def test_only_tools_that_are_not_http_have_a_client(tmp_path) -> None:
     hook = registry.build("webhook", {"webhook_url": "http://a.example/"})
-    assert registry.client("webhook", hook.settings, base=tmp_path) is None
+    assert registry.client("webhook", hook.settings, base=tmp_path, delivery=hook.delivery) is None
     file = registry.build("file", {"path": "x"})
-    assert registry.client("file", file.settings, base=tmp_path) is not None
+    assert registry.client("file", file.settings, base=tmp_path, delivery=file.delivery) is not None
 
 
 @pytest.fixture

@@ -50,7 +50,8 @@ def store(address):
 
 @asynccontextmanager
 async def client(address: str, bucket: str = "rooms", **settings):
-    made = Client(S3Settings(bucket_name=bucket, endpoint=address, path_style=True, **{**KEYS, **settings}), Path())
+    chosen = S3Settings(bucket_name=bucket, endpoint=address, path_style=True, **{**KEYS, **settings})
+    made = Client(chosen, Path(), S3.delivery)
     try:
         yield made
     finally:
@@ -213,7 +214,7 @@ def test_what_an_error_means(status, code, outcome) -> None:
 
 def test_what_waits_for_its_batch_survives_a_kill(store, address, data_plane) -> None:
     text = (
-        "server: {port: 0}\nadmin: {port: 0}\nsources:\n  web: {write_key: k}\ndestinations:\n  lake:\n    type: s3\n"
+        "server: {port: 0}\nadmin: {port: 0}\negress: {allow_private: true}\nsources:\n  web: {write_key: k}\ndestinations:\n  lake:\n    type: s3\n"
         f"    settings: {{bucket_name: rooms, endpoint: '{address}', path_style: true, region: us-east-1,\n"
         "      access_key_id: a, access_key: b}\n    delivery: {linger: LINGER}\n"
     )
@@ -286,5 +287,5 @@ def test_a_missing_package_is_said_with_the_line_that_installs_it(
     made = registry.build(slug, settings).settings
     monkeypatch.setattr("turnout.extras.find_spec", lambda name: None if name == package else object())
     with pytest.raises(Fixable) as caught:
-        registry.client(slug, made, base=tmp_path)
+        registry.client(slug, made, base=tmp_path, delivery=S3.delivery)
     assert line in str(caught.value)
