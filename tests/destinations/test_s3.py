@@ -214,7 +214,8 @@ def test_what_an_error_means(status, code, outcome) -> None:
 
 def test_what_waits_for_its_batch_survives_a_kill(store, address, data_plane) -> None:
     text = (
-        "server: {port: 0}\nadmin: {port: 0}\negress: {allow_private: true}\nsources:\n  web: {write_key: k}\ndestinations:\n  lake:\n    type: s3\n"
+        "server: {port: 0}\nadmin: {port: 0}\negress: {allow_private: true}\n"
+        "sources:\n  web: {write_key: k}\ndestinations:\n  lake:\n    type: s3\n"
         f"    settings: {{bucket_name: rooms, endpoint: '{address}', path_style: true, region: us-east-1,\n"
         "      access_key_id: a, access_key: b}\n    delivery: {linger: LINGER}\n"
     )
