@@ -202,7 +202,7 @@ def _shared(courier: Addressee, event: Sequenced, made: Made) -> Entry:
         entry.event = Event(
             raw, key=event.key, number=event.number, source=source, trusted=trusted, kind=kind, sound=made.sound,
         )  # fmt: skip
-        event.made.append(entry)
+        event.made = (*event.made, entry)
     return entry
 
 
@@ -229,7 +229,7 @@ def _alike(
     if not isinstance(event, Sourced):  # those are kept elsewhere, and by their bytes
         trusted = entry.source in courier.plan.trusted
         entry.event = Event(raw, key=entry.key, number=entry.number, source=entry.source, trusted=trusted)
-        event.made.append(entry)
+        event.made = (*event.made, entry)
     return entry
 
 

@@ -47,9 +47,10 @@ class Recent:
         """Whoever still has entries of it decodes them again: else a slow destination would hold the memory."""
         self._bytes -= batch.size
         for event in batch.events:
-            for entry in (event.entry, *event.made):
-                if entry is not None:
-                    entry.event = None
+            if event.entry is not None:
+                event.entry.event = None
+            for entry in event.made:
+                entry.event = None
 
     @property
     def first(self) -> int | None:

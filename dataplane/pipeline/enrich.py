@@ -38,10 +38,12 @@ def _parsed(value: str) -> datetime | None:
     return clock.parse(value)
 
 
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
 def _uuid(hexdigest: str) -> str:
-    variant = "89ab"[int(hexdigest[16], 16) & 3]
     h = hexdigest
-    return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{variant}{h[17:20]}-{h[20:32]}"
+    return f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
 
 
 @lru_cache(maxsize=4096)

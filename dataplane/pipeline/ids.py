@@ -95,12 +95,13 @@ class Table:
                 return -1, at
             index = (index + 1) & mask
 
-    def put(self, digest: bytes, number: int, at: int) -> None:
-        """Store an id in a slot that `find` named."""
-        if self._map[at : at + 16] == EMPTY:
+    def put(self, digest: bytes, number: int, at: int, *, new: bool) -> None:
+        """Store an id in a slot that `find` named; `new` where it was not there."""
+        slots = self._map
+        if new:
             self.used += 1
-            self._map[_USED : _USED + 8] = self.used.to_bytes(8, "little")
-        self._map[at : at + 24] = digest + number.to_bytes(8, "little")
+            slots[_USED : _USED + 8] = self.used.to_bytes(8, "little")
+        slots[at : at + 24] = digest + number.to_bytes(8, "little")
 
     @property
     def full(self) -> bool:
@@ -203,7 +204,7 @@ class MessageIds:
         if 0 <= found < number:
             return found
         if found != number:
-            newest.put(digest, number, slot)
+            newest.put(digest, number, slot, new=found < 0)
         return -1
 
     def correct(self, digest: bytes, number: int) -> None:
@@ -211,7 +212,7 @@ class MessageIds:
         for table in self._tables:
             found, at = table.find(digest)
             if found >= 0:
-                table.put(digest, number, at)
+                table.put(digest, number, at, new=False)
                 return
 
     def find(self, digest: bytes) -> int:

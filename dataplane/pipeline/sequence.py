@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dataplane.log.base import MARK, Record
 from dataplane.log.base import REFUSED as MARKED_REFUSED
+from dataplane.log.base import Record
 from dataplane.log.partitions import Partitions
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
@@ -73,7 +73,7 @@ class Sequenced:
 
     def __init__(self, number: int, key: int, raw: bytes, received: _Received, secret: bytes) -> None:
         self.entry: Any = None  # what delivery makes of it for all destinations alike, as it is
-        self.made: list[Any] = []  # and of its transformations
+        self.made: tuple[Any, ...] = ()  # and of its transformations
         self.number, self.key, self.raw = number, key, raw
         self.broken = ""
         try:
@@ -211,24 +211,21 @@ class Sequencer:
     def _record(self, partition: int, record: Record, first: int, found: list[Sequenced]) -> Block:
         received, units = self._open(record)
         envelope = received.envelope
-        source = envelope.source
-        prefix = source.encode() + b"\0"
-        seconds = envelope.received_at / 1000
-        secret, marks = self._secret, record.marks
+        source, seconds = envelope.source, envelope.received_at / 1000
+        hashed = self._hash(source)
         entries: list[bytes] = []
         unique = 0
-        for index in range(record.count):
+        for index, (mark, key) in enumerate(record.each):
             number = first + index
-            mark = index * MARK
-            key = int.from_bytes(marks[mark + 1 : mark + MARK], "little")
             unit = units[index] if index < len(units) else None
-            if marks[mark] & MARKED_REFUSED or unit is None:
+            if mark & MARKED_REFUSED or unit is None:
                 entries.append(ENTRY.pack(REFUSED, bytes(16), key, 0, 0))
                 self._refuse(envelope, number, index, record.body if unit is None else unit.raw)
                 self.counts[source, "refused"] += 1
                 continue
-            event = Sequenced(number, key, unit.raw, received, secret)
-            digest = blake2b(prefix + event.message_id.encode("utf-8", "replace"), key=secret, digest_size=16)
+            event = Sequenced(number, key, unit.raw, received, self._secret)
+            digest = hashed.copy()  # with what all events of the source have in common
+            digest.update(event.message_id.encode("utf-8", "replace"))
             identity = digest.digest()
             if self._dedup and self._seen(identity, number, seconds) >= 0:
                 entries.append(ENTRY.pack(DUPLICATE, identity, key, unit.offset, unit.length))
@@ -260,8 +257,11 @@ class Sequencer:
 
     def digest(self, source: str, message_id: str) -> bytes:
         """The hash by which an event's id is known."""
-        text = source.encode() + b"\0" + message_id.encode("utf-8", "replace")
-        return blake2b(text, key=self._secret, digest_size=16).digest()
+        return self._hash(source, message_id).digest()
+
+    def _hash(self, source: str, text: str = "") -> blake2b:
+        data = source.encode() + b"\0" + text.encode("utf-8", "replace")
+        return blake2b(data, key=self._secret, digest_size=16)
 
     def load(self, number: int, most: int) -> tuple[list[Sequenced], int]:
         """Up to about `most` unique events, or 4 MB of them, from `number` on, and the number to go on with.

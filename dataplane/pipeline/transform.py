@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from json.encoder import encode_basestring as _quoted
 from typing import Any, NamedTuple
 
 from dataplane.metrics.log import logger
@@ -37,16 +38,16 @@ Came = Outputs | list[Part]
 
 def metadata(event: Sequenced, extra: Mapping[str, Any]) -> bytes:
     """What a script may know about an event beside the event itself, as JSON."""
-    known: dict[str, Any] = {
-        "messageId": event.message_id,
-        "sourceId": event.source,
-        "receivedAt": event.received.stamp.received_text,
-        "eventType": event.kind,
-    }
-    if event.head.event:
-        known["eventName"] = event.head.event
-    known.update(extra)
-    return codec.dumps(known)
+    # Written by hand: a short text of orjson's that is kept holds a kilobyte until it is cut, three times the cost.
+    stamp, name = event.received.stamp, event.head.event
+    known = (
+        f'{{"messageId":{_quoted(event.message_id)},"sourceId":{_quoted(event.source)}'
+        f',"receivedAt":"{stamp.received_text}","eventType":{_quoted(event.kind)}'
+    )
+    if name:
+        known += f',"eventName":{_quoted(name)}'
+    more = codec.dumps(extra)[1:] if extra else b"}"
+    return known.encode("utf-8", "replace") + (b"," + more if extra else more)
 
 
 async def run_patiently(

@@ -34,7 +34,7 @@ class Sourced(Sequenced):
 
     def __init__(self, event: Sequenced, part: Part) -> None:
         self.number, self.key, self.received, self.secret = event.number, event.key, event.received, event.secret
-        self.source, self.broken, self.entry, self.made = event.source, "", None, []
+        self.source, self.broken, self.entry, self.made = event.source, "", None, ()
         self.head = event.head
         self.raw = part.raw or event.raw
         self._enriched = self.raw

@@ -6,12 +6,16 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.pipeline import head as heads
 from dataplane.pipeline.enrich import Stamp, enrich, generated_id, rudder_id
+from dataplane.pipeline.sequence import restored
+from dataplane.pipeline.transform import metadata
 from turnout import clock, codec
+from turnout.protocol import Envelope
 
 NOON = datetime(2026, 3, 4, 12, 0, 10, tzinfo=UTC)
 
@@ -93,3 +97,24 @@ def test_the_anonymous_id_of_a_header_is_given_to_events_with_neither_id() -> No
     assert made["anonymousId"] == "from-header"
     assert made["rudderId"] == rudder_id("", "from-header")
     assert "anonymousId" not in enriched({"userId": "u1"}, anonymous_id="from-header")
+
+
+TEXTS = st.text(max_size=8) | st.sampled_from(['"quoted"', "back\\slash", "\x00\n", "ünïcode \u2028"])
+
+
+@settings(deadline=None)
+@given(
+    message_id=TEXTS, source=TEXTS, kind=TEXTS, name=st.none() | TEXTS,
+    more=st.dictionaries(TEXTS, TEXTS, max_size=2),
+)  # fmt: skip
+def test_what_a_script_is_told_is_json_of_what_is_known(
+    message_id: str, source: str, kind: str, name: str | None, more: dict[str, str]
+) -> None:
+    envelope = Envelope(source=source, protocol="rudder", kind=kind, received_at=1, ip="", refused={})
+    body = json.dumps({"messageId": message_id, "event": name}).encode()
+    event = restored(7, 1, body, msgspec.msgpack.encode(envelope), b"k")
+    known = {"messageId": event.message_id, "sourceId": source, "receivedAt": "1970-01-01T00:00:00.001Z",
+             "eventType": event.kind}  # fmt: skip
+    if name:
+        known["eventName"] = name
+    assert codec.loads(metadata(event, more)) == {**known, **more}

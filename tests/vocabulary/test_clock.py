@@ -119,3 +119,10 @@ def test_a_fake_clock_moves_by_hand(fake_clock: FakeClock) -> None:
     with pytest.raises(ValueError, match="backwards"):
         fake_clock.advance(-1)
     assert abs((SystemClock().now() - datetime.now(UTC)).total_seconds()) < 60
+
+
+@STEADY
+@given(moment=MOMENTS, hours=st.integers(-14, 14))
+def test_a_moment_is_written_as_the_standard_library_writes_it(moment: datetime, hours: int) -> None:
+    usual = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert clock.iso(moment) == clock.iso(moment.astimezone(timezone(timedelta(hours=hours)))) == usual
