@@ -29,7 +29,7 @@ from dataplane.deliver.engine import Engine
 from dataplane.log.base import LogReader
 from dataplane.log.memory import MemoryLog
 from dataplane.log.partitions import Partitions
-from dataplane.pipeline.sequence import restored
+from dataplane.pipeline.numbered import restored
 from destinations import registry
 from turnout.destination import Context, Destination
 from turnout.protocol import Envelope

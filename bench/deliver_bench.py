@@ -37,8 +37,8 @@ from dataplane.deliver.lanes import Entry
 from dataplane.log.base import LogReader
 from dataplane.log.memory import MemoryLog
 from dataplane.log.partitions import Partitions
+from dataplane.pipeline.numbered import restored
 from dataplane.pipeline.scripts import Texts
-from dataplane.pipeline.sequence import restored
 from destinations.webhook import Webhook
 from transformations.base import Item, Ran, Reach, Script, Trial
 from turnout import verdict

@@ -38,7 +38,7 @@ from dataplane.deliver.http import Sender
 from dataplane.log.base import LogReader
 from dataplane.log.memory import MemoryLog
 from dataplane.log.partitions import Partitions
-from dataplane.pipeline.sequence import restored
+from dataplane.pipeline.numbered import restored
 from destinations import registry
 from turnout import codec
 from turnout.destination import Context, Destination

@@ -52,6 +52,9 @@ def scenarios(kills: int, seed: int, examples: int, say: Say) -> dict[str, Scena
         for target in TARGETS
     }
     found["kill -9: every role, at random"] = partial(kill_under_load, kills=kills, seed=seed, say=say)
+    found["kill -9: every role of two pipelines"] = partial(
+        kill_under_load, kills=kills, pipelines=2, seed=seed, say=say
+    )
     found["disk: full"] = full_disk
     found["disk: files may not grow"] = limited_files
     for place in PLACES:

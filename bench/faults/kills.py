@@ -26,14 +26,15 @@ roles of that name, `ingest-1` too, in turn. zygote, worker: what runs the scrip
 
 def kill_under_load(
     folder: Path, kills: int, targets: Sequence[str] = (), *, seed: int = 7, users: int = 24,
-    say: Callable[[str], None] = lambda _: None,
+    pipelines: int = 1, say: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Run a data plane in `folder`, kill one of `targets` `kills` times at random moments, settle, count.
 
-    Without targets: all of them, and every role that the app reports. Given kills enough, each is met.
+    `pipelines` is how many processes deliver. Without targets: all of them, and every role that the app reports.
+    Given kills enough, each is met.
     """
     chance, killed = random.Random(seed), Counter[str]()
-    with Scene(folder) as scene, scene.users(users, 0.08) as load:
+    with Scene(folder, pipelines=pipelines) as scene, scene.users(users, 0.08) as load:
         for number, victim in enumerate(_order(scene.plane, targets, kills, chance), 1):
             time.sleep(chance.uniform(0.1, 0.9))
             killed[kill_and_wait(scene, victim)] += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +32,7 @@ admin: {{host: 127.0.0.1, port: 0}}
 data: ./data
 log: {log}
 egress: {{allow_private: true}}
-processes: {{ingest: 2}}
+processes: {{ingest: 2, pipeline: {pipelines}}}
 sources:
   web: {{write_key: wk_bench}}
 transformations:
@@ -112,13 +113,14 @@ class Answers:
 class Scene:
     """`with Scene(folder) as scene:` it runs; every process of it is gone afterwards.
 
-    `more` is appended to the config, `log` its section of that name, `environ` added to the environment.
+    `more` is appended to the config, `log` its section of that name, `environ` added to the environment,
+    `pipelines` how many processes deliver.
     `ends` are the moments (monotonic) at which the process that sends died.
     """
 
     def __init__(
         self, folder: Path, *, more: str = "", log: str = "{segment_bytes: 1000000}",
-        environ: dict[str, str] | None = None,
+        environ: dict[str, str] | None = None, pipelines: int = 1,
     ) -> None:
         self.folder = folder
         self.answers = Answers()
@@ -126,16 +128,17 @@ class Scene:
         self.ends: list[float] = []
         self._more = more
         self._log = log
+        self._pipelines = pipelines
         self._environ = environ
         self._clear: list[float] = []
-        self._lines: list[int] = []
+        self._lines: list[Counter[str]] = []
 
     def __enter__(self) -> Scene:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "shape.py").write_text(SCRIPT)
         self.sink.__enter__()
         try:
-            config = CONFIG.format(url=self.sink.url, log=self._log) + self._more
+            config = CONFIG.format(url=self.sink.url, log=self._log, pipelines=self._pipelines) + self._more
             self.plane = Plane(self.folder, config, self._environ)
             self.plane.start()
         except BaseException:
@@ -163,7 +166,7 @@ class Scene:
             time.sleep(0.002)
         self.ends.append(moment)
         self._clear.append(time.monotonic())
-        self._lines.append(len(_lines(self.folder / "kept")))
+        self._lines.append(Counter(name for name, _ in _lines(self.folder / "kept")))
 
     def judge(
         self, outcome: Outcome, load: Users, status: Mapping[str, Any], damage: Damage | None = None, *,
@@ -190,10 +193,12 @@ class Scene:
     def arrivals(self, name: str) -> list[Arrival]:
         """What a destination was sent, in order."""
         if name == "kept":
-            return [
-                Arrival(*_number(json.loads(line)), life=bisect_left(self._lines, place))
-                for place, line in enumerate(_lines(self.folder / "kept"), 1)
-            ]
+            lines, places = [], Counter[str]()
+            for name, line in _lines(self.folder / "kept"):
+                places[name] += 1  # each process has files of its own
+                life = sum(ended[name] < places[name] for ended in self._lines)
+                lines.append(Arrival(*_number(json.loads(line)), life=life))
+            return lines
         found = []
         for request, one in enumerate(list(self.sink.arrivals)):
             if name not in one.path:
@@ -278,9 +283,13 @@ def until(true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def _lines(folder: Path) -> Sequence[bytes]:
-    """Whole lines of the file destination, in the order in which they were written."""
-    return [line for path in sorted(folder.glob("*.ndjson")) for line in path.read_bytes().split(b"\n")[:-1]]
+def _lines(folder: Path) -> Sequence[tuple[str, bytes]]:
+    """Whole lines of the file destination and their files, those of a user in the order in which they were written."""
+    return [
+        (path.name, line)
+        for path in sorted(folder.glob("*.ndjson"))
+        for line in path.read_bytes().split(b"\n")[:-1]
+    ]
 
 
 def _number(event: Mapping[str, Any]) -> tuple[int, int]:

@@ -27,7 +27,7 @@ __all__ = ["backup"]
 
 _LEFT_OUT = re.compile(
     r"lock|admin\.(sock|token)|.*\.new|\..*|.*\.db-(wal|shm|journal)|.*\.db\.v\d+"
-    r"|log/\d+/(head|lock|wait/.*|released/.*)|rates/.*"
+    r"|log/\d+/(head|lock|wait/.*|released/.*)|sequence/(head|wait/.*)|rates/.*"
 )
 """What belongs to running processes, is made again at a start, or is a secret of this machine alone."""
 _IDS = re.compile(r"sequence/ids/.*")

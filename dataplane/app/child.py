@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from dataplane.app.control import Channel
@@ -38,7 +39,9 @@ class Child:
         begin: Callable[[Child], Awaitable[None]],
         inherit: tuple[int, ...],
         forked: Forked | None = None,
+        answer: Callable[[Child, str, dict[str, Any]], Awaitable[Any]] | None = None,
     ) -> None:
+        """`answer` is for what the role asks."""
         self.name = name
         self.state = "stopped"
         self.restarts = 0
@@ -47,6 +50,7 @@ class Child:
         self._inherit = inherit
         self._deaths: deque[float] = deque(maxlen=LOOP[0])
         self._forked = forked
+        self._answer = answer
         self._process: asyncio.subprocess.Process | Forked | None = None
         self._channel: Channel | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -82,7 +86,8 @@ class Child:
         self.state = "starting"
         ours = await self._start()
         ours.setblocking(False)
-        self._channel = await Channel.over(ours)
+        answer = () if self._answer is None else (partial(self._answer, self),)
+        self._channel = await Channel.over(ours, *answer)
         self._reading = asyncio.create_task(self._channel.serve())
 
     async def _start(self) -> socket.socket:

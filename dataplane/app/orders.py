@@ -6,7 +6,7 @@ Pauses are kept in `state/pauses.json`, so that they outlive reloads, restarts a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ import msgspec
 
 from dataplane.app.child import Child
 from dataplane.app.folders import write_private
+from dataplane.app.pipelines import Pipelines
 from dataplane.config import Config
 from dataplane.config.pauses import Pause, Pauses, check
 from dataplane.metrics.log import logger
 from turnout.clock import iso
 from turnout.errors import Fixable, FormatError, TurnoutError, Unavailable
 
-__all__ = ["Orders"]
+__all__ = ["Orders", "elsewhere"]
 
 LOOK = 1.0
 """Seconds between looks whether a backlog wants the intake stopped."""
@@ -29,13 +30,24 @@ LOOK = 1.0
 _log = logger()
 
 
+def elsewhere(found: Mapping[str, Mapping[str, Any]], role: str) -> dict[str, Any]:
+    """What a role is to follow of what others found, by destination: of those that found something, the first one
+    probes the tool, and all others wait for it."""
+    told: dict[str, Any] = {}
+    for name in sorted(found, key=lambda name: (len(name), name)):
+        for destination, known in found[name].items():
+            told.setdefault(destination, (name, known))
+    return {destination: known for destination, (name, known) in told.items() if name != role}
+
+
 class Orders:
     """Keeps the pauses, and passes them and the wish of full backlogs on to the roles."""
 
     def __init__(self, children: dict[str, Child]) -> None:
         self._children = children
+        self._pipelines = Pipelines(children)
         self._path: Path
-        self._stopping: dict[str, str] = {}
+        self._told: dict[str, dict[str, Any]] = {}
         self.pauses = Pauses()
 
     def open(self, config: Config) -> None:
@@ -49,9 +61,14 @@ class Orders:
             raise Fixable(f"{self._path}: {error}") from None
         self._keep(self.pauses.following(config))
 
-    def plain(self) -> dict[str, Any]:
-        """Plain JSON for a role: {pauses, stopping}."""
-        return {"pauses": self.pauses.plain(), "stopping": self._stopping}
+    def plain(self, role: str) -> dict[str, Any]:
+        """Plain JSON for a role: {pauses, stopping, found}; `found` is what other pipeline processes found out about
+        destinations, and probe."""
+        stopping = {name: why for told in self._told.values() for name, why in told["stopping"].items()}
+        return {"pauses": self.pauses.plain(), "stopping": stopping, "found": elsewhere(self._found(), role)}
+
+    def _found(self) -> dict[str, Any]:
+        return {name: told["found"] for name, told in self._told.items()}
 
     async def pause(self, config: Config, kind: Any, name: Any, *, by: str, reason: Any) -> dict[str, Any]:
         """Pause something; {paused, changed}. Raises `Fixable` for an unknown name."""
@@ -76,10 +93,12 @@ class Orders:
         await self._tell(self._children.values())
         still = ""
         if kind == "destination":
-            found = await self._children["pipeline"].ask("destination.resume", {"destination": name})
+            for told in self._told.values():  # else the others would be told of it once more
+                told["found"].pop(name, None)
+            found = await self._pipelines.ask("destination.resume", {"destination": name})
             changed, still = changed or found["changed"], found["still"]
         elif kind == "transformation":
-            found = await self._children["pipeline"].ask("transformation.resume", {"transformation": name})
+            found = await self._pipelines.ask("transformation.resume", {"transformation": name})
             changed = changed or found["changed"]
         if changed:
             _log.info("resumed", kind=kind, name=name)
@@ -96,20 +115,19 @@ class Orders:
             await self._tell(self._children.values())
 
     async def watch(self) -> None:
-        """Ask the pipeline whether a backlog wants the intake stopped, and pass it on, for ever."""
+        """Ask the pipeline processes whether a backlog wants the intake stopped, and what they found out about
+        destinations, and pass it on, for ever."""
         while True:
             await asyncio.sleep(LOOK)
-            pipeline = self._children["pipeline"]
-            if not pipeline.running:
-                continue  # what was known goes on
-            try:
-                found = await pipeline.ask("intake", timeout=5)
-            except TurnoutError as error:
-                _log.warning("intake.unknown", reason=str(error))
-                continue
-            if found["stopping"] != self._stopping:
-                self._stopping = found["stopping"]
-                await self._tell(self._children.values())
+            before = {name: self.plain(name) for name in self._children}
+            for pipeline in self._pipelines.all():
+                if not pipeline.running:
+                    continue  # what was known goes on
+                try:
+                    self._told[pipeline.name] = await pipeline.ask("intake", timeout=5)
+                except TurnoutError as error:
+                    _log.warning("intake.unknown", reason=str(error))
+            await self._tell(child for name, child in self._children.items() if self.plain(name) != before.get(name))
 
     def _keep(self, pauses: Pauses) -> None:
         """In the file first: a role that dies now learns it when it starts. Raises `Unavailable` (disk full)."""
@@ -126,7 +144,7 @@ class Orders:
             if not child.running:
                 continue  # it is told when it starts
             try:
-                await child.ask("hold", self.plain())
+                await child.ask("hold", self.plain(child.name))
             except TurnoutError as error:
                 _log.error("orders.not_taken", child=child.name, reason=str(error))
                 child.kill()  # it comes back with them

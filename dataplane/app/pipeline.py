@@ -6,15 +6,18 @@ import gc
 from typing import Any
 
 from dataplane.app.role import Place
+from dataplane.app.tokens import Borrower
 from dataplane.clock import SystemClock
 from dataplane.config import Config
 from dataplane.config.pauses import Pauses
 from dataplane.deliver import desk, verbs
 from dataplane.deliver.engine import Engine
+from dataplane.deliver.holds import Found
 from dataplane.deliver.reach import Outside
 from dataplane.inspect.explain import explain
 from dataplane.log.partitions import Partitions, open_partitions
 from dataplane.pipeline.scripts import Texts
+from dataplane.pipeline.share import Share
 from transformations.pool import Pool
 from turnout.errors import Unavailable
 
@@ -35,14 +38,19 @@ class Pipeline:
         self._outside: Outside | None = None
         self._next: Outside | None = None
         self._pauses = Pauses()
+        self._found: Found = {}
 
     async def start(self, config: Config, place: Place, texts: Texts | None = None) -> dict[str, Any]:
         """Start the workers and the engine; {}."""
-        log = open_partitions(config.data / "log", config.processes.ingest, run=place.run)
+        share = Share(place.process, config.processes.pipeline)
+        log = open_partitions(config.data / "log", config.processes.ingest, run=place.run, consumer=share.name)
         outside = _outside(config)
-        pool = Pool(config.processes.transform, sandbox=config.sandbox, reach=outside)
-        engine = Engine(data=config.data, partitions=log, runner=pool, clock=SystemClock())
-        engine.pauses = self._pauses
+        pool = Pool(share.part(config.processes.transform), sandbox=config.sandbox, reach=outside)
+        engine = Engine(
+            data=config.data, partitions=log, runner=pool, clock=SystemClock(), share=share,
+            lender=None if share.alone or place.ask is None else Borrower(place.ask),
+        )  # fmt: skip
+        engine.pauses, engine.found = self._pauses, self._found
         try:
             await pool.start()
             await engine.start(config, texts)
@@ -56,10 +64,11 @@ class Pipeline:
         return {}
 
     async def hold(self, orders: dict[str, Any]) -> None:
-        """Pause and resume destinations."""
+        """Pause and resume destinations, and follow what other pipeline processes found out about tools."""
         self._pauses = Pauses.of(orders.get("pauses") or [])
+        self._found = orders.get("found") or {}
         if self._engine is not None:
-            self._engine.hold(self._pauses)
+            self._engine.hold(self._pauses, self._found)
 
     async def prepare(self, config: Config, texts: Texts | None = None) -> None:
         """Compile scripts and build destinations; raises `Fixable` and changes nothing."""
@@ -99,7 +108,8 @@ class Pipeline:
         engine = self._running()
         if verb == "explain":
             assert self._pool is not None
-            return await explain(engine, self._pool, str(args["id"]), str(args.get("source") or ""))
+            source, brief = str(args.get("source") or ""), bool(args.get("brief"))
+            return await explain(engine, self._pool, str(args["id"]), source, brief=brief)
         return await verbs.call(engine, verb, args)
 
     async def drain(self, deadline: float) -> None:

@@ -45,7 +45,8 @@ def restore(source: Path, data: Path, *, step: Callable[[int, int], None]) -> Re
     whole = False
     try:
         manifest = _extract(source, draft, step)
-        _check_state(draft / "state" / "pipeline.db")
+        for path in sorted(draft.rglob("pipeline.db")):
+            _check_state(path)
         copied(draft / "sequence" / "ids")
         for path in sorted(draft.iterdir()):
             path.rename(data / path.name)
@@ -118,8 +119,6 @@ def _write(draft: Path, name: str, content: IO[bytes]) -> Entry:
 
 def _check_state(path: Path) -> None:
     """The state must be whole and not of a newer Turnout; other files say so when they are opened."""
-    if not path.exists():
-        return  # a backup of a folder that never ran
     db = sqlite3.connect(path)
     try:
         version = int(db.execute("PRAGMA user_version").fetchone()[0])

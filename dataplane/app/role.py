@@ -1,4 +1,4 @@
-"""A role's process: `python -m dataplane.app.role ingest|ingest-1|…|pipeline`, its channel on standard input.
+"""A role's process: `python -m dataplane.app.role ingest|ingest-1|…|pipeline|…`, its channel on standard input.
 
 The configuration comes over the channel, never through arguments or the environment. When the
 channel ends the app is gone, and the role ends too, at once: the log and the state files are made
@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,42 +25,59 @@ from dataplane.app.parentage import die_with_parent
 from dataplane.config import Config, fingerprint, parse
 from dataplane.metrics.log import configure, logger
 from dataplane.pipeline.scripts import Texts
+from dataplane.pipeline.share import name_of
 from turnout.errors import Unavailable
 
-__all__ = ["ROLES", "Conductor", "Place", "Role", "main", "partition_of", "roles"]
+__all__ = ["ROLES", "Conductor", "Place", "Role", "main", "partition_of", "process_of", "roles"]
 
 ROLES = ("ingest", "pipeline")
 """Those there always are, in starting order."""
-_NAME = re.compile(r"ingest(?:-([1-9][0-9]?))?|pipeline")
+_NAME = re.compile(r"(ingest|pipeline)(?:-([1-9][0-9]?))?")
 
 _log = logger()
+
+
+Ask = Callable[[str, dict[str, Any]], Awaitable[Any]]
+"""Verb and arguments to the answer; raises the other side's error, or `Unavailable`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a process stands among those of this `turnout run`: an ingest process's `partition`, the number
-    of the `run` (log/epochs.py), and whether it is `joining` others (or its own former self) at the port."""
+    of a pipeline `process`, the number of the `run` (log/epochs.py), and whether it is `joining` others (or its own
+    former self) at the port. `ask` asks the app."""
 
     partition: int = 0
+    process: int = 0
     run: int = 0
     joining: bool = False
+    ask: Ask | None = None
 
 
 def roles(config: Config) -> tuple[str, ...]:
-    """Names of the role processes: `ingest`, `ingest-1` …, `pipeline`.
+    """Names of the role processes: `ingest`, `ingest-1` …, `pipeline`, `pipeline-1` …
 
     In starting order; they are drained in the same order, so that nothing new comes in first. The pipeline
     starts when every partition was recovered: what an earlier run acknowledged there comes before
-    anything new in another.
+    anything new in another. The one that sequences comes before those that follow it.
     """
     more = (f"ingest-{number}" for number in range(1, config.processes.ingest))
-    return ("ingest", *more, "pipeline")
+    return ("ingest", *more, *map(name_of, range(config.processes.pipeline)))
 
 
 def partition_of(name: str) -> int | None:
     """The partition that a role's process writes; None for one that writes none."""
+    return _number(name, "ingest")
+
+
+def process_of(name: str) -> int | None:
+    """The number of a pipeline process; None for a role that is none."""
+    return _number(name, "pipeline")
+
+
+def _number(name: str, kind: str) -> int | None:
     found = _NAME.fullmatch(name)
-    return None if found is None or name == "pipeline" else int(found[1] or 0)
+    return int(found[2] or 0) if found is not None and found[1] == kind else None
 
 
 class Role(Protocol):
@@ -110,6 +128,8 @@ class Conductor:
         self._role = role
         self._prepared: str | None = None
         self._started = False
+        self.channel: Channel | None = None
+        """To the app; set before it asks anything."""
 
     async def answer(self, verb: str, args: dict[str, Any]) -> Any:
         """Answer one verb."""
@@ -138,8 +158,9 @@ class Conductor:
             config = config.model_copy(update={"server": server})
         await self._role.hold(args.get("orders") or {})
         place = Place(
-            partition_of(self.name) or 0, int(args.get("run") or 0), joining=bool(args.get("joining"))
-        )
+            partition_of(self.name) or 0, process_of(self.name) or 0, int(args.get("run") or 0),
+            joining=bool(args.get("joining")), ask=self.channel.ask if self.channel else None,
+        )  # fmt: skip
         reply = await self._role.start(config, place, args.get("scripts"))
         self._started = True
         return reply
@@ -216,8 +237,8 @@ async def _serve(name: str, role: Role, sock: socket.socket) -> None:
     sock.setblocking(False)
     conductor = Conductor(name, role)
     configure(role=name)
-    channel = await Channel.over(sock, conductor.answer)
-    await channel.serve()
+    conductor.channel = await Channel.over(sock, conductor.answer)
+    await conductor.channel.serve()
 
 
 def _prepare(name: str) -> None:
@@ -247,7 +268,7 @@ def forked(name: str, sock: socket.socket) -> None:
 def main() -> None:
     """Run the role named by the only argument until the app is gone."""
     if len(sys.argv) != 2 or not _NAME.fullmatch(sys.argv[1]):
-        sys.exit("usage: python -m dataplane.app.role ingest|ingest-N|pipeline (started by `turnout run`)")
+        sys.exit("usage: python -m dataplane.app.role ingest|ingest-N|pipeline|pipeline-N (started by `turnout run`)")
     name = sys.argv[1]
     _prepare(name)
     sock = _take_channel()

@@ -15,13 +15,18 @@ from dataplane.app.child import START, Child
 from dataplane.app.folders import Lock, clear_rates, make_folders
 from dataplane.app.fork import Forked
 from dataplane.app.orders import Orders
+from dataplane.app.pipelines import Pipelines
 from dataplane.app.reading import Reading, difference, read
 from dataplane.app.role import partition_of, roles, usage
+from dataplane.app.tokens import Tokens
 from dataplane.config import Config, fingerprint
+from dataplane.deliver.layout import settle
 from dataplane.inspect.disk import disk
 from dataplane.inspect.health import judge
 from dataplane.inspect.partitions import combine
+from dataplane.inspect.together import status as merged
 from dataplane.log.epochs import next_run
+from dataplane.metrics.declarations import by_name
 from dataplane.metrics.exposition import samples, undeclared
 from dataplane.metrics.log import logger
 from turnout import __version__
@@ -54,6 +59,9 @@ class Supervisor:
         self.last_reload: dict[str, Any] | None = None
         self.alerting = Alerting(self.status, lambda: self.config)
         self._children: dict[str, Child] = {}
+        self._pipelines = Pipelines(self._children)
+        self._tokens = Tokens()
+        self._last: dict[tuple[str, str], Any] = {}  # what pipeline processes answered last
         self.orders = Orders(self._children)
         self._watching: asyncio.Task[None] | None = None
         self._lock: Lock | None = None
@@ -73,9 +81,11 @@ class Supervisor:
         self._lock = await asyncio.to_thread(Lock, self.config.data)
         self.orders.open(self.config)
         clear_rates(self.config.data)
+        await asyncio.to_thread(settle, self.config.data, self.config.processes.pipeline)
         self._run = await asyncio.to_thread(next_run, self.config.data / "log")
         for name in roles(self.config):
-            self._children[name] = Child(name, self._begin, (self._lock.fd,), self._forked.get(name))
+            held = (self._lock.fd,)
+            self._children[name] = Child(name, self._begin, held, self._forked.get(name), self._tokens.answer)
         try:
             await asyncio.gather(*(child.spawn() for child in self._children.values()))
             for child in self._children.values():
@@ -96,10 +106,8 @@ class Supervisor:
         for child in self._children.values():
             child.leave()
         ingests = [child for child in self._children.values() if partition_of(child.name) is not None]
-        await asyncio.gather(*(self._drain(child, until, deadline) for child in ingests))
-        for child in self._children.values():
-            if child not in ingests:
-                await self._drain(child, until, deadline)
+        for group in (ingests, self._pipelines.all()):
+            await asyncio.gather(*(self._drain(child, until, deadline) for child in group))
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -145,19 +153,29 @@ class Supervisor:
             return await self.orders.resume(self.config, kind, name)
 
     async def ask(self, role: str, verb: str, args: dict[str, Any] | None = None) -> Any:
-        """Ask one role; raises its error or `Unavailable`."""
-        return await self._children[role].ask(verb, args)
+        """Ask one role, or with `pipeline` all such processes as one; raises an error of theirs or `Unavailable`."""
+        return await (self._pipelines if role == "pipeline" else self._children[role]).ask(verb, args)
 
     async def samples(self) -> list[Any]:
-        """Samples of every process; a role that does not answer is only missing."""
+        """Samples of every process; a role that does not answer is only missing.
+
+        Of several pipeline processes one that is away counts as it did last: a sum that falls and rises again would
+        look like so many new events.
+        """
         found: list[Any] = list(samples(self._own_samples()))
         for child in self._children.values():
-            if not child.running:
-                continue
-            try:
-                found.extend(samples(await child.ask("stats", timeout=5)))
-            except (Unavailable, ValueError) as error:
-                _log.warning("metrics.missing", child=child.name, reason=str(error))
+            given: list[Any] | None = None
+            if child.running:
+                try:
+                    given = list(samples(await child.ask("stats", timeout=5)))
+                except (Unavailable, ValueError) as error:
+                    _log.warning("metrics.missing", child=child.name, reason=str(error))
+            if given is None:
+                last = ((by_name.get(one[0]), one) for one in self._known(child, "stats", []))
+                found.extend(one for metric, one in last if metric is not None and metric.kind == "counter")
+            else:
+                self._keep(child, "stats", given)
+                found.extend(given)
         for name in undeclared(found) - self._said:
             self._said.add(name)
             _log.error("metrics.undeclared", name=name)
@@ -174,7 +192,7 @@ class Supervisor:
                     parts[child.name] = await child.ask("status", timeout=5)
                 except TurnoutError as error:
                     roles[child.name]["error"] = str(error)
-        pipeline = parts.pop("pipeline", {})
+        pipeline = merged(self._stands(parts))
         logs: dict[int, dict[str, Any]] = {}
         for name, part in parts.items():
             for number, state in part["log"].items():
@@ -188,6 +206,22 @@ class Supervisor:
         }
         return {"health": judge(status), **status}
 
+    def _stands(self, parts: dict[str, Any]) -> list[Any]:
+        """The pipeline processes' parts of the status, taken out of all; as it was last of one that is away."""
+        found: list[Any] = []
+        for child in self._pipelines.all():
+            if (part := parts.pop(child.name, None)) is not None:
+                self._keep(child, "status", part)
+            found.append(part or self._known(child, "status", None))
+        return [part for part in found if part is not None]
+
+    def _keep(self, child: Child, what: str, answer: Any) -> None:
+        if child in self._pipelines.all() and len(self._pipelines.all()) > 1:
+            self._last[child.name, what] = answer
+
+    def _known(self, child: Child, what: str, default: Any) -> Any:
+        return self._last.get((child.name, what), default)
+
     def pids(self) -> dict[str, int]:
         """Process ids of the living roles."""
         return {name: child.pid for name, child in self._children.items() if child.pid is not None}
@@ -195,7 +229,7 @@ class Supervisor:
     async def _begin(self, child: Child) -> None:
         async with self._reloading:  # a role must never start with a text that is just replaced
             args = self._told(child, self._reading)
-            args |= {"orders": self.orders.plain(), "run": self._run}
+            args |= {"orders": self.orders.plain(child.name), "run": self._run}
             ingest = partition_of(child.name) is not None
             if ingest:
                 # The first chooses where the configuration does not, and makes sure that it is alone.
@@ -209,7 +243,11 @@ class Supervisor:
         config = reading.config
         if stuck := needs_restart(self.config, config):
             raise Fixable(f"{', '.join(stuck)} cannot change while running: restart (nothing was changed)")
-        ready = [child for child in reversed(self._children.values()) if child.running]
+        # The pipeline first, so that it knows a source before the gateway takes its events; and of several the one
+        # that sequences, so that the others begin a new destination where it does.
+        pipelines = self._pipelines.all()
+        rest = (child for child in reversed(self._children.values()) if child not in pipelines)
+        ready = [child for child in (*pipelines, *rest) if child.running]
         answers = await asyncio.gather(
             *(child.ask("prepare", self._told(child, reading), timeout=START) for child in ready),
             return_exceptions=True,
@@ -223,7 +261,6 @@ class Supervisor:
             await self._abort(child for child, answer in pairs if isinstance(answer, dict))
             raise failed[0]
         before, self._reading = self._reading, reading
-        # The pipeline first, so that it knows a source before the gateway takes its events.
         for child in ready:
             try:
                 await child.ask("commit", {"hash": found})

@@ -192,6 +192,12 @@ class Processes(Model):
         1, ge=1, le=32,
         description="Processes that take requests; they share the port, each writes a part of the log.",
     )
+    pipeline: int = Field(
+        1, ge=1, le=32,
+        description="Processes that deliver, each the events of its own users. `concurrency` of destinations,"
+        " `transform`, and bounds in bytes of what they keep are divided among them, at least one each; `rate` holds"
+        " for all together.",
+    )
     transform: int = Field(1, ge=1, le=64, description="Workers that run transformations.")
 
 

@@ -14,7 +14,6 @@ PLANNED: dict[tuple[str, ...], str] = {
     ("profiles",): "profiles",
     ("tracking_plans",): "tracking plans",
     ("warehouses",): "warehouses",
-    ("processes", "pipeline"): "several pipeline processes",
     ("destinations", "*", "consent"): "consent rules",
     ("destinations", "*", "except"): "rules of a destination's own",
     ("destinations", "*", "only"): "rules of a destination's own",

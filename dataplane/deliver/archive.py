@@ -9,23 +9,24 @@ Where the state file itself was lost, the index is made again from the segments.
 
 from __future__ import annotations
 
+import heapq
 import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import msgspec
 from isal import isal_zlib
 
-from dataplane.deliver.state import Changes, State
+from dataplane.deliver.state import Changes
 from dataplane.metrics.log import logger
-from dataplane.pipeline.sequence import Sequenced
+from dataplane.pipeline.numbered import Sequenced
 from turnout.errors import FormatError
 from turnout.protocol import Envelope
 
-__all__ = ["Archive", "Restore", "Segment"]
+__all__ = ["Archive", "Archives", "Restore", "Segment", "Shelf"]
 
 log = logger()
 
@@ -39,6 +40,14 @@ LEVEL = 2
 
 Restore = Callable[[int, int, bytes, bytes], Sequenced]
 """Number, order key, event and envelope to the event as the sequencer gives it."""
+
+
+class Rows(Protocol):
+    """What answers queries of a state file."""
+
+    def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of a query; it can only read."""
+        ...
 
 
 class Segment(NamedTuple):
@@ -74,7 +83,9 @@ class Archive:
     `events` reads a destination's again, in the order of their numbers.
     """
 
-    def __init__(self, folder: Path, state: State, restore: Restore, *, lost: Changes | None = None) -> None:
+    _state: Rows
+
+    def __init__(self, folder: Path, state: Rows, restore: Restore, *, lost: Changes | None = None) -> None:
         """Open it. `lost` is given where the state file was lost: it takes the index that is made again."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
@@ -199,6 +210,31 @@ class Archive:
             yield from _rows_of(path, first, last)
         except FileNotFoundError:
             log.error("archive.gone", segment=path.name, destination=segment.destination, events=segment.events)
+
+
+class Shelf(Archive):
+    """The archive of another process: only to be read."""
+
+    def __init__(self, folder: Path, state: Rows, restore: Restore) -> None:
+        self._folder = folder
+        self._state = state
+        self._restore = restore
+
+
+class Archives:
+    """What all processes have archived, as one."""
+
+    def __init__(self, parts: Sequence[Archive]) -> None:
+        self._parts = parts
+
+    def segments(self, destination: str) -> list[Segment]:
+        """What is archived of a destination; ids are those of each process."""
+        return [segment for part in self._parts for segment in part.segments(destination)]
+
+    def events(self, destination: str, from_number: int, to_number: int) -> Iterator[Sequenced]:
+        """A destination's archived events by number, from the first to the last asked for, both included."""
+        parts = [part.events(destination, from_number, to_number) for part in self._parts]
+        return parts[0] if len(parts) == 1 else heapq.merge(*parts, key=lambda event: event.number)
 
 
 def _rows_of(path: Path, first: int, last: int | None) -> Iterator[_Row]:

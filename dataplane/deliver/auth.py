@@ -1,7 +1,9 @@
 """Credentials onto the requests of a destination, as they leave; access tokens are asked for and kept here.
 
 Tokens are in memory only. They belong to the credentials, not to a plan: a reload that leaves those as
-they are keeps the token, one that changes them begins anew, and a replay shares its destination's.
+they are keeps the token, one that changes them begins anew, and a replay shares its destination's. Where several
+processes send with the same credentials, the app lends one token to all: an endpoint may end one token when it gives
+another, or take a refresh token once.
 """
 
 from __future__ import annotations
@@ -9,7 +11,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import astuple, is_dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Protocol
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
@@ -18,13 +23,13 @@ from dataplane.deliver.http import unsendable
 from dataplane.metrics.log import logger
 from turnout.auth import Auth, Login, OAuth2, SigV4, Token, apply, bearer, secrets, token_of, token_request
 from turnout.clock import Clock
-from turnout.errors import Fixable, Refused
+from turnout.errors import Fixable, Refused, Unavailable
 from turnout.preview import MASK, mask, spellings
 from turnout.request import Request, Response
 from turnout.sigv4 import sign
-from turnout.verdict import Outcome, Verdict, pause
+from turnout.verdict import Outcome, Verdict, pause, retry
 
-__all__ = ["Account", "Accounts"]
+__all__ = ["Account", "Accounts", "Lender"]
 
 log = logger()
 EARLY = 60.0
@@ -33,11 +38,25 @@ AGAIN = 5.0
 """Seconds until the endpoint is asked again, where it failed and the token it gave before is still good."""
 
 
+class Lender(Protocol):
+    """Keeps the token of each account for several processes, of which one at a time asks the endpoint."""
+
+    async def take(self, account: str, stale: str) -> tuple[Token | None, str | None]:
+        """The token there is that is not `stale`, else None: then ask for one, with the refresh token given here
+        where there is one, and `give`. Waits for another process that asks. Raises `Unavailable`."""
+        ...
+
+    async def give(self, account: str, token: Token | None) -> None:
+        """What came of asking. Raises `Unavailable`."""
+        ...
+
+
 class Accounts:
     """The accounts of everything that sends: one per distinct `OAuth2` or `Login` value, as long as a plan has it."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, lender: Lender | None = None) -> None:
         self._clock = clock
+        self._lender = lender
         self._known: WeakValueDictionary[OAuth2 | Login, Account] = WeakValueDictionary()
 
     def __len__(self) -> int:
@@ -52,15 +71,18 @@ class Accounts:
             return _Signing(auth, sender, self._clock)
         account = self._known.get(auth)
         if account is None:
-            account = self._known[auth] = Account(auth, self._clock)
+            account = self._known[auth] = Account(auth, self._clock, self._lender)
         return _Bearing(account, sender)
 
 
 class Account:
     """One set of credentials at a token endpoint, and the token it has now."""
 
-    def __init__(self, auth: OAuth2 | Login, clock: Clock) -> None:
+    def __init__(self, auth: OAuth2 | Login, clock: Clock, lender: Lender | None = None) -> None:
         self.auth = auth
+        self._lender = lender
+        self._name = _digest(auth) if lender else ""
+        self._stale = ""  # the value of the token that a tool refused last
         self.hidden: list[bytes] = []
         """What no answer may repeat, in every spelling."""
         self._secrets = secrets(auth)
@@ -87,10 +109,33 @@ class Account:
 
     def refused(self, token: Token) -> None:
         """A tool does not take it; what has replaced it since is left alone."""
+        self._stale = token.value
         if self._token is token:
             self._token = None
 
     async def _ask(self, sender: Sender, timeout: float) -> Token | Verdict:
+        lender = self._lender
+        if lender is None:
+            return await self._fetch(sender, timeout)
+        stale = self._stale if self._token is None else self._token.value
+        try:
+            token, renewed = await lender.take(self._name, stale)
+            if token is not None:
+                self._adopt(token, self._clock.now(), self._clock.monotonic())
+                return token
+            if renewed and isinstance(self.auth, OAuth2):
+                self.auth = replace(self.auth, refresh_token=renewed)
+                self._secrets |= secrets(self.auth)
+            found: Token | Verdict | None = None
+            try:
+                found = await self._fetch(sender, timeout)
+            finally:
+                await lender.give(self._name, found if isinstance(found, Token) and found.value != stale else None)
+            return found
+        except Unavailable as error:
+            return retry(f"no access token: {error}")
+
+    async def _fetch(self, sender: Sender, timeout: float) -> Token | Verdict:
         now, left = self._clock.now(), self._clock.monotonic()
         try:
             request = token_request(self.auth, now)
@@ -106,13 +151,17 @@ class Account:
             found = replace(found, reason=mask(found.reason, self._secrets))
             log.warning("deliver.no_token", endpoint=urlsplit(self.auth.token_url).hostname, reason=found.reason)
             return found
+        self._adopt(found, now, left)
+        self._renew(found.refresh_token)
+        return found
+
+    def _adopt(self, found: Token, now: datetime, left: float) -> None:
+        """The token that is used from now on, got at `left` on the monotonic clock."""
         self._token = found
         life = math.inf if found.expires_at is None else (found.expires_at - now).total_seconds()
         self._ends = left + life
         self._due = math.inf if life == math.inf else self._ends - min(EARLY, life / 2)
-        self._renew(found.refresh_token)
         self.hidden = _needles(self._secrets | {found.value})
-        return found
 
     def _renew(self, given: str | None) -> None:
         """The endpoint gave another refresh token: the one in the config may be worth nothing from now on."""
@@ -177,6 +226,12 @@ class _Bearing:
     async def close(self) -> None:
         """Close connections."""
         await self._sender.close()
+
+
+def _digest(auth: OAuth2 | Login) -> str:
+    """What credentials are called between processes: nothing of them can be read from it."""
+    assert is_dataclass(auth)
+    return sha256(repr((type(auth).__name__, astuple(auth))).encode()).hexdigest()
 
 
 def _needles(hidden: Collection[str]) -> list[bytes]:

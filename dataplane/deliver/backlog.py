@@ -23,7 +23,7 @@ from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.room import ALARM, RELIEF, Room, Standing, capacity, full_in, keeps, standing
 from dataplane.deliver.state import ExceptionRow
 from dataplane.metrics.log import logger
-from dataplane.pipeline.sequence import Sequenced, Sequencer
+from dataplane.pipeline.numbered import Numbered, Sequenced
 from turnout.clock import Clock
 
 __all__ = ["Backlogs"]
@@ -71,7 +71,7 @@ class Backlogs:
     def __init__(
         self,
         data: Path,
-        sequencer: Sequencer,
+        sequencer: Numbered,
         *,
         archive: Archive,
         couriers: Mapping[str, Courier],
@@ -152,7 +152,7 @@ class Backlogs:
         if found is None:
             if len(self._oldest) > len(self._couriers) * 4:
                 self._oldest.clear()
-            events, _ = self._sequencer.load(number, 1)
+            events, _ = self._sequencer.mine(number, 1)
             now = self._clock.now().timestamp()
             found = self._oldest[number] = events[0].received_at / 1000 if events else now
         return found
@@ -241,7 +241,7 @@ class Backlogs:
                 at = bisect.bisect_left(waiting, step.upto)
                 step.upto = min(first, waiting[at] if at < len(waiting) else first)
             behind = sequencer.held(step.upto) > limit.size
-            events, upto = sequencer.load(step.upto, 1 if step.upto < first else LOAD)
+            events, upto = sequencer.mine(step.upto, 1 if step.upto < first else LOAD)
             for event in events:
                 if not behind and event.received_at >= limit.at:
                     step.upto = event.number
@@ -279,10 +279,11 @@ class Backlogs:
         bound = self.config.archive
         segments = self._archive.segments()
         total = sum(segment.bytes for segment in segments)
+        most = self._sequencer.share.part(bound.max_bytes)
         oldest = (self._clock.now().timestamp() - bound.max_age.total_seconds()) * 1000
         gone: list[Segment] = []
         for segment in segments:
-            if total <= bound.max_bytes and segment.newest >= oldest:
+            if total <= most and segment.newest >= oldest:
                 continue
             gone.append(segment)
             total -= segment.bytes

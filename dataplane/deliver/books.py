@@ -16,7 +16,7 @@ from dataplane.deliver.journal import referenced
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.state import DestinationRow
 from dataplane.metrics.log import logger
-from dataplane.pipeline.sequence import Sequencer
+from dataplane.pipeline.numbered import Numbered
 from turnout.clock import Clock
 
 __all__ = ["Books"]
@@ -35,7 +35,7 @@ class Books:
 
     def __init__(
         self,
-        sequencer: Sequencer,
+        sequencer: Numbered,
         *,
         couriers: Mapping[str, Courier],
         ledger: Ledger,
@@ -129,11 +129,10 @@ class Books:
                     await self._ledger.release(number)  # else a power cut takes cursors back behind it
                     partitions.release(positions)
                     self._released = positions
-                sidecar.trim(partitions.floors, min(number, self._sequencer.ids.checkpoint()))
+                self._sequencer.trim(number)
                 if loop.time() >= checkpoint:
                     checkpoint = loop.time() + CHECKPOINT_EVERY
-                    known = self._sequencer.next_number - 1
-                    await asyncio.to_thread(self._sequencer.ids.save, known)
+                    await asyncio.to_thread(self._sequencer.save)
             except (OSError, sqlite3.Error) as error:  # disk full: said, and tried again
                 log.error("release.failed", error=type(error).__name__, reason=str(error))
 

@@ -34,8 +34,11 @@ class Chains:
         *,
         ordered: bool = True,
         flying: Iterable[tuple[int, int]] = (),
+        of: int = 1,
     ) -> None:
+        """`of` processes share the cap of a destination."""
         self.ordered = ordered
+        self._cap = max(1, CAP // of)
         self._rows: dict[tuple[int, int], ExceptionRow] = {}
         self._chains: dict[int, deque[ExceptionRow]] = {}
         self._heap: list[tuple[float, int, ExceptionRow]] = []
@@ -57,11 +60,11 @@ class Chains:
     def blocked(self, key: int) -> bool | None:
         """Whether an event of this user must wait; None where there is no room for another."""
         if not self.ordered:
-            return None if len(self._rows) >= CAP else False
+            return None if len(self._rows) >= self._cap else False
         chain = self._chains.get(key)
         if not chain:
-            return None if len(self._rows) >= CAP else False
-        return None if len(chain) >= CAP_USER or len(self._rows) >= CAP else True
+            return None if len(self._rows) >= self._cap else False
+        return None if len(chain) >= CAP_USER or len(self._rows) >= self._cap else True
 
     def add(self, row: ExceptionRow) -> None:
         """Put a row at the end of its user's chain (or on its own)."""

@@ -7,6 +7,7 @@ from random import Random
 
 from dataplane.deliver.breaker import Breaker, Rejects
 from dataplane.deliver.exchange import Sent, all_delivered
+from dataplane.deliver.pace import Pace
 from dataplane.deliver.pausing import Active, Kind, Refusal, Refused
 from dataplane.deliver.retry import OBEYED, obeyed, told
 from dataplane.metrics.log import logger
@@ -37,7 +38,7 @@ class Condition:
         self._clock = clock
         self._not_before = 0.0
         self._asks = ""
-        self._next_slot = 0.0
+        self.pace = Pace()
         self._forbidden: set[int] = set()
         self._resting = False
         self._count()
@@ -78,7 +79,7 @@ class Condition:
     def paced(self, rate: float | None) -> None:
         """A request takes its turn at `rate` requests per second, and says nothing of the destination."""
         if rate:
-            self._next_slot = max(self._clock.monotonic(), self._next_slot) + 1 / rate
+            self.pace.take(self._clock.monotonic(), rate)
 
     def unsent(self) -> None:
         """What left asked nothing: another request may be the probe."""
@@ -103,7 +104,7 @@ class Condition:
         if not self.breaker.allows(now):
             left = self.breaker.until - now
             return max(left, 1.0) if self.breaker.probing else left
-        return max(0.0, self._not_before - now, self._next_slot - now)
+        return max(0.0, self._not_before - now, self.pace.at - now)
 
     @property
     def asks(self) -> str:

@@ -63,7 +63,7 @@ class Courier:
         self._settler = Settler(
             plan.id,
             plan.delivery,
-            chains=Chains(rows, ordered=plan.delivery.order == "user"),
+            chains=Chains(rows, ordered=plan.delivery.order == "user", of=plan.of),
             ledger=ledger,
             active=self.condition.active,
             clock=self._steady,
@@ -158,7 +158,7 @@ class Courier:
         if plan.delivery.order != self.plan.delivery.order:
             rows = sorted(self.chains.rows(), key=lambda r: (r.number, r.child))
             self._settler.chains = Chains(
-                rows, ordered=plan.delivery.order == "user", flying=self.chains.flying
+                rows, ordered=plan.delivery.order == "user", flying=self.chains.flying, of=plan.of
             )
         changed = plan.fingerprint != self.plan.fingerprint
         if plan.origin.scripts != self.plan.origin.scripts:
@@ -179,7 +179,9 @@ class Courier:
         """Send nothing and read nothing while `held`; None lets it go on."""
         if self.held is not None and self.held.script and not (held is not None and held.script):
             self._outdated()  # the script was paused to be mended
-        self.held = held
+        waited, self.held = self.held is not None and self.held.elsewhere, held
+        if waited and held is None:  # for another process, which probed the tool and goes on
+            self.resume()
         self.pump()
 
     def wait_for(self, stopped: Stopped, now: float) -> None:

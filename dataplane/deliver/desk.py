@@ -6,9 +6,11 @@ from collections import Counter
 from typing import Any
 
 from dataplane.deliver import replay_verbs
+from dataplane.deliver.courier import Courier
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.ledger import COUNTED
 from dataplane.deliver.showing import show
+from dataplane.pipeline.share import LANES
 
 __all__ = ["Sample", "stats", "status"]
 
@@ -24,7 +26,7 @@ def status(engine: Engine) -> dict[str, Any]:
     counts = engine.ledger.counts
     destinations: dict[str, Any] = {}
     for ident, courier in sorted(engine.couriers.items()):
-        unread = sequencer.next_number - courier.lanes.position
+        unread = _unread(engine, courier)
         row = show(courier)
         row.update({what: counts[ident, what] for what in COUNTED if what != "cancelled"})
         row["unread"] = unread
@@ -50,6 +52,12 @@ def status(engine: Engine) -> dict[str, Any]:
         "buffer": _buffer(engine),
         "stopping_intake": dict(engine.backlogs.stopping),
     }
+
+
+def _unread(engine: Engine, courier: Courier) -> float:
+    """Events it has not read; where several processes share the lanes, what this one's are likely to have of them."""
+    unread, share = engine.sequencer.next_number - courier.lanes.position, engine.sequencer.share
+    return unread if share.alone else unread * (share.end - share.first) / LANES
 
 
 def _buffer(engine: Engine) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def stats(engine: Engine) -> list[Sample]:
             ("turnout_pending", [ident, kind], row[kind])
             for kind in ("queued", "in_flight", "retrying", "waiting")
         )
-        unread = engine.sequencer.next_number - courier.lanes.position
+        unread = _unread(engine, courier)
         found.append(("turnout_lag_events", [ident], unread + row["queued"]))
         oldest = row["oldest_queued_at"]
         found.append(("turnout_lag_seconds", [ident], max(0.0, now - oldest / 1000) if oldest else 0.0))

@@ -16,8 +16,8 @@ from dataplane.deliver.lanes import Entry, Part
 from dataplane.deliver.plan import Plan
 from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
+from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.route import Filtered, Route, Send
-from dataplane.pipeline.sequence import Sequenced
 from dataplane.pipeline.shared import Shared
 from dataplane.pipeline.upstream import Chains, Sourced, Upstream, verdict_of
 from transformations.base import Outputs, Runner

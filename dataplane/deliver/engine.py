@@ -13,28 +13,33 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from dataplane.config.model import Config
+from dataplane.config.model import Config, JournalConfig
 from dataplane.config.pauses import Pauses
 from dataplane.deliver import plans, recover, reload
-from dataplane.deliver.archive import Archive
-from dataplane.deliver.auth import Accounts
+from dataplane.deliver.archive import Archive, Archives
+from dataplane.deliver.auth import Accounts, Lender
 from dataplane.deliver.backlog import Backlogs
 from dataplane.deliver.books import Books
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.history import History
-from dataplane.deliver.holds import held
+from dataplane.deliver.holds import Found, held
 from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.pace import Paces
 from dataplane.deliver.pausing import unsettled
 from dataplane.deliver.plan import Plan
 from dataplane.deliver.readers import Readers
 from dataplane.deliver.replays import Replays
 from dataplane.deliver.retention import Retention, bounds
+from dataplane.deliver.siblings import Siblings
 from dataplane.deliver.state import DestinationRow, refuse
 from dataplane.log.partitions import Partitions
 from dataplane.metrics.log import logger
+from dataplane.pipeline.follow import Follower
+from dataplane.pipeline.numbered import Numbered
 from dataplane.pipeline.proof import Proof
 from dataplane.pipeline.scripts import Texts, read_scripts
 from dataplane.pipeline.sequence import Sequencer
+from dataplane.pipeline.share import WHOLE, Share
 from transformations.base import Script, Tester
 from turnout.clock import Clock
 from turnout.errors import Unavailable
@@ -55,7 +60,10 @@ class Engine:
         runner: Tester,
         clock: Clock,
         on_fault: Callable[[BaseException], None] | None = None,
+        share: Share = WHOLE,
+        lender: Lender | None = None,
     ) -> None:
+        """`share` is what this process has of it all; `lender` keeps access tokens for several processes."""
         self._on_fault = on_fault or _die
         self._data = data
         self._partitions = partitions
@@ -67,9 +75,14 @@ class Engine:
         self._coming: Config | None = None
         self._left_off: int | None = None
         self._proof = Proof()
-        self.accounts = Accounts(clock)
+        self._home = share.home(data)
+        self._share = share
+        self._paces = Paces(data, share)
+        self.siblings = Siblings(data, share)
+        self.accounts = Accounts(clock, lender)
         self.couriers: dict[str, Courier] = {}
         self.pauses = Pauses()
+        self.found: Found = {}
 
     async def start(self, config: Config, texts: Texts | None = None) -> None:
         """Open the state, take up where the last process stopped, and begin to read.
@@ -78,23 +91,16 @@ class Engine:
         Raises `Fixable` where the config cannot be used (a script that does not compile, a removed
         destination with a backlog).
         """
-        dedup = config.dedup
-        self.ledger = Ledger(self._data, self._clock, config.journal)
+        self.ledger = Ledger(self._data, self._clock, self._journal(config), self._home)
         self.ledger.unsettled = self._unsettled
-        self.history = History(self._data / "history")
-        self.sequencer = Sequencer(
-            self._partitions,
-            self._data / "sequence",
-            dedup=dedup.enabled,
-            window=dedup.window.total_seconds(),
-            max_ids=dedup.max_ids,
-            known=recover.known(self.ledger.state),
-        )
+        self.history = History(self._home / "history")
+        self.sequencer = self._sequence(config)
         self._left_off = recover.left_off(self.ledger.state, self.sequencer)
         self.archive = Archive(
-            self._data / "archive", self.ledger.state, self.sequencer.restore,
+            self._home / "archive", self.ledger.state, self.sequencer.restore,
             lost=None if self._left_off is None else self.ledger.changes,
         )
+        self.archives = Archives([self.archive, *self.siblings.shelves(self.sequencer.restore)])
         self.replays = Replays(self)
         self.readers = Readers(
             self.sequencer, self._runner,
@@ -107,7 +113,8 @@ class Engine:
             written=self.readers.send,
         )
         self.retention = Retention(
-            self.ledger, self._clock, couriers=self.couriers, commit=self.books.commit, bounds=bounds(config)
+            self.ledger, self._clock, couriers=self.couriers, commit=self.books.commit,
+            bounds=bounds(config, self._share),
         )
         self.backlogs = Backlogs(
             self._data, self.sequencer, archive=self.archive, couriers=self.couriers,
@@ -125,6 +132,21 @@ class Engine:
         )
         for work in forever:
             self.spawn(work).add_done_callback(self._stopped)
+
+    def _sequence(self, config: Config) -> Numbered:
+        """What gives events their numbers, or follows the process that does."""
+        folder, dedup, share = self._data / "sequence", config.dedup, self._share
+        if share.follows:
+            return Follower(self._partitions, folder, share)
+        return Sequencer(
+            self._partitions, folder, share=share,
+            dedup=dedup.enabled, window=dedup.window.total_seconds(), max_ids=dedup.max_ids,
+            known=recover.known(self.ledger.state, self.siblings.last_number()),
+        )  # fmt: skip
+
+    def _journal(self, config: Config) -> JournalConfig:
+        """The bounds of its own journal."""
+        return config.journal.model_copy(update={"max_bytes": self._share.part(config.journal.max_bytes)})
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -147,7 +169,7 @@ class Engine:
         paused: else the same event would end it again, for all of them."""
         now = self._clock.now().timestamp()
         try:
-            refuse(self._data / "state" / "pipeline.db", destination, unsettled(destination, error, now))
+            refuse(self._home / "state" / "pipeline.db", destination, unsettled(destination, error, now))
         except sqlite3.Error as other:
             log.failure("state.not_refused", other, destination=destination)
         log.failure("deliver.unsettled", error, destination=destination)
@@ -159,7 +181,8 @@ class Engine:
         """Make everything of a new config ready; raises `Fixable`, and changes nothing that runs."""
         reload.check_removed(config, self.couriers, self.ledger, self.sequencer.next_number)
         self._prepared = await plans.build(
-            config, self._runner, read_scripts(config, texts), self._prove, accounts=self.accounts
+            config, self._runner, read_scripts(config, texts), self._prove, accounts=self.accounts,
+            share=self._share,
         )
         self._coming = config
 
@@ -172,7 +195,7 @@ class Engine:
     async def commit(self) -> None:
         """Swap to what was prepared, between two requests, and store where new destinations begin."""
         self._swap()
-        self.retention.bounds = bounds(self.config)
+        self.retention.bounds = bounds(self.config, self._share)
         scripts = [script for courier in self.couriers.values() for script in courier.plan.scripts]
         await asyncio.to_thread(self.history.keep, self.config, scripts)
         await self.books.commit()
@@ -201,17 +224,20 @@ class Engine:
                 self.spawn(reload.retire(old, courier))
         for courier in gone:  # their requests land, and count nowhere
             self.spawn(courier.stop(asyncio.get_running_loop().time() + 30))
-        self.ledger.journal.bounds = self._config.journal
+        self.ledger.journal.bounds = self._journal(self._config)
         self.replays.configure()
-        self.hold(self.pauses)
+        for ident, courier in self.couriers.items():
+            if (pace := self._paces.of(ident)) is not None:
+                courier.condition.pace = pace
+        self.hold(self.pauses, self.found)
 
-    def hold(self, pauses: Pauses) -> None:
-        """What people paused, whole: it replaces what was said before."""
+    def hold(self, pauses: Pauses, found: Found | None = None) -> None:
+        """What people paused, and what other processes found out, whole: it replaces what was said before."""
         if pauses != self.pauses:
             self.readers.forget()
-        self.pauses = pauses
+        self.pauses, self.found = pauses, found or {}
         for courier in (*self.couriers.values(), *self.replays.couriers.values()):
-            courier.hold(held(courier.plan, pauses))
+            courier.hold(held(courier.plan, pauses, self.found))
 
     def abort(self) -> None:
         """Forget what was prepared."""
@@ -223,7 +249,8 @@ class Engine:
         item = config.destinations[plan.id]
         row = stored.get(plan.id) or (stored.get(item.was) if item.was else None)
         if row is None:
-            number = self.sequencer.next_number if item.start == "now" else 1
+            now = self.siblings.began(plan.id) or self.sequencer.next_number
+            number = now if item.start == "now" else 1
             number = number if self._left_off is None else self._left_off
             row = reload.fresh_row(plan.id, number)
             self.ledger.changes.begin(plan.id, number)

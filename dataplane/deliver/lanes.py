@@ -12,12 +12,12 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from dataplane.pipeline.share import LANES
 from turnout.event import Event
 from turnout.verdict import Verdict
 
 __all__ = ["LANES", "Entry", "Lanes", "Part", "lane_of"]
 
-LANES = 256
 _MASK = LANES - 1
 
 Part = tuple[bytes, Mapping[str, Any], Verdict | None]

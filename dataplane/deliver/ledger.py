@@ -30,8 +30,8 @@ from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
 from dataplane.deliver.watch import Watch
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
+from dataplane.pipeline.numbered import RefusedEvent
 from dataplane.pipeline.secret import identity_of
-from dataplane.pipeline.sequence import RefusedEvent
 from turnout import codec
 from turnout.clock import Clock
 from turnout.errors import Refused
@@ -59,17 +59,21 @@ Payload = tuple[bytes | None, bytes | None]
 class Ledger:
     """One per pipeline process."""
 
-    def __init__(self, data: Path, clock: Clock, bounds: JournalConfig | None = None) -> None:
-        self.state = State(data / "state" / "pipeline.db")
-        self.index = Index(data / "state" / "pipeline.db")
-        self.letters = dead_segments(data)
-        self.refusals = refused_segments(data)
+    def __init__(
+        self, data: Path, clock: Clock, bounds: JournalConfig | None = None, home: Path | None = None
+    ) -> None:
+        """`home` is the folder of what this process writes, where it is not `data`."""
+        home = home or data
+        self.state = State(home / "state" / "pipeline.db")
+        self.index = Index(home / "state" / "pipeline.db")
+        self.letters = dead_segments(home)
+        self.refusals = refused_segments(home)
         if self.state.fresh:
             self._keep_unknown()
         self.lost = {**self.letters.aside(), **self.refusals.aside()}
         """Folders of letters whose index is gone, and their bytes."""
         sequence = identity_of(data / "sequence")
-        self.journal = Journal(data / "journal", clock, bounds or JournalConfig(), sequence)
+        self.journal = Journal(home / "journal", clock, bounds or JournalConfig(), sequence)
         self.changes = Changes()
         self.dirty: set[str] = set()
         self.counts: Counter[tuple[str, str]] = Counter()

@@ -56,6 +56,8 @@ class Plan:
     was: str | None = None
     upstream: Chains = field(default_factory=dict)
     told: Mapping[str, str] = field(default_factory=dict)
+    of: int = 1
+    """How many processes deliver to it, each the events of its own lanes."""
 
     @property
     def scripts(self) -> tuple[Script, ...]:

@@ -18,6 +18,7 @@ from dataplane.deliver.journal import Origin
 from dataplane.deliver.plan import Plan
 from dataplane.pipeline.route import Gate
 from dataplane.pipeline.scripts import read_scripts
+from dataplane.pipeline.share import WHOLE, Share
 from dataplane.pipeline.upstream import Chains
 from destinations import registry
 from transformations.base import Runner, Script
@@ -61,13 +62,13 @@ Prove = Callable[[Config, Mapping[str, Script]], Awaitable[None]]
 
 async def build(
     config: Config, runner: Runner, scripts: Mapping[str, Script] | None = None, prove: Prove | None = None,
-    *, accounts: Accounts,
+    *, accounts: Accounts, share: Share = WHOLE,
 ) -> dict[str, Plan]:
     """A plan per destination; every script is compiled in a worker first.
 
     `scripts` are those to use; None reads them from the files that the config names. `prove` has the
-    last word on them; `accounts` keep the access tokens. Raises `Fixable`: a script that does not compile or is not
-    proven, settings that are not valid, a missing extra.
+    last word on them; `accounts` keep the access tokens; `share` is what this process has of it all.
+    Raises `Fixable`: a script that does not compile or is not proven, settings that are not valid, a missing extra.
     """
     if scripts is None:
         scripts = read_scripts(config)
@@ -84,7 +85,7 @@ async def build(
     return {
         ident: _plan(
             ident, item, config, tuple(scripts[name] for name in item.transformations),
-            upstream=upstream, shown=shown, accounts=accounts,
+            upstream=upstream, shown=shown, accounts=accounts, share=share,
         )
         for ident, item in config.destinations.items()
     }
@@ -101,10 +102,11 @@ def told(ident: str, adapter: Tool, chains: Mapping[str, Sequence[str]]) -> dict
 
 def _plan(
     ident: str, item: DestinationConfig, config: Config, chain: tuple[Script, ...], *,
-    upstream: Chains, shown: str, accounts: Accounts,
+    upstream: Chains, shown: str, accounts: Accounts, share: Share,
 ) -> Plan:
     adapter = registry.build(item.type, item.settings)
     delivery = delivery_of(adapter, item)
+    delivery = replace(delivery, concurrency=share.part(delivery.concurrency))
     sender = Sender(
         allow_private=config.egress.allow_private, connections=delivery.concurrency, kept=adapter.answer_bytes,
         stand_ins=config.egress.stand_ins,
@@ -125,6 +127,7 @@ def _plan(
         was=item.was,
         origin=Origin.of(ident, shown, origin_scripts(chain, upstream)),
         upstream=upstream,
+        of=share.of,
         told=told(ident, adapter, {name: one.transformations for name, one in config.destinations.items()}),
     )
 

@@ -18,7 +18,7 @@ from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.recent import Recent
 from dataplane.metrics.log import logger
-from dataplane.pipeline.sequence import Sequencer
+from dataplane.pipeline.numbered import Numbered
 from dataplane.pipeline.shared import Shared
 from dataplane.pipeline.upstream import Upstream
 from transformations.base import Runner
@@ -40,7 +40,7 @@ class Readers:
 
     def __init__(
         self,
-        sequencer: Sequencer,
+        sequencer: Numbered,
         runner: Runner,
         *,
         couriers: Mapping[str, Courier],
@@ -53,7 +53,7 @@ class Readers:
         self._ledger = ledger
         self._spawn = spawn
         self._upstream = Upstream(runner)
-        self._recent = Recent(sequencer.load)
+        self._recent = Recent(sequencer.mine)
         self._kept: dispatch.Kept = Shared(operator.attrgetter("size"))
         self.draining = False
 

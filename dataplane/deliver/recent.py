@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from dataplane.pipeline.sequence import Sequenced
+from dataplane.pipeline.numbered import Sequenced
 
 __all__ = ["Recent"]
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataplane.deliver.retry import LONGEST, OBEYED
-from dataplane.deliver.state import ExceptionRow, State
+from dataplane.deliver.state import ExceptionRow, State, last_number
 from dataplane.metrics.log import logger
-from dataplane.pipeline.sequence import Sequencer
+from dataplane.pipeline.numbered import Numbered
 
 __all__ = ["exceptions", "known", "left_off"]
 
 log = logger()
 
 
-def known(state: State) -> int:
-    """A number that no event had yet, as far as the state file tells: where the sequence is gone, one that
-    begins anew with lower numbers would be taken for delivered."""
-    rows = state.destinations().values()
-    return max([state.counted() + 1, *(max(row.position, *row.cursors) for row in rows)])
+def known(state: State, others: int = 0) -> int:
+    """A number that no event had yet, as far as the state file tells, and those of other processes, who know
+    events up to `others`: where the sequence is gone, one that begins anew with lower numbers would be taken for
+    delivered."""
+    return max(last_number(state.rows), others) + 1
 
 
-def left_off(state: State, sequencer: Sequencer) -> int | None:
+def left_off(state: State, sequencer: Numbered) -> int | None:
     """Where destinations go on when the state file is gone; None where it is there, or nothing was read yet.
 
     Where the sequence is gone, they go on from where they stand: its numbers do, too.
@@ -31,7 +31,9 @@ def left_off(state: State, sequencer: Sequencer) -> int | None:
         state.forget_references()  # their events get new numbers, and are read again
         log.error("sequence.lost", next=sequencer.next_number, again_from=sequencer.partitions.released)
         return None
-    if sequencer.next_number == 1 or state.counted() or state.destinations():
+    if sequencer.share.follows:  # the sequence may have been lost, and be another one
+        state.forget_references(sequencer.sidecar.first)
+    if sequencer.next_number == 1 or state.counted() or state.destinations() or state.follows():
         return None
     released = sequencer.partitions.released
     number = sequencer.sidecar.number_at(released)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from dataplane.pipeline import head as heads
-from dataplane.pipeline.sequence import Sequenced
+from dataplane.pipeline.numbered import Sequenced
 from turnout import clock, codec
 from turnout.errors import Fixable, Refused
 

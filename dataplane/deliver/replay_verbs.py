@@ -17,8 +17,8 @@ from dataplane.deliver.replay import define, marked, rate_of
 from dataplane.deliver.replay_state import ReplayRow
 from dataplane.deliver.replaying import slices
 from dataplane.deliver.showing import show
+from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.route import SEND, Filtered
-from dataplane.pipeline.sequence import Sequenced
 from turnout import clock
 from turnout.destination import Context
 from turnout.errors import Fixable

@@ -13,7 +13,7 @@ from dataplane.deliver.lanes import Entry
 from dataplane.deliver.replay import Selection, marked
 from dataplane.deliver.replay_state import ReplayRow
 from dataplane.deliver.stored import Stored
-from dataplane.pipeline.sequence import Sequenced, Sequencer
+from dataplane.pipeline.numbered import Numbered, Sequenced
 from turnout import clock
 from turnout.errors import Stopped
 
@@ -41,7 +41,7 @@ class Replaying:
         row: ReplayRow,
         courier: Courier,
         *,
-        sequencer: Sequencer,
+        sequencer: Numbered,
         runner: Runner,
         ledger: Ledger,
         select: Callable[[], Awaitable[Selection]],
@@ -152,7 +152,7 @@ class Replaying:
             self.courier.advance(oldest)
 
 
-async def number_at(sequencer: Sequencer, millis: int) -> int:
+async def number_at(sequencer: Numbered, millis: int) -> int:
     """A number before which every stored event was received before `millis` (Unix milliseconds).
 
     Found by halving: a dozen or two looks into the log, each between other work of the loop.

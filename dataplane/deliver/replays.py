@@ -75,7 +75,7 @@ class Replays:
             if source not in config.sources:
                 known = ", ".join(config.sources) or "none"
                 raise Fixable(f"no source is called {source} (there are: {known})")
-        if definition.archive and not self._engine.archive.segments(target):
+        if definition.archive and not self._engine.archives.segments(target):
             raise Fixable(f"nothing of {target} is in the archive")
         if target and not definition.file and not definition.unordered:
             plan = self._engine.couriers[target].plan
@@ -102,7 +102,7 @@ class Replays:
     def stored(self, definition: Definition) -> Stored:
         """Where it reads from."""
         engine = self._engine
-        return Stored(engine.sequencer, engine.archive, definition.destination, only=definition.archive)
+        return Stored(engine.sequencer, engine.archives, definition.destination, only=definition.archive)
 
     async def selection(self, row: ReplayRow) -> Selection:
         """What decides which events are taken. Reads the journal, in a thread, where a verdict asks for it."""
@@ -118,13 +118,15 @@ class Replays:
         definition, wanted = row.definition, row.definition.verdicts
         allowed: list[Container[int]] = []
         if "dead" in wanted:
-            allowed.append(self._stored().dead(definition.destination, row.letters))
+            dead = self._stored().dead(definition.destination, row.letters)
+            allowed.append(dead.union(self._engine.siblings.dead(definition.destination, row.at)))
         if "delivered" in wanted or "filtered" in wanted:
             journal = self._engine.ledger.journal
             journal.flush(asyncio.get_running_loop().time())
             renames = self._engine.ledger.state.renames(self._engine.couriers)
+            folders = [journal.folder, *self._engine.siblings.journals]
             found = await asyncio.to_thread(
-                ends, journal.folder, definition.destination, row.first, row.end, renames
+                ends, folders, definition.destination, row.first, row.end, renames
             )
             allowed += [
                 numbers for name, numbers in zip(("delivered", "filtered"), found, strict=True) if name in wanted

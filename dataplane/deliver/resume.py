@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from dataplane.deliver.courier import Courier
 from dataplane.deliver.engine import Engine
+from dataplane.deliver.showing import found_out
 from turnout.errors import Fixable
 
 __all__ = ["VERBS"]
@@ -16,6 +18,7 @@ def _resume(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     if courier is None:
         raise Fixable(f"there is no destination {args.get('destination')}")
     changed = courier.condition.down
+    engine.hold(engine.pauses, {name: one for name, one in engine.found.items() if name != courier.plan.id})
     courier.resume()
     still = "" if courier.held is None else f"{courier.held.state}: {courier.held.reason}"
     return {"changed": changed, "still": still}
@@ -32,9 +35,17 @@ def _resume_script(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     return {"changed": changed}
 
 
+def _faulty(courier: Courier) -> bool:
+    refused = courier.condition.refusal.now
+    return refused is not None and refused.kind == "fault"
+
+
 def _intake(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    """Which destinations want no more events taken, and why."""
-    return {"stopping": dict(engine.backlogs.stopping)}
+    """Which destinations want no more events taken, and why; and which of them this process found to be down or to
+    refuse us, and probes: it has something to do so with, and the fault is not its own."""
+    probing = {ident: courier for ident, courier in engine.couriers.items() if courier.busy and not _faulty(courier)}
+    found = {ident: known for ident, courier in probing.items() if (known := found_out(courier)) is not None}
+    return {"stopping": dict(engine.backlogs.stopping), "found": found}
 
 
 VERBS = {"destination.resume": _resume, "transformation.resume": _resume_script, "intake": _intake}

@@ -19,6 +19,7 @@ from dataplane.deliver.index import DEAD, REFUSED, Row, Table, place
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.segments import SEGMENT, Segments
 from dataplane.metrics.log import logger
+from dataplane.pipeline.share import WHOLE, Share
 from turnout.clock import Clock
 from turnout.errors import FormatError, Unavailable
 
@@ -41,10 +42,10 @@ class Bounds:
     max_bytes: int
 
 
-def bounds(config: Config) -> dict[str, Bounds]:
-    """The bounds of each kind, by the name of its table."""
+def bounds(config: Config, share: Share = WHOLE) -> dict[str, Bounds]:
+    """The bounds of each kind, by the name of its table. Refused events are kept by one process."""
     return {
-        "dead": Bounds(config.dead_letters.max_age.total_seconds(), config.dead_letters.max_bytes),
+        "dead": Bounds(config.dead_letters.max_age.total_seconds(), share.part(config.dead_letters.max_bytes)),
         "refused": Bounds(config.refused.max_age.total_seconds(), config.refused.max_bytes),
     }
 

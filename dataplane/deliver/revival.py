@@ -14,7 +14,7 @@ from dataplane.deliver.engine import Engine
 from dataplane.deliver.failure import from_the_log
 from dataplane.deliver.index import DEAD, Row, place
 from dataplane.deliver.lanes import Entry, Part
-from dataplane.pipeline.sequence import Sequenced
+from dataplane.pipeline.numbered import Sequenced
 from turnout import codec
 from turnout.errors import FormatError
 from turnout.verdict import filtered
@@ -145,7 +145,7 @@ def _revive(
         options = codec.loads(letter.options) if letter.options else {}
         entry = Entry(row["number"], key, row["source"], 0, [(letter.event, options, None)])
         mine = [(child, entry.parts[0])]
-    if len(courier.chains) and len(courier.chains) + len(mine) > ROOM:
+    if len(courier.chains) and len(courier.chains) + len(mine) > ROOM // courier.plan.of:
         found.full = row["destination"]
         return
     if any(courier.chains.holds(row["number"], one) for one, _ in mine):

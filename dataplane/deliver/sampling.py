@@ -11,7 +11,7 @@ import msgspec
 
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.replaying import number_at
-from dataplane.pipeline.sequence import Sequenced, restored
+from dataplane.pipeline.numbered import Sequenced, restored
 from transformations.base import Script
 from turnout.errors import Fixable
 

@@ -7,7 +7,7 @@ from typing import Any
 from dataplane.deliver.courier import Courier
 from turnout.clock import from_millis, iso
 
-__all__ = ["show"]
+__all__ = ["found_out", "show"]
 
 
 def show(courier: Courier) -> dict[str, Any]:
@@ -30,19 +30,26 @@ def show(courier: Courier) -> dict[str, Any]:
 
 
 def _state(courier: Courier) -> tuple[str, str, str | None]:
-    condition = courier.condition
     if courier.held is not None:
         return courier.held.state, courier.held.reason, courier.held.since
     if courier.stopped is not None:
         return "paused", str(courier.stopped), _moment(courier.stopped.since)
+    if (found := found_out(courier)) is not None:
+        return found
+    if not courier.sending and courier.ledger.stuck:
+        return "stalled", "its state cannot be written", None
+    return "running", courier.condition.asks, None
+
+
+def found_out(courier: Courier) -> tuple[str, str, str] | None:
+    """State, reason and since when, where its own answers told that the tool is down or refuses us."""
+    condition = courier.condition
     if (refused := condition.refusal.now) is not None:
         return "paused", refused.reason, _moment(refused.since)
     if condition.breaker.open and condition.down_since is not None:
         why = f"its requests fail, the last with: {condition.failing}; probed with one event at a time"
         return "down", why, _moment(condition.down_since)
-    if not courier.sending and courier.ledger.stuck:
-        return "stalled", "its state cannot be written", None
-    return "running", condition.asks, None
+    return None
 
 
 def _next_probe(courier: Courier) -> str | None:

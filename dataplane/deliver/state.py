@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ from dataplane.deliver.schema import migrate
 from dataplane.deliver.segments import Place
 from dataplane.metrics.log import logger
 
-__all__ = ["Changes", "DestinationRow", "ExceptionRow", "Places", "State"]
+__all__ = ["Changes", "DestinationRow", "ExceptionRow", "Places", "State", "last_number"]
 
 log = logger()
 
@@ -156,6 +156,14 @@ class Changes:
         self.statements.append(("DELETE FROM fact WHERE name=?", (f"began {destination}",)))
 
 
+def last_number(rows: Callable[[str], Iterable[tuple[Any, ...]]]) -> int:
+    """The highest event number that a state file speaks of: every event up to it was numbered."""
+    numbers = [row[0] for row in rows("SELECT value FROM fact WHERE name='counted'")]
+    for position, cursors in rows("SELECT position, cursors FROM destination WHERE id NOT LIKE 'replay:%'"):
+        numbers.append(max(position, *array("Q", cursors)) - 1)
+    return max(numbers, default=0)
+
+
 def _opened(path: Path) -> tuple[sqlite3.Connection, bool]:
     """The file, brought to the newest version, and whether it is a new one; one that is no database any more is put
     aside, and said."""
@@ -253,9 +261,10 @@ class State:
         finally:
             self._db.execute("PRAGMA synchronous=NORMAL")
 
-    def forget_references(self) -> None:
-        """Remove what waits behind another and is known by its number only."""
-        self._db.execute("DELETE FROM exception WHERE kind='waiting'")
+    def forget_references(self, before: int | None = None) -> None:
+        """Remove what waits behind another and is known by its number only; of events before a number, or all."""
+        number = (1 << 63) - 1 if before is None else before
+        self._db.execute("DELETE FROM exception WHERE kind='waiting' AND number<?", (number,))
 
     def destinations(self) -> dict[str, DestinationRow]:
         """Every destination that has a place in the log, also those no longer in the config; no replay."""
@@ -295,6 +304,10 @@ class State:
         """The last event number that the source counts include."""
         row = self._db.execute("SELECT value FROM fact WHERE name='counted'").fetchone()
         return int(row[0]) if row else 0
+
+    def follows(self) -> bool:
+        """Whether it was made for a process that counts no sources, so that it may be empty."""
+        return bool(self.rows("SELECT 1 FROM fact WHERE name='follows'"))
 
     def kept(self) -> dict[tuple[str, str], int]:
         """Dead letters there are now, by destination and class."""

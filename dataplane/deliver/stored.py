@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from dataplane.deliver.archive import Archive
-from dataplane.pipeline.sequence import Sequenced, Sequencer
+from dataplane.deliver.archive import Archives
+from dataplane.pipeline.numbered import Numbered, Sequenced
 
 __all__ = ["Stored"]
 
@@ -14,7 +14,7 @@ __all__ = ["Stored"]
 class Stored:
     """Events by number. `only` leaves the log out; without a `destination` there is no archive."""
 
-    def __init__(self, sequencer: Sequencer, archive: Archive, destination: str, *, only: bool) -> None:
+    def __init__(self, sequencer: Numbered, archive: Archives, destination: str, *, only: bool) -> None:
         self._sequencer = sequencer
         self._archive = archive
         self._destination = destination

@@ -12,8 +12,8 @@ from dataplane.deliver.courier import Courier
 from dataplane.deliver.failure import UNREADABLE
 from dataplane.deliver.gates import Name, routed
 from dataplane.deliver.lanes import Entry, Part, lane_of
+from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.route import Filtered, Route, Send
-from dataplane.pipeline.sequence import Sequenced
 from turnout.event import Event
 from turnout.verdict import dead, filtered
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 from pathlib import Path
+
+from dataplane.pipeline.cells import cell_in
 
 __all__ = ["Bucket", "Quota", "Rates"]
 
@@ -39,10 +39,7 @@ class Bucket:
 
 
 class Rates:
-    """The cells of buckets: in `folder`, mapped by every ingest process, or of this process alone.
-
-    Clocks of another boot mean nothing: whoever starts the processes clears the folder.
-    """
+    """The cells of buckets: in `folder`, mapped by every ingest process, or of this process alone."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
@@ -51,13 +48,7 @@ class Rates:
         """The cell of a source; raises OSError."""
         if self._folder is None:
             return None
-        file = os.open(self._folder / source, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            if os.fstat(file).st_size < _CELL:
-                os.ftruncate(file, _CELL)
-            return memoryview(mmap.mmap(file, _CELL)).cast("d")
-        finally:
-            os.close(file)
+        return cell_in(self._folder, source)
 
 
 class Quota:

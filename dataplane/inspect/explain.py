@@ -36,17 +36,24 @@ __all__ = ["explain"]
 _RESULTS = {0: "unique", DUPLICATE: "duplicate", REFUSED: "refused"}
 
 
-async def explain(engine: Engine, runner: Tester, wanted: str, source: str = "") -> dict[str, Any]:
+async def explain(
+    engine: Engine, runner: Tester, wanted: str, source: str = "", *, brief: bool = False
+) -> dict[str, Any]:
     """Everything about one event, as plain JSON. `wanted` is a messageId, or `#` and an event number.
+
+    Of several processes each tells what it knows, and whether the event is of its lanes (`mine`); all but one are
+    asked in `brief`, for what became of the event.
 
     Raises `Refused` (not_found) where no such event is known.
     """
     found = await find(engine, wanted, source)
-    decision = await _decision(engine, found)
+    decision = await _decision(engine, found, brief=brief)
     told: dict[str, Any] = {
         "number": found.number, "found_by": found.by, "event": _event(found), "decision": decision,
         "enrichment": None, "destinations": {},
     }  # fmt: skip
+    if not engine.sequencer.share.alone:
+        found.owned = told["mine"] = found.entry is not None and engine.sequencer.share.has(found.entry[2])
     if decision["result"] in ("refused", "duplicate"):
         return told
     if found.stored is not None and not found.stored.event.broken:
@@ -85,7 +92,7 @@ def _event(found: Found) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-async def _decision(engine: Engine, found: Found) -> dict[str, Any]:
+async def _decision(engine: Engine, found: Found, *, brief: bool) -> dict[str, Any]:
     """What sequence decided: `result` is unique, duplicate, refused, or None where it is not known any more."""
     told: dict[str, Any] = {
         "result": None, "duplicate_of": None, "code": None, "message": None, "duplicates": found.duplicates,
@@ -103,7 +110,7 @@ async def _decision(engine: Engine, found: Found) -> dict[str, Any]:
         told["code"], told["message"] = _reason(engine, found)
     elif told["result"] == "duplicate":
         told["duplicate_of"] = await first_of(engine, digest, found.number)
-    elif found.by != "search":
+    elif found.by != "search" and not brief:
         numbers, whole = await asyncio.to_thread(later, engine, digest, found.number)
         told["duplicates"], told["duplicates_searched"] = numbers, whole
     return told
@@ -150,7 +157,7 @@ class _Destinations:
         told["filtered"] = [tracing.left_out(one, source) for one in happened if isinstance(one, Filtering)]
         told["reconstructed"] = None
         stored = self._found.stored
-        if stored is not None and told["stands"] != "before":
+        if stored is not None and told["stands"] != "before" and (happened or self._found.owned):
             rebuilt = self._by(ident, stored.envelope.source, happened)
             if rebuilt is not None:
                 told["reconstructed"] = await self._walk(stored, rebuilt)

@@ -30,6 +30,8 @@ class Found:
     block: Block | None = None
     stored: Stored | None = None
     duplicates: list[int] = field(default_factory=list)
+    owned: bool = True
+    """Whether its lane is one of this process's, which then says what would become of it."""
 
     @property
     def entry(self) -> tuple[int, bytes, int] | None:
@@ -58,7 +60,7 @@ async def _named(engine: Engine, wanted: str, source: str) -> Found:
         return Found(_number(engine, wanted[1:]), "number")
     sources = [source] if source else sorted({*engine.config.sources, *(name for name, _ in engine.source_counts())})
     digests = [engine.sequencer.digest(name, wanted) for name in sources]
-    number = max(map(engine.sequencer.ids.find, digests), default=-1)
+    number = max(map(engine.sequencer.find, digests), default=-1)
     if number > 0:
         return Found(number, "table")
     others: list[int] = []
@@ -105,7 +107,7 @@ def _stored(engine: Engine, block: Block, number: int) -> Stored | None:
 
 async def first_of(engine: Engine, digest: bytes, number: int) -> int | None:
     """The event that a duplicate repeats; None where it is not known any more."""
-    known = engine.sequencer.ids.find(digest)
+    known = engine.sequencer.find(digest)
     if 0 < known < number:
         return known
     for other, flags in await asyncio.to_thread(lambda: list(scan(engine.data / "sequence", [digest]))):

@@ -21,8 +21,8 @@ from dataplane.deliver.lanes import Entry, Lanes
 from dataplane.deliver.plans import origin_scripts
 from dataplane.deliver.rehearsal import asked
 from dataplane.inspect.plan import Outcome, Stood, compare, keys
+from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.route import Route
-from dataplane.pipeline.sequence import Sequenced
 from transformations.base import Runner, Script
 from turnout.auth import shown as with_auth
 from turnout.clock import Clock

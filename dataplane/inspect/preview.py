@@ -20,8 +20,9 @@ from dataplane.deliver.rehearsal import stopped
 from dataplane.inspect.walk import Means, walk
 from dataplane.log.base import Record
 from dataplane.log.partitions import Partitions
+from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.scripts import read_scripts
-from dataplane.pipeline.sequence import Sequenced, Sequencer
+from dataplane.pipeline.sequence import Sequencer
 from dataplane.protocols import PROTOCOLS
 from dataplane.protocols.record import encode, marks
 from destinations import registry
@@ -41,7 +42,7 @@ _BATCH = protocols.Route("/v1/batch")
 class _OneRecord:
     """A log of one record, so that an event is sequenced as in production."""
 
-    floor = released = 0
+    floor = released = let_go = 0
 
     def __init__(self, record: Record) -> None:
         self._record = record

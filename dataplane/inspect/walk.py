@@ -13,8 +13,8 @@ from typing import Any
 from dataplane.deliver.rehearsal import rehearse, stopped
 from dataplane.inspect.difference import difference
 from dataplane.pipeline import head as heads
+from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.route import Filtered, Gate, Route, Send, decide
-from dataplane.pipeline.sequence import Sequenced
 from dataplane.pipeline.transform import Part, metadata, run_script
 from transformations.base import Runner, Script
 from turnout import codec

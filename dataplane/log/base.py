@@ -106,6 +106,11 @@ class LogReader(Protocol):
         """How far this consumer has let go, in this life or an earlier one; 0 where it never said."""
         ...
 
+    @property
+    def let_go(self) -> int:
+        """How far all consumers have let go."""
+        ...
+
     def read(self, position: int, max_bytes: int = 1 << 20) -> Sequence[Record]:
         """Durable records from `position` on, at least one where there is one, else none.
 

@@ -87,6 +87,11 @@ class MemoryLog:
             self._waiting.discard(woken)
         return self._head > position
 
+    @property
+    def let_go(self) -> int:
+        """There is one consumer."""
+        return self.released
+
     def release(self, position: int) -> None:
         """Forget the records before `position`."""
         self.released = position

@@ -41,6 +41,11 @@ class Partitions:
         """Per partition how far this consumer has let go, in this life or an earlier one."""
         return {number: reader.released for number, reader in self._readers.items()}
 
+    @property
+    def let_go(self) -> dict[int, int]:
+        """Per partition how far all consumers have let go."""
+        return {number: reader.let_go for number, reader in self._readers.items()}
+
     def read(self, partition: int, position: int, max_bytes: int = 1 << 20) -> Sequence[Record]:
         """Durable records of one partition, as `LogReader.read`; none of a partition that is not there."""
         reader = self._readers.get(partition)

@@ -10,7 +10,7 @@ from dataplane.log.base import Record
 from dataplane.log.format import BLOCK, HEAD, NewerFormat, parse
 from dataplane.log.head import Head
 from dataplane.log.quarantine import Quarantine
-from dataplane.log.retention import Release
+from dataplane.log.retention import Release, released
 from dataplane.log.segments import CHUNK, Segment, bases, segment_path
 from dataplane.log.wake import Listener
 from turnout.errors import FormatError
@@ -53,6 +53,11 @@ class LocalReader:
         if self._release is None:
             self._release = Release(self._folder, self._consumer)
         return self._release.position
+
+    @property
+    def let_go(self) -> int:
+        """How far all consumers have let go."""
+        return released(self._folder)
 
     @property
     def heartbeat(self) -> int:

@@ -177,6 +177,7 @@ METRICS: tuple[Metric, ...] = (
         "turnout_backlog_bytes", "gauge", ("destination",), "bytes",
         "Bytes of the log that a destination holds back, from its first undelivered event on.",
         "Grows: as turnout_lag_events.",
+        "max",
     ),
     Metric(
         "turnout_backlog_share", "gauge", ("destination",), "share",
@@ -193,11 +194,13 @@ METRICS: tuple[Metric, ...] = (
         "turnout_log_held_bytes", "gauge", (), "bytes",
         "Bytes of the log that some destination still needs.",
         "Near turnout_log_capacity_bytes: the log will be full; see turnout_log_full_in_seconds.",
+        "max",
     ),
     Metric(
         "turnout_log_capacity_bytes", "gauge", (), "bytes",
         "The most bytes the log can have: log.max_bytes, or what its disk leaves it.",
         "Shrinks: something else fills the disk.",
+        "max",
     ),
     Metric(
         "turnout_log_full_in_seconds", "gauge", (), "seconds",
@@ -249,6 +252,7 @@ METRICS: tuple[Metric, ...] = (
         "turnout_transform_stopped", "gauge", ("script",), "scripts",
         "1 for a transformation that is stopped; its destinations wait, and one event at a time probes it.",
         "Any: mend the script and reload, or `turnout resume transformation NAME` where the cause is gone.",
+        "max",
     ),
     Metric(
         "turnout_transform_worker_starts_total", "counter", (), "starts",

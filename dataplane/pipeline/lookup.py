@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dataplane.log.base import Record
 from dataplane.pipeline.blocks import ENTRY, MARKS, Block, unpack
-from dataplane.pipeline.sequence import Sequenced, Sequencer, split
+from dataplane.pipeline.numbered import Numbered, Sequenced, split
 from dataplane.protocols.record import decode
 from turnout.errors import Refused
 from turnout.protocol import Envelope
@@ -54,7 +54,7 @@ class Stored:
     event: Sequenced
 
 
-def stored(sequencer: Sequencer, block: Block, number: int) -> Stored | None:
+def stored(sequencer: Numbered, block: Block, number: int) -> Stored | None:
     """An event of a block, also a duplicate or refused one; None where the log has let its record go."""
     records = sequencer.partitions.read(block.partition, block.position, 1)
     if not records or records[0].position != block.position:

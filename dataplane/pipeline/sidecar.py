@@ -67,12 +67,17 @@ class Sidecar:
 
     def __init__(self, folder: Path, first: int = 1, positions: Mapping[int, int] | None = None) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = folder
-        self._firsts = sorted(int(p.stem) for p in folder.glob("*.seq"))
+        self._start(folder, first)
         self._file = -1
         self._lock = threading.Lock()  # `sync` runs in the state's thread, rotation in the loop's
         self._size = 0
         self.new = False
+        self._recover(dict(positions or {}))
+
+    def _start(self, folder: Path, first: int = 1) -> None:
+        """What reading needs; no file was looked at yet."""
+        self._folder = folder
+        self._firsts = sorted(int(p.stem) for p in folder.glob("*.seq"))
         self.next_number = first
         self.positions: dict[int, int] = {}
         """Per partition the position behind the last record that has numbers."""
@@ -81,7 +86,6 @@ class Sidecar:
         self._places: dict[int, list[_Place]] = {}
         self.holes: list[Hole] = []
         """Damage that was found at the opening, in order."""
-        self._recover(dict(positions or {}))
 
     def _path(self, first: int) -> Path:
         return self._folder / f"{first:020d}.seq"

@@ -9,7 +9,7 @@ from json.encoder import encode_basestring as _quoted
 from typing import Any, NamedTuple
 
 from dataplane.metrics.log import logger
-from dataplane.pipeline.sequence import Sequenced
+from dataplane.pipeline.numbered import Sequenced
 from transformations.base import Failed, Item, Outputs, Ran, Runner, Script
 from turnout import codec
 from turnout.errors import Stopped, Transient

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from dataplane.pipeline import head as heads
-from dataplane.pipeline.sequence import Sequenced
+from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.shared import Shared
 from dataplane.pipeline.transform import SCRIPT, Part, run_patiently
 from transformations.base import Outputs, Runner, Script

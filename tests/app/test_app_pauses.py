@@ -116,4 +116,4 @@ async def test_a_pause_that_cannot_be_stored_is_refused_with_the_reason(tmp_path
     (tmp_path / "data" / "state").rmdir()  # as a disk that takes nothing
     with pytest.raises(Unavailable, match="nothing was changed"):
         await orders.pause(config, "source", "web", by="ann", reason="")
-    assert not orders.plain()["pauses"]
+    assert not orders.plain("ingest")["pauses"]

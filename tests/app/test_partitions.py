@@ -223,9 +223,3 @@ def test_a_shared_port_is_not_shared_with_another_turnout(
 def test_a_taken_port_is_said_with_several_processes_too(sink: Sink, planes: Callable[[str], Plane]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(NotReady, match="cannot listen"):
         planes(config(sink, 3, port=taken.getsockname()[1])).start()
-
-
-def test_several_pipelines_are_an_error_that_says_so(sink: Sink, planes: Callable[[str], Plane]) -> None:
-    text = config(sink, 2).replace("{ingest: 2}", "{ingest: 2, pipeline: 2}")
-    with pytest.raises(NotReady, match=r"processes\.pipeline: not in this version"):
-        planes(text).start()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dataplane.deliver.archive import MAGIC, Archive, Segment
 from dataplane.deliver.state import Changes, State
-from dataplane.pipeline.sequence import Sequenced, restored
+from dataplane.pipeline.numbered import Sequenced, restored
 from turnout.errors import FormatError
 from turnout.protocol import Envelope
 

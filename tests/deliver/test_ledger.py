@@ -16,7 +16,7 @@ from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.segments import Place
 from dataplane.deliver.state import ExceptionRow
-from dataplane.pipeline.sequence import RefusedEvent
+from dataplane.pipeline.numbered import RefusedEvent
 from turnout.request import Json, Request, Response
 from turnout.verdict import dead
 

@@ -10,7 +10,7 @@ import pytest
 from engine_kit import Plant, Server, config, event
 
 from dataplane.config.pauses import Pause, Pauses
-from dataplane.pipeline.sequence import Sequenced, restored
+from dataplane.pipeline.numbered import Sequenced, restored
 from dataplane.pipeline.shared import Shared
 from transformations.base import Script
 from turnout.errors import Stopped

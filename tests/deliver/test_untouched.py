@@ -17,8 +17,8 @@ from dataplane.deliver.courier import Courier
 from dataplane.deliver.lanes import LANES, Entry, Lanes
 from dataplane.deliver.plan import Plan
 from dataplane.deliver.recent import Recent
+from dataplane.pipeline.numbered import Sequenced, restored
 from dataplane.pipeline.route import Gate, Route
-from dataplane.pipeline.sequence import Sequenced, restored
 from tests.deliver.engine_kit import InProcess
 from transformations.base import Script
 from turnout.protocol import Envelope

@@ -15,7 +15,7 @@ from dataplane.clock import SystemClock
 from dataplane.config import parse
 from dataplane.inspect.planning import SLICE, Side, changes
 from dataplane.inspect.preview import sequence
-from dataplane.pipeline.sequence import Sequenced
+from dataplane.pipeline.numbered import Sequenced
 from transformations.base import Item, Outputs, Ran, Script
 from turnout.errors import Fixable
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dataplane.pipeline import head as heads
 from dataplane.pipeline.enrich import Stamp, enrich, generated_id, rudder_id
-from dataplane.pipeline.sequence import restored
+from dataplane.pipeline.numbered import restored
 from dataplane.pipeline.transform import metadata
 from turnout import clock, codec
 from turnout.protocol import Envelope

@@ -13,7 +13,8 @@ from dataplane.log.base import MARK, Record
 from dataplane.log.epochs import STARTS
 from dataplane.log.partitions import Partitions
 from dataplane.pipeline.limbo import STEP
-from dataplane.pipeline.sequence import Sequenced, Sequencer
+from dataplane.pipeline.numbered import Sequenced
+from dataplane.pipeline.sequence import Sequencer
 from turnout.protocol import Envelope
 
 

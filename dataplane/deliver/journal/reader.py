@@ -29,13 +29,13 @@ def find(folder: Path, number: int) -> list[Attempt | Filtering]:
 
 
 def ends(
-    folder: Path, destination: str, first: int, end: int, renames: Renames = NEVER
+    folders: Iterable[Path], destination: str, first: int, end: int, renames: Renames = NEVER
 ) -> tuple[Numbers, Numbers]:
     """Numbers from `first` and before `end` of events that a destination took, and that were filtered
-    there, as far as the journal reaches; whatever it was called then. Taken is a 2xx, or a record that was written."""
+    there, as far as the journals reach; whatever it was called then. Taken is a 2xx, or a record that was written."""
     taken, filtered = Numbers(first, end), Numbers(first, end)
     names = renames.names(destination)
-    for path in sorted(folder.glob("*.journal")):
+    for path in (path for folder in folders for path in sorted(folder.glob("*.journal"))):
         index = _index(path)
         spans = [(first, end)] if index is None else [index["destinations"].get(name, (0, -1)) for name in names]
         if any(low < end and high >= first for low, high in spans):

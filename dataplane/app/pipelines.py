@@ -1,0 +1,127 @@
+"""Several pipeline processes asked as one: each knows its own lanes, and the answers are put together.
+
+What only the process that sequences knows, or does for all (refused events, replays, samples, user deletion), is
+asked of it alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from dataplane.app.child import Child
+from dataplane.app.role import process_of
+from dataplane.inspect import together
+from turnout.errors import Fixable, Refused
+
+__all__ = ["Pipelines"]
+
+Args = dict[str, Any]
+
+
+class Pipelines:
+    """The pipeline processes among the roles."""
+
+    def __init__(self, children: Mapping[str, Child]) -> None:
+        self._children = children
+
+    def all(self) -> list[Child]:
+        """The processes, the one that sequences first."""
+        return [child for child in self._children.values() if process_of(child.name) is not None]
+
+    async def ask(self, verb: str, args: Args | None = None) -> Any:
+        """Ask all that are concerned; raises an error of theirs, or `Unavailable`."""
+        everyone = self.all()
+        asked = _ASKED.get(verb)
+        if len(everyone) == 1 or asked is None:
+            return await everyone[0].ask(verb, args)
+        return await asked(everyone, verb, dict(args or {}))
+
+
+async def _each(children: Sequence[Child], verb: str, args: Sequence[Args]) -> list[Any]:
+    """All answers; raises the first error."""
+    return list(await asyncio.gather(*(child.ask(verb, one) for child, one in zip(children, args, strict=True))))
+
+
+async def _known(children: Sequence[Child], verb: str, args: Sequence[Args]) -> list[Any]:
+    """Answers, None of those to whom something named is unknown; raises the first `Fixable` where it is to all."""
+    asked = (child.ask(verb, one) for child, one in zip(children, args, strict=True))
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    wrong = [one for one in found if isinstance(one, BaseException)]
+    if len(wrong) == len(found) or any(not isinstance(one, Fixable) for one in wrong):
+        raise next(iter(sorted(wrong, key=lambda one: isinstance(one, Fixable))))
+    return [None if isinstance(one, BaseException) else one for one in found]
+
+
+async def _page(children: Sequence[Child], verb: str, args: Args) -> Any:
+    """A page over all: each is asked for one of its own, from where the page before left it."""
+    places = together.places(args.get("cursor"), len(children))
+    merge = together.newest if verb.endswith(".list") else together.oldest
+    open_ = [place is not None for place in places]
+    asked = [child for child, going in zip(children, open_, strict=True) if going]
+    found = iter(await _known(asked, verb, [{**args, "cursor": place} for place in places if place is not None]))
+    pages = [next(found) if going else None for going in open_]
+    return merge(verb.partition(".")[0], pages, places, int(args.get("limit") or together.PAGE))
+
+
+async def _first(children: Sequence[Child], verb: str, args: Args) -> Any:
+    """The answer of the one that knows it."""
+    return next(one for one in await _known(children, verb, [args] * len(children)) if one is not None)
+
+
+async def _sum(children: Sequence[Child], verb: str, args: Args) -> Any:
+    return together.summed([one for one in await _known(children, verb, [args] * len(children)) if one is not None])
+
+
+async def _walk(children: Sequence[Child], verb: str, args: Args) -> Any:
+    """Letters by their ids anywhere; or all that are meant, one process after another."""
+    if args.get("ids") is not None:
+        return together.walked(await _each(children, verb, [args] * len(children)))
+    number, inner = together.step(args.get("cursor"), len(children))
+    while True:
+        try:
+            found = await children[number].ask(verb, {**args, "cursor": inner or None})
+        except Fixable:
+            if inner or number + 1 == len(children):
+                raise
+            found = None  # what is named may be known to the next
+        if found is not None:
+            more = found["cursor"]
+            ends = more is None and number + 1 == len(children)
+            return {**found, "cursor": None if ends else f"{number + (more is None)}.{more or ''}"}
+        number += 1
+
+
+async def _resume(children: Sequence[Child], verb: str, args: Args) -> Any:
+    found = await _each(children, verb, [args] * len(children))
+    still = [one["still"] for one in found if one.get("still")]
+    return {"changed": any(one["changed"] for one in found), "still": still[0] if still else ""}
+
+
+async def _explain(children: Sequence[Child], verb: str, args: Args) -> Any:
+    """The process that sequences finds the event; all say what became of it."""
+    whole = await children[0].ask(verb, args)
+    number = {"id": f"#{whole['number']}", "brief": True}
+    return together.explained(whole, await _each(children[1:], verb, [number] * (len(children) - 1)))
+
+
+async def _open(children: Sequence[Child], verb: str, args: Args) -> Any:
+    found = await _each(children, verb, [args] * len(children))
+    return {"tail": [one["tail"] for one in found]}
+
+
+async def _watched(children: Sequence[Child], verb: str, args: Args) -> Any:
+    tails = args["tail"]
+    if not isinstance(tails, list) or len(tails) != len(children):
+        raise Refused("not_found", "nobody watches under this number (any more)")
+    found = await _each(children, verb, [{"tail": tail} for tail in tails])
+    return None if verb == "tail.close" else together.lines(found)
+
+
+_ASKED: Mapping[str, Callable[[Sequence[Child], str, Args], Awaitable[Any]]] = {
+    "dead.list": _page, "dead.export": _page, "dead.show": _first, "dead.summary": _sum,
+    "dead.retry": _walk, "dead.discard": _walk, "destination.resume": _resume, "transformation.resume": _resume,
+    "explain": _explain, "tail.open": _open, "tail.read": _watched, "tail.close": _watched,
+}
+"""What concerns all; everything else is answered by the process that sequences."""

@@ -1,0 +1,122 @@
+"""Answers of several pipeline processes as one: pages miss nothing and repeat nothing, sums are sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataplane.app.orders import elsewhere
+from dataplane.inspect import together
+from turnout.errors import Fixable
+
+SPAN = 10_000
+
+
+@st.composite
+def letters(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
+    """Per process its letters, oldest first; ids grow with time, and no two processes share any."""
+    times = draw(st.lists(st.lists(st.integers(0, 50), max_size=12).map(sorted), min_size=2, max_size=4))
+    return [
+        [{"id": process * SPAN + n, "at": f"t{at:03}"} for n, at in enumerate(mine, 1)]
+        for process, mine in enumerate(times)
+    ]
+
+
+def page(mine: list[dict[str, Any]], cursor: str, limit: int) -> dict[str, Any]:
+    """As a process answers `dead.list`."""
+    rows = [row for row in reversed(mine) if not cursor or row["id"] < int(cursor)][:limit]
+    return {"dead": rows, "cursor": rows[-1]["id"] if len(rows) == limit else None}
+
+
+def export(mine: list[dict[str, Any]], cursor: str, limit: int) -> dict[str, Any]:
+    """As a process answers `dead.export`."""
+    after, _, upto = cursor.partition("-") if cursor else ("0", "", str(mine[-1]["id"] if mine else 0))
+    rows = [row for row in mine if int(after) < row["id"] <= int(upto)][:limit]
+    return {"dead": rows, "cursor": f"{rows[-1]['id']}-{upto}" if len(rows) == limit else None}
+
+
+@given(letters(), st.integers(1, 7), st.booleans())
+def test_pages_over_all_are_in_order_and_have_each_letter_once(
+    kept: list[list[dict[str, Any]]], limit: int, newest: bool
+) -> None:
+    ask, merge = (page, together.newest) if newest else (export, together.oldest)
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    for _ in range(100):
+        places = together.places(cursor, len(kept))
+        pages = [None if at is None else ask(mine, at, limit) for mine, at in zip(kept, places, strict=True)]
+        merged = merge("dead", pages, places, limit)
+        assert len(merged["dead"]) <= limit
+        found += merged["dead"]
+        cursor = merged["cursor"]
+        if cursor is None:
+            break
+    assert cursor is None
+    times = [row["at"] for row in found]
+    assert times == sorted(times, reverse=newest)
+    assert sorted(row["id"] for row in found) == sorted(row["id"] for mine in kept for row in mine)
+
+
+def test_a_cursor_of_another_number_of_processes_is_no_cursor() -> None:
+    for cursor in ("12", "1.2.3", "5"):
+        with pytest.raises(Fixable, match="cursor"):
+            together.places(cursor, 2)
+    for cursor in ("7.", "x", "-1."):
+        with pytest.raises(Fixable, match="cursor"):
+            together.step(cursor, 2)
+
+
+def test_counts_in_groups_are_added_up() -> None:
+    one = {"total": 3, "destinations": {"crm": {"rejected": 3}}}
+    other = {"total": 5, "destinations": {"ads": {"invalid": 1}, "crm": {"expired": 2, "rejected": 2}}}
+    assert together.summed([one, other]) == {
+        "total": 8, "destinations": {"ads": {"invalid": 1}, "crm": {"expired": 2, "rejected": 5}},
+    }  # fmt: skip
+
+
+def test_ids_are_unknown_where_no_process_knows_them() -> None:
+    one = {"retried": 1, "left": [], "full": None, "not_found": [2, 3], "cursor": None}
+    other = {"retried": 1, "left": [{"id": 2, "reason": "no"}], "full": "crm", "not_found": [1, 3], "cursor": None}
+    assert together.walked([one, other]) == {
+        "retried": 2, "left": [{"id": 2, "reason": "no"}], "full": "crm", "not_found": [3], "cursor": None,
+    }  # fmt: skip
+
+
+def row(**said: Any) -> dict[str, Any]:
+    return {"type": "webhook", "state": "running", "reason": "", "since": None, "queued": 0, "delivered": 0,
+            "unread": 0.0, "next_retry_at": None, "backlog": {"bytes": 0, "share": 0.0}, **said}  # fmt: skip
+
+
+def status(**destination: Any) -> dict[str, Any]:
+    pool = {"alive": True, "locked": True, "busy": 1, "idle": 0, "waiting": 0, "benched": [], "stopped": {}}
+    return {
+        "destinations": {"hook": row(**destination)}, "state_stuck": False, "lost_letters": {},
+        "buffer": {"share": 0.1, "held": 1},
+        "stopping_intake": {}, "transformations": pool, "sequenced": 7, "sources": {"web": {"unique": 7}},
+    }  # fmt: skip
+
+
+def test_a_destination_is_as_the_process_says_that_is_worst_off() -> None:
+    down = status(state="down", reason="HTTP 503", since="s", queued=3, delivered=2, unread=5.0, next_retry_at=9.0)
+    held = status(delivered=4, unread=5.0, next_retry_at=7.0, backlog={"bytes": 8, "share": 0.5})
+    found = together.status([held, down, {**status(delivered=1, unread=0.5), "state_stuck": True}])
+    assert found["destinations"]["hook"] == row(
+        state="down", reason="HTTP 503", since="s", queued=3, delivered=7, unread=11, next_retry_at=7.0,
+        backlog={"bytes": 8, "share": 0.5},
+    )  # fmt: skip
+    assert found["state_stuck"]
+    assert found["transformations"]["busy"] == 3
+    assert found["sources"] == {"web": {"unique": 7}}
+    assert together.status([]) == {}
+    assert together.status([held]) is held
+
+
+def test_of_those_that_found_a_tool_down_the_first_probes_and_all_others_wait() -> None:
+    found = {"pipeline-10": {"crm": ["down", "x", "s"]}, "pipeline-2": {"crm": ["down", "y", "s"]}, "pipeline": {}}
+    known = {"crm": ["down", "y", "s"]}
+    assert elsewhere(found, "pipeline") == elsewhere(found, "pipeline-10") == known
+    assert elsewhere(found, "pipeline-2") == {}
+    assert elsewhere({}, "pipeline") == {}
