@@ -75,7 +75,8 @@ def fork_roles() -> Mapping[str, Forked]:
     """
     if sys.platform != "linux" or threading.active_count() > 1:
         return {}
-    from dataplane.app.role import ROLES, shared
+    from dataplane.app.place import ROLES
+    from dataplane.app.role import shared
 
     shared()
     gc.freeze()  # else the first collection in each process copies every page it looks at

@@ -6,7 +6,7 @@ from typing import Any
 
 from dataplane.app.folders import log_folder, rates_folder
 from dataplane.app.listen import unheard
-from dataplane.app.role import Place
+from dataplane.app.place import Place
 from dataplane.clock import SystemClock
 from dataplane.config import Config
 from dataplane.config.pauses import Pauses

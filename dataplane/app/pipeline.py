@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
-from dataplane.app.role import Place
+from dataplane.app.place import Place
 from dataplane.app.tokens import Borrower
 from dataplane.clock import SystemClock
 from dataplane.config import Config

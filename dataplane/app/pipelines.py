@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from dataplane.app.child import Child
-from dataplane.app.role import process_of
+from dataplane.app.place import process_of
 from dataplane.inspect import together
 from turnout.errors import Fixable, Refused
 

@@ -8,13 +8,10 @@ for that.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,62 +19,15 @@ from typing import Any, Protocol
 from dataplane.app.control import Channel
 from dataplane.app.loop import run
 from dataplane.app.parentage import die_with_parent
+from dataplane.app.place import Place, known, partition_of, process_of
 from dataplane.config import Config, fingerprint, parse
 from dataplane.metrics.log import configure, logger
 from dataplane.pipeline.scripts import Texts
-from dataplane.pipeline.share import name_of
 from turnout.errors import Unavailable
 
-__all__ = ["ROLES", "Conductor", "Place", "Role", "main", "partition_of", "process_of", "roles"]
-
-ROLES = ("ingest", "pipeline")
-"""Those there always are, in starting order."""
-_NAME = re.compile(r"(ingest|pipeline)(?:-([1-9][0-9]?))?")
+__all__ = ["Conductor", "Role", "main"]
 
 _log = logger()
-
-
-Ask = Callable[[str, dict[str, Any]], Awaitable[Any]]
-"""Verb and arguments to the answer; raises the other side's error, or `Unavailable`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a process stands among those of this `turnout run`: an ingest process's `partition`, the number
-    of a pipeline `process`, the number of the `run` (log/epochs.py), and whether it is `joining` others (or its own
-    former self) at the port. `ask` asks the app."""
-
-    partition: int = 0
-    process: int = 0
-    run: int = 0
-    joining: bool = False
-    ask: Ask | None = None
-
-
-def roles(config: Config) -> tuple[str, ...]:
-    """Names of the role processes: `ingest`, `ingest-1` …, `pipeline`, `pipeline-1` …
-
-    In starting order; they are drained in the same order, so that nothing new comes in first. The pipeline
-    starts when every partition was recovered: what an earlier run acknowledged there comes before
-    anything new in another. The one that sequences comes before those that follow it.
-    """
-    more = (f"ingest-{number}" for number in range(1, config.processes.ingest))
-    return ("ingest", *more, *map(name_of, range(config.processes.pipeline)))
-
-
-def partition_of(name: str) -> int | None:
-    """The partition that a role's process writes; None for one that writes none."""
-    return _number(name, "ingest")
-
-
-def process_of(name: str) -> int | None:
-    """The number of a pipeline process; None for a role that is none."""
-    return _number(name, "pipeline")
-
-
-def _number(name: str, kind: str) -> int | None:
-    found = _NAME.fullmatch(name)
-    return int(found[2] or 0) if found is not None and found[1] == kind else None
 
 
 class Role(Protocol):
@@ -267,7 +217,7 @@ def forked(name: str, sock: socket.socket) -> None:
 
 def main() -> None:
     """Run the role named by the only argument until the app is gone."""
-    if len(sys.argv) != 2 or not _NAME.fullmatch(sys.argv[1]):
+    if len(sys.argv) != 2 or not known(sys.argv[1]):
         sys.exit("usage: python -m dataplane.app.role ingest|ingest-N|pipeline|pipeline-N (started by `turnout run`)")
     name = sys.argv[1]
     _prepare(name)

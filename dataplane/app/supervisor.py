@@ -16,8 +16,9 @@ from dataplane.app.folders import Lock, clear_rates, make_folders
 from dataplane.app.fork import Forked
 from dataplane.app.orders import Orders
 from dataplane.app.pipelines import Pipelines
+from dataplane.app.place import partition_of, roles
 from dataplane.app.reading import Reading, difference, read
-from dataplane.app.role import partition_of, roles, usage
+from dataplane.app.role import usage
 from dataplane.app.tokens import Tokens
 from dataplane.config import Config, fingerprint
 from dataplane.deliver.layout import settle

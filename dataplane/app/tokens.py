@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dataplane.app.child import Child
-from dataplane.app.role import Ask
+from dataplane.app.place import Ask
 from turnout.auth import Token
 from turnout.errors import Unavailable
 
