@@ -438,7 +438,7 @@ async def test_what_was_sent_under_another_name_is_told_under_the_one_it_has_now
         "third": 1, "hook": 1
     }
     taken, filtered = ends(
-        plant.engine.ledger.journal.folder, "third", 1, 9, plant.engine.ledger.state.renames(plant.engine.couriers)
+        [plant.engine.ledger.journal.folder], "third", 1, 9, plant.engine.ledger.state.renames(plant.engine.couriers)
     )
     assert [number in taken for number in (1, 2, 3)] == [True, False, True]
     assert [number in filtered for number in (1, 2, 3)] == [False, True, False]
