@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from weakref import ref
 
 import msgspec
 
@@ -202,7 +203,7 @@ def _shared(courier: Addressee, event: Sequenced, made: Made) -> Entry:
         entry.event = Event(
             raw, key=event.key, number=event.number, source=source, trusted=trusted, kind=kind, sound=made.sound,
         )  # fmt: skip
-        event.made = (*event.made, entry)
+        event.made = (*event.made, ref(entry))
     return entry
 
 
@@ -229,7 +230,7 @@ def _alike(
     if not isinstance(event, Sourced):  # those are kept elsewhere, and by their bytes
         trusted = entry.source in courier.plan.trusted
         entry.event = Event(raw, key=entry.key, number=entry.number, source=entry.source, trusted=trusted)
-        event.made = (*event.made, entry)
+        event.made = (*event.made, ref(entry))
     return entry
 
 

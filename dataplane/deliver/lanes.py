@@ -36,7 +36,7 @@ class Entry:
     an entry. `event` is then the event itself, decoded once for all while it is there.
     """
 
-    __slots__ = ("at", "decided", "event", "key", "lane", "number", "parts", "plain", "size", "source")
+    __slots__ = ("__weakref__", "at", "decided", "event", "key", "lane", "number", "parts", "plain", "size", "source")
 
     def __init__(self, number: int, key: int, source: str, at: int, parts: Sequence[Part]) -> None:
         self.event: Event | None = None

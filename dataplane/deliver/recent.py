@@ -49,8 +49,9 @@ class Recent:
         for event in batch.events:
             if event.entry is not None:
                 event.entry.event = None
-            for entry in event.made:
-                entry.event = None
+            for made in event.made:
+                if (entry := made()) is not None:
+                    entry.event = None
 
     @property
     def first(self) -> int | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -65,7 +65,7 @@ class Sequenced:
 
     def __init__(self, number: int, key: int, raw: bytes, received: Received, secret: bytes) -> None:
         self.entry: Any = None  # what delivery makes of it for all destinations alike, as it is
-        self.made: tuple[Any, ...] = ()  # and of its transformations
+        self.made: tuple[Callable[[], Any], ...] = ()  # and of its transformations: weak, for those may be vast
         self.number, self.key, self.raw = number, key, raw
         self.broken = ""
         try:

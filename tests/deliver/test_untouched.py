@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -154,6 +156,28 @@ async def test_what_scripts_make_is_shared_too_by_destinations_that_get_the_same
     recent = Recent(lambda number, most: ([], number), most=0)
     recent.add(1, 3, read)  # and forgotten at once
     assert one.event is None
+
+
+async def test_what_was_read_a_moment_ago_does_not_hold_what_scripts_made_of_it() -> None:
+    """A script makes a megabyte of a hundred bytes, of which four megabytes are remembered."""
+    stand = _Stand(Lanes(1))
+    stand.plan.chain = (Script("grows", "", "grows.py"),)
+    read = [event(number, number) for number in range(1, 21)]
+    recent = Recent(lambda number, most: ([], number))
+    recent.add(1, 21, read)
+    runner = InProcess(grows=lambda message: {**message, "context": {"page": "x" * 100_000}})
+    tracemalloc.start()
+    try:
+        (row,) = await dispatch.entries(runner, read, [cast(Courier, stand)], cast(Plan, stand.plan))
+        held = tracemalloc.get_traced_memory()[0]
+        assert len(row) == 20
+        assert held > 2_000_000
+        del row
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < held / 10
+    finally:
+        tracemalloc.stop()
+    assert recent.read(1, 20)[0] == read
 
 
 def test_what_was_read_a_moment_ago_is_not_read_again_and_memory_is_bounded() -> None:
