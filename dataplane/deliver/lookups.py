@@ -6,6 +6,7 @@ import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -26,7 +27,7 @@ class Lookups(AbstractResolver):
         found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
         return [
             ResolveResult(
-                hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol,
+                hostname=host, host=_host(address), port=port, family=kind, proto=protocol,
                 flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
             )
             for kind, _, protocol, _, address in found
@@ -35,3 +36,8 @@ class Lookups(AbstractResolver):
     async def close(self) -> None:
         """Forget what waits; a look-up that has begun ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _host(address: tuple[Any, ...]) -> str:
+    """The address as text, with the zone of one that means nothing without it."""
+    return f"{address[0]}%{address[3]}" if len(address) > 3 and address[3] else str(address[0])

@@ -12,9 +12,9 @@ from contextlib import suppress
 from functools import cache, partial
 
 from aiohappyeyeballs import AddrInfoType, start_connection
-from aiohttp.resolver import ThreadedResolver
 
 from dataplane.deliver.guard import Blocked, GuardedResolver, guarded_socket
+from dataplane.deliver.lookups import Lookups
 from dataplane.deliver.wire import CLOSED, Broken, Connection, Origin, system
 from turnout import Response
 
@@ -27,7 +27,9 @@ CONNECT = 10.0
 LOOKUP = 10.0
 """Seconds for which a name's addresses are believed."""
 NAMES = 100
-"""Names whose addresses are remembered."""
+"""Names whose addresses are remembered, or looked up."""
+LOOKUPS = 2
+"""Names that are looked up at a time, in threads of the pool's own: a name that hangs is no other destination's."""
 STAGGER = 0.25
 """Seconds until the next address is tried beside one that does not answer (RFC 8305)."""
 
@@ -45,7 +47,7 @@ class Pool:
         self._private = allow_private
         self._tls = tls
         self._kept = kept
-        self._resolver = ThreadedResolver() if allow_private else GuardedResolver()
+        self._resolver = Lookups(LOOKUPS) if allow_private else GuardedResolver(Lookups(LOOKUPS))
         self._names: dict[str, tuple[asyncio.Task[list[str]], float]] = {}
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -246,9 +248,11 @@ class Pool:
         else:
             return [_address(origin.host, origin.port)]
         task, until = self._names.get(origin.host, (None, 0.0))
-        if task is None or until <= self._loop.time():
+        if task is None or (task.done() and until <= self._loop.time()):
             if len(self._names) >= NAMES:
                 self._names = {name: found for name, found in self._names.items() if not found[0].done()}
+            if len(self._names) >= NAMES:
+                raise Broken("too many names are being looked up")
             task = asyncio.create_task(self._look_up(origin.host))
             task.add_done_callback(_retrieved)
             self._names[origin.host] = task, self._loop.time() + LOOKUP

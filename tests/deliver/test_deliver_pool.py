@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import threading
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
@@ -14,11 +15,11 @@ from typing import Any
 
 import pytest
 import uvloop
-from aiohttp.resolver import ThreadedResolver
 from raw_server import RawServer, asked, reset
 
 from dataplane.deliver import pool, wire
 from dataplane.deliver.http import Sender
+from dataplane.deliver.lookups import Lookups
 from turnout import Raw, Request, Response
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -441,7 +442,7 @@ class Names:
 
 def named(monkeypatch: pytest.MonkeyPatch, *found: str) -> Names:
     names = Names(*found)
-    monkeypatch.setattr(ThreadedResolver, "resolve", lambda _, *asked: names.resolve(*asked))
+    monkeypatch.setattr(Lookups, "resolve", lambda _, *asked: names.resolve(*asked))
     return names
 
 
@@ -477,6 +478,55 @@ def test_a_name_is_looked_up_again_after_a_while_and_after_a_failure(run, monkey
             for _ in range(2):
                 assert (await sender.send(ask(url), 30)).status == 200
             assert names.asked == 4
+            await sender.close()
+
+    run(work())
+
+
+def test_names_that_hang_hold_up_no_other_destination(run, monkeypatch) -> None:
+    gate, real = threading.Event(), socket.getaddrinfo
+
+    def resolve(host: str, *asked: Any, **named: Any) -> Any:
+        return gate.wait(60) and [] if host.endswith(".example") else real(host, *asked, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    async def work() -> None:
+        async with RawServer(echo) as server:
+            hanging = [Sender(allow_private=True) for _ in range(40)]  # more than anybody has threads
+            other = Sender(allow_private=True)
+            try:
+                asked = [
+                    asyncio.create_task(one.send(ask(f"http://{n}.example:{server.port}/"), 0.05))
+                    for one in hanging for n in range(2)
+                ]
+                for found in await asyncio.gather(*asked):
+                    assert found.error.endswith("no answer within 0.05 s")
+                assert (await other.send(ask(f"http://localhost:{server.port}/"), 10)).status == 200
+                assert await asyncio.wait_for(asyncio.to_thread(lambda: "at once"), 10) == "at once"
+            finally:
+                gate.set()
+                for one in (*hanging, other):
+                    await one.close()
+
+    run(work())
+
+
+def test_names_that_hang_are_so_many_and_no_more(run, monkeypatch) -> None:
+    """Events of a trusted source may name hosts: ever different ones wait for their turn, after their request, too."""
+    gate = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: gate.wait(60) and [])
+    monkeypatch.setattr(pool, "NAMES", 3)
+
+    async def work() -> None:
+        sender = Sender(allow_private=True)
+        try:
+            found = [await sender.send(ask(f"http://{n}.example/"), 0.05) for n in (0, 1, 2, 0, 3)]
+            assert [one.error.partition(": ")[2] for one in found] == [
+                *["no answer within 0.05 s"] * 4, "too many names are being looked up",
+            ]  # fmt: skip
+        finally:
+            gate.set()
             await sender.close()
 
     run(work())
