@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -74,15 +75,44 @@ async def test_a_worker_that_speaks_or_ends_unasked_is_not_asked_again(
 ) -> None:
     worker, theirs = ends
     assert await said(worker, theirs, REPLY) == REPLY[4:]
-    if unasked:
-        theirs.send(unasked)
+    await unasked_for(worker, theirs, unasked)
+    worker._exited.set_result(0)
+    with pytest.raises(Lost, match="said more" if unasked else "ended its worker"):
+        await worker.exchange(b"question", 5.0)
+
+
+async def unasked_for(worker: Worker, theirs: socket.socket, said: bytes) -> None:
+    """The other end says something, or hangs up, and the worker has seen it."""
+    if said:
+        theirs.send(said)
     else:
         theirs.shutdown(socket.SHUT_WR)
     async with asyncio.timeout(5):
         while worker.alive:
             await asyncio.sleep(0)
-    with pytest.raises(Lost, match="has ended"):
-        await worker.exchange(b"question", 5.0)
+
+
+@pytest.mark.parametrize(("said", "status", "outside", "memory"), [
+    (b"", signal.SIGKILL, True, False),  # the kernel was short of memory: no fault of the script
+    (b"", wire.EXIT_MEMORY << 8, False, True),
+    (REPLY, signal.SIGKILL, False, False),  # that is our own signal
+])
+async def test_what_becomes_of_a_worker_while_it_is_told_something_has_its_own_cause(
+    ends: tuple[Worker, socket.socket], said: bytes, status: int, outside: bool, memory: bool
+) -> None:
+    worker, theirs = ends
+
+    async def told(_: bytes) -> bytes:
+        await unasked_for(worker, theirs, said)
+        worker._exited.set_result(status)
+        return b"rain"
+
+    asking = asyncio.create_task(worker.exchange(b"question", 5.0, told))
+    await asyncio.get_running_loop().sock_recv(theirs, 100)
+    theirs.send(wire.frame(wire.ASK, b"weather"))
+    with pytest.raises(Lost) as caught:
+        await asking
+    assert (caught.value.outside, caught.value.memory) == (outside, memory)
 
 
 @pytest.mark.parametrize("request_", [b"question", b"x" * 50_000_000])

@@ -220,6 +220,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._watched = False
         self._waiting: asyncio.Future[bytes] | None = None  # whoever waits for an answer
+        self._end: Exception | None = None  # what came while nobody waited for one
         self._buffer = bytearray(_BUFFER)
         self._have = 0
 
@@ -263,7 +264,7 @@ class Worker:
     async def _exchange(self, request: bytes, until: float) -> bytes:
         channel = self._channel
         if channel is None:
-            raise Lost("the worker has ended")
+            raise self._end or Lost("the worker has ended")
         waiting = self._waiting = self._loop.create_future()
         if not self._watched:
             self._watched = True
@@ -303,7 +304,8 @@ class Worker:
         except OSError:
             count = 0
         if waiting is None or waiting.done():
-            self.close()  # it ended, or says what it was not asked
+            self._end = Lost("said more than it was asked") if count else ConnectionResetError("the worker hung up")
+            self.close()
             return
         try:
             payload = self._taken(count)
