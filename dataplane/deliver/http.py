@@ -22,6 +22,8 @@ KEPT = 64 << 10
 """Bytes of an answer that are kept; a longer one costs its connection."""
 TARGETS = 256
 """Addresses that are remembered: a destination sends to the same ones again and again."""
+LONGEST = 4_096
+"""Bytes of a head that is remembered: one with an event in its query is not sent again, and tells of its user."""
 _AGAIN = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 """Methods that mean the same twice (RFC 9110, 9.2.2)."""
 
@@ -93,6 +95,8 @@ class Sender:
             return found[0], found[2]
         at = self._target(request, kind) if found is None else found[0]
         made = head(at, headers)
+        if len(made.start) > LONGEST:
+            return at, made
         if found is None and len(self._targets) >= TARGETS:
             self._targets.clear()
         self._targets[key] = at, dict(headers), made

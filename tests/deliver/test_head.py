@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 from typing import Any
 
 import aiohttp
@@ -152,3 +154,20 @@ def test_nothing_begins_a_line_of_its_own(method, path, headers, kind) -> None:
     except (Refused, ValueError):  # ValueError: the address is none
         return
     check(made)
+
+
+async def test_what_is_remembered_of_addresses_is_not_the_events_in_them() -> None:
+    """An event's properties as a query, once for each event."""
+    async with RawServer.saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as server:
+        sender = Sender(allow_private=True)
+        await sender.send(Request("GET", server.url), 30)
+        tracemalloc.start()
+        try:
+            for n in range(20):
+                params = {"n": str(n), "text": "x" * 20_000}
+                assert (await sender.send(Request("GET", server.url, params=params), 30)).status == 200
+            gc.collect()
+            assert tracemalloc.get_traced_memory()[0] < 400_000
+        finally:
+            tracemalloc.stop()
+            await sender.close()
