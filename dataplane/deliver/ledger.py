@@ -64,12 +64,10 @@ class Ledger:
     ) -> None:
         """`home` is the folder of what this process writes, where it is not `data`."""
         home = home or data
-        self.state = State(home / "state" / "pipeline.db")
-        self.index = Index(home / "state" / "pipeline.db")
         self.letters = dead_segments(home)
         self.refusals = refused_segments(home)
-        if self.state.fresh:
-            self._keep_unknown()
+        self.state = State(home / "state" / "pipeline.db", self._keep_unknown)
+        self.index = Index(home / "state" / "pipeline.db")
         self.lost = {**self.letters.aside(), **self.refusals.aside()}
         """Folders of letters whose index is gone, and their bytes."""
         sequence = identity_of(data / "sequence")

@@ -164,18 +164,18 @@ def last_number(rows: Callable[[str], Iterable[tuple[Any, ...]]]) -> int:
     return max(numbers, default=0)
 
 
-def _opened(path: Path) -> tuple[sqlite3.Connection, bool]:
-    """The file, brought to the newest version, and whether it is a new one; one that is no database any more is put
-    aside, and said."""
+def _opened(path: Path, begins: Callable[[], None]) -> sqlite3.Connection:
+    """The file, brought to the newest version; one that is no database any more is put aside, and said."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         path.chmod(0o600)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
-        fresh = db.execute("PRAGMA user_version").fetchone()[0] == 0
+        if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            begins()  # while it has no tables: what fails here is done at the next start
         migrate(db, path)
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
-            return db, fresh
+            return db
         reason = "a page of it is damaged"
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
@@ -188,7 +188,7 @@ def _opened(path: Path) -> tuple[sqlite3.Connection, bool]:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(part.with_name(f"{part.name}.bad"))
-    return _opened(path)
+    return _opened(path, begins)
 
 
 def refuse(path: Path, destination: str, refused: Refused) -> None:
@@ -200,10 +200,10 @@ def refuse(path: Path, destination: str, refused: Refused) -> None:
 class State:
     """The file. Reads come from any thread with `read_*`; `commit` from one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, begins: Callable[[], None] = lambda: None) -> None:
+        """`begins` is called before the file is made anew: nothing is known of what lies beside it."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._db, self.fresh = _opened(path)
-        """The file, and whether it was made now: nothing is known of what lies beside it."""
+        self._db = _opened(path, begins)
         self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._reader.execute("PRAGMA query_only=ON")
 

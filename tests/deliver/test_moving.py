@@ -7,6 +7,7 @@ import sqlite3
 from array import array
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -325,9 +326,10 @@ def test_in_a_new_folder_only_those_that_follow_get_a_file(tmp_path: Path) -> No
     layout.settle(tmp_path, 3)
     assert not (tmp_path / "state/pipeline.db").exists()
     for process in (1, 2):
-        state = State(tmp_path / f"pipeline-{process}/state/pipeline.db")
+        begun: list[int] = []
+        state = State(tmp_path / f"pipeline-{process}/state/pipeline.db", partial(begun.append, process))
         assert state.follows()
-        assert not state.fresh
+        assert not begun
         state.close()
     layout.settle(tmp_path, 1)
     assert not list(tmp_path.glob("pipeline-*"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,3 +124,28 @@ async def test_letters_outlive_the_state_file(plant: Plant, server: Server, harm
     shutil.rmtree(data / "dead" / "lost-1")
     await plant.start(config(server.url))
     assert list(plant.status()["lost_letters"]) == [str(data / "refused" / "lost-1")]
+
+
+async def test_letters_are_set_aside_at_the_next_start_where_they_could_not_be(
+    plant: Plant, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer = lambda _: (400, {})
+    await plant.start(config(server.url))
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["dead"] == 1)
+    await plant.stop()
+    data = plant.folder / "data"
+    letters = (data / "dead" / "00000001.dead").read_bytes()
+    lose(plant)
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "a restored folder of somebody else's")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refused)
+        with pytest.raises(PermissionError):
+            await plant.start(config(server.url))
+    plant.partitions.close()
+    await plant.start(config(server.url))
+    await plant.engine.retention.sweep()
+    assert letters in [path.read_bytes() for path in (data / "dead").glob("lost-*/*.dead")]
