@@ -26,7 +26,10 @@ from turnout.errors import Refused
 from turnout.event import Event
 from turnout.verdict import Outcome, dead, filtered
 
-__all__ = ["Kept", "Made", "chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "routed"]
+__all__ = [
+    "Kept", "Made", "chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "overtaken",
+    "routed",
+]
 
 
 NOWHERE: Name = (b"", "", "")
@@ -48,13 +51,26 @@ async def dispatch(
     runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier], plan: Plan, *,
     upstream: Upstream, kept: Kept | None = None, keep: bool = True,
 ) -> None:
-    """Offer a batch to couriers that had the scripts of this plan when they were put together, in number order."""
+    """Offer a batch to couriers that had the scripts of this plan when they were put together, in number order.
+
+    Those that were overtaken since are offered nothing, and must not advance: what the scripts said counts no more.
+    """
+    couriers = [courier for courier in couriers if not overtaken(courier)]
     if not plan.chain and not chains_of(plan, events):
         untouched.hand_over(events, couriers)
         return
     rows = await entries(runner, events, couriers, plan, upstream=upstream, kept=kept, keep=keep)
     for courier, row in zip(couriers, rows, strict=True):
-        courier.offer_all(row, events[-1].number + 1)
+        if not overtaken(courier):
+            courier.offer_all(row, events[-1].number + 1)
+
+
+def overtaken(courier: Courier) -> bool:
+    """Whether what scripts are making for a destination is not wanted any more: they are paused, or others by now.
+
+    Once it is so it stays so for as long as somebody reads for it.
+    """
+    return courier.stale or (courier.held is not None and courier.held.script)
 
 
 def chains_of(plan: Plan, events: Sequence[Sequenced]) -> Chains:

@@ -130,7 +130,8 @@ class Readers:
                 )
             for courier in group:
                 courier.go_on()
-                courier.advance(upto)
+                if not dispatch.overtaken(courier):
+                    courier.advance(upto)
                 courier.pump()
         except Stopped as stopped:
             self._wait(group, stopped)
@@ -195,6 +196,8 @@ class Readers:
                         keep=self._awaited([courier], events[-1].number),
                     )
                 courier.go_on()
+                if dispatch.overtaken(courier):
+                    return
                 courier.advance(upto)
                 courier.pump()
                 await asyncio.sleep(0)

@@ -98,7 +98,7 @@ class Replaying:
             chosen = [e for e in events if e.number < self.row.end and selection.takes(e)]
             took = loop.time() - started
             await self._feed(chosen)
-            if not courier.closed:
+            if not courier.closed and not dispatch.overtaken(courier):
                 courier.advance(min(upto, self.row.end))
         finally:
             courier.reading = False
@@ -113,7 +113,7 @@ class Replaying:
             for event in group:
                 event.enriched = marked(event.enriched, self.row.id, self._at)
             made = await dispatch.entries(self._runner, group, [self.courier], self.courier.plan)
-            if self.courier.closed:
+            if self.courier.closed or dispatch.overtaken(self.courier):
                 return
             for entry in made[0]:
                 self.courier.offer(self._marked(entry))

@@ -12,7 +12,7 @@ from engine_kit import Plant, Server, config, event
 from dataplane.config.pauses import Pause, Pauses
 from dataplane.pipeline.numbered import Sequenced, restored
 from dataplane.pipeline.shared import Shared
-from transformations.base import Script
+from transformations.base import Item, Ran, Script
 from turnout.errors import Stopped
 from turnout.protocol import Envelope
 
@@ -125,7 +125,7 @@ async def test_a_destination_a_little_behind_is_sent_what_was_made_for_the_other
 
 async def test_nothing_made_before_a_pause_of_the_script_is_sent_after_it(plant: Plant, server: Server) -> None:
     def mended() -> None:
-        plant.engine.hold(Pauses((Pause("transformation", "drop", "2026-03-01T00:00:00Z", "ann"),)))
+        plant.engine.hold(Pauses(pauses=(Pause("transformation", "drop", "2026-03-01T00:00:00Z", "ann"),)))
         plant.engine.hold(Pauses())
 
     assert await apart(plant, server, mended) == ["After"] * 10
@@ -150,3 +150,38 @@ async def test_a_reload_forgets_what_was_made(plant: Plant, server: Server) -> N
     assert plant.engine.readers._kept
     await plant.reload(two(server.url))
     assert not plant.engine.readers._kept
+
+
+@pytest.mark.parametrize("how", ["pause", "reload"])
+async def test_nothing_that_a_script_says_counts_once_it_is_paused_or_another(
+    plant: Plant, server: Server, how: str
+) -> None:
+    """It fails on everything; while it runs somebody sees that, and mends it."""
+    began, gate, run = asyncio.Event(), asyncio.Event(), plant.runner.run
+
+    async def slow(script: Script, items: Sequence[Item]) -> list[Ran]:
+        made = await run(script, items)
+        began.set()
+        await gate.wait()
+        return made
+
+    plant.runner.run = slow  # type: ignore[method-assign]
+    plant.runner.functions["drop"] = lambda e: e["nothing"]
+    text = config(server.url, chain="[drop]")
+    await plant.start(text)
+    await plant.send(*(event("ann", n) for n in range(10)), event("bob", 0))
+    await began.wait()
+    plant.runner.functions["drop"] = lambda e: e
+    if how == "pause":
+        plant.engine.hold(Pauses(pauses=(Pause("transformation", "drop", "2026-03-01T00:00:00Z", "ann"),)))
+        gate.set()
+        await plant.until(lambda: not plant.engine.couriers["hook"].reading)
+        plant.engine.hold(Pauses())
+    else:
+        (plant.folder / "drop.py").write_text("# mended\n")
+        await plant.reload(text)
+        gate.set()
+    counts = plant.engine.ledger.counts
+    await plant.until(lambda: counts["hook", "delivered"] + counts["hook", "dead"] == 11)
+    assert counts["hook", "dead"] == 0
+    assert [body["messageId"] for body in server.taken if body["userId"] == "ann"] == [f"ann-{n}" for n in range(10)]
