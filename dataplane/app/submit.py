@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from dataplane.config import Config
+from dataplane.config.diagnostic import meant
 from turnout import codec
 from turnout.errors import Fixable, Refused, Unavailable
 
@@ -79,7 +80,10 @@ def _shape(body: bytes) -> tuple[str, bytes]:
         return "/v1/batch", body
     kind = found.get("type")
     if not isinstance(kind, str) or kind.lower() not in _KINDS:
-        raise Fixable(f"the event needs a `type`: {', '.join(sorted(_KINDS))}")
+        known = ", ".join(sorted(_KINDS))
+        if kind is None:
+            raise Fixable(f"the event needs a `type`: {known}")
+        raise Fixable(f"the event's `type` is none of {known}{meant(str(kind), _KINDS)}")
     return f"/v1/{kind.lower()}", body
 
 

@@ -166,8 +166,7 @@ def _show_count(found: dict[str, Any], *, as_json: bool) -> None:
         json_line(found)
         return
     say(_summary(found))
-    for name, number in sorted(found["routes"].items(), key=lambda item: -item[1]):
-        say(f"  {number:,} {name}")
+    _say_routes(found["routes"])
     if found["sample"]:
         say("\nThe first ones, through the transformations, as they would be sent:")
     for one in found["sample"]:
@@ -179,6 +178,12 @@ def _show_count(found: dict[str, Any], *, as_json: bool) -> None:
                 say(request["curl"])
             for record in part["records"]:
                 say(json.dumps(record["body"], ensure_ascii=False))
+
+
+def _say_routes(routes: dict[str, int]) -> None:
+    """How many take which way; scripts have run only over the few that are shown."""
+    for name, number in sorted(routes.items(), key=lambda item: -item[1]):
+        say(f"  {number:,} {'to be sent, unless a script drops them' if name == 'send' else name}")
 
 
 def _summary(found: dict[str, Any]) -> str:
@@ -199,8 +204,7 @@ def _ask(client: Client, wanted: dict[str, Any]) -> None:
         raise Fixable("this sends events again: say --yes where nobody can be asked (--dry-run shows them first)")
     found = _count(client, {**wanted}, COUNTING)
     say(_summary(found))
-    for name, number in sorted(found["routes"].items(), key=lambda item: -item[1]):
-        say(f"  {number:,} {name}")
+    _say_routes(found["routes"])
     if not typer.confirm(f"Replay to {wanted.get('file') or wanted.get('destination')}?"):
         raise typer.Exit(1)
 
@@ -232,14 +236,19 @@ def _follow(client: Client, row: dict[str, Any], *, as_json: bool) -> dict[str, 
 
 def _look(client: Client, ident: int) -> dict[str, Any]:
     """Its status; a restart of Turnout is waited for, the replay goes on by itself."""
-    until = time.monotonic() + GONE
+    until = None
     while True:
         try:
             found: dict[str, Any] = client.get(f"/replays/{ident}")
             return found
-        except Unavailable:
-            if time.monotonic() > until:
-                raise
+        except Unavailable as error:
+            if until is None:
+                until = time.monotonic() + GONE
+                warn(f"{error}; replay {ident} goes on when it runs, which is waited for during {GONE:.0f} seconds")
+            elif time.monotonic() > until:
+                raise Unavailable(
+                    f"{error}; replay {ident} goes on then, `turnout replay status {ident} --follow` shows it"
+                ) from None
             time.sleep(LOOK)
 
 

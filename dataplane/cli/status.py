@@ -61,9 +61,9 @@ def _show(found: dict[str, Any]) -> None:
     how = "is well" if health["ok"] else "is NOT well"
     say(f"turnout {found['version']} {how}: {found['url']}, process {found['pid']}")
     for problem in health["problems"]:
-        say(f"  problem: {problem}")
+        say(_indented(f"problem: {problem}"))
     for warning in health["warnings"]:
-        say(f"  warning: {warning}")
+        say(_indented(f"warning: {warning}"))
     for alert in found["alerts"]["active"]:
         say(f"  alert since {alert['since']}: {alert['summary']}")
     say("")
@@ -91,7 +91,7 @@ def _show(found: dict[str, Any]) -> None:
         how = ("open" if log["open"] else "CLOSED") + (", FULL" if log["full"] else "")
         say(f"\nlog: {how}, {log['bytes']:,} bytes")
         if len(log["partitions"]) > 1:
-            table("", ("partition", "role", "open", "full", "bytes", "records", "unsequenced bytes"), (
+            table("", ("partition", "role", "open", "full", "bytes", "records since start", "unsequenced bytes"), (
                 (number, part["role"], part["open"], part["full"], f"{part['bytes']:,}", part["records"],
                  None if part["sequenced"] is None else part["head"] - part["sequenced"])
                 for number, part in log["partitions"].items()
@@ -100,6 +100,11 @@ def _show(found: dict[str, Any]) -> None:
     last = config["last_reload"]
     reloaded = f", last reload {last['result']} {last['at']}" if last else ""
     say(f"config: {config['file']} ({config['hash']}){reloaded}")
+
+
+def _indented(text: str) -> str:
+    """One of the lines below the first; what a reload was refused for may have several itself."""
+    return "  " + text.replace("\n", "\n    ")
 
 
 def _section(title: str, rows: dict[str, dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from dataplane.cli.output import json_line, say
+from dataplane.cli.output import counted, json_line, say
 from dataplane.cli.progress import Progress
 from dataplane.cli.sandbox import workers
 from dataplane.cli.transform import script_of
@@ -31,11 +31,14 @@ def test(config: Path, names: Sequence[str], *, as_json: bool) -> None:
     found = asyncio.run(_test(_chosen(loaded, config, names), loaded, as_json=as_json))
     failed = sum(not case["ok"] for script in found for case in script["cases"])
     count = sum(len(script["cases"]) for script in found)
-    broken = any(script["error"] for script in found)
+    broken = sum(bool(script["error"]) for script in found)
     if as_json:
         json_line({"ok": not failed and not broken, "scripts": found})
     else:
-        say(f"{count - failed} of {count} cases passed" if count else "there are no fixtures")
+        given = any(script["fixtures"] for script in found)
+        none = "no case was run" if given else "there are no fixtures"
+        passed = f"{count - failed} of {count} cases passed" if count else none
+        say(passed + (f"; {counted(broken, 'script')} cannot be run" if broken else ""))
     if failed or broken:
         raise typer.Exit(1)
 

@@ -75,9 +75,8 @@ def _first(error: Refused | ValidationError) -> str:
 # ---- one script over a file of events
 
 
-def transform(file: Path, events: Sequence[dict[str, Any]], config: Path, *, as_json: bool) -> None:
+def transform(script: Script, events: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     """Run a script over events and show what it changes; exit 1 where it fails for one."""
-    script = script_of(file, config)
     failed = asyncio.run(_show(script, events, as_json=as_json))
     if failed:
         raise typer.Exit(1)

@@ -160,6 +160,9 @@ def test_send_refused_and_status_commands(there: tuple[Plane, Sink]) -> None:
     assert sent.returncode == 0, sent.stderr
     assert sent.stdout.startswith("HTTP 200")
     assert sink.wait(lambda s: any(e["messageId"] == "m-cli" for e in s.events))
+    assert "`type` is none of alias, group, identify, page, screen, track (did you mean track?)" in cli(
+        plane, "send", stdin='{"type": "trak", "userId": "u"}'
+    ).stderr
     bad = cli(plane, "send", "--json", stdin='{"type": "track", "event": "Nobody"}')
     assert bad.returncode == 1
     assert json.loads(bad.stdout)["status"] == 400
@@ -261,6 +264,7 @@ def test_a_script_that_fails_its_fixtures_is_not_put_in_force(there: tuple[Plane
                 if marked is None:
                     os.kill(plane.roles()["pipeline"], signal.SIGKILL)  # and comes back with what was in force
                     assert 'mark.test.yaml:2: marks: expected "marked": true, came out "marked": 7' in ran.stderr
+                    assert "\n    fixtures fail: `turnout test` shows more\n" in cli(plane, "status").stdout
         assert sink.wait(lambda s: {e["messageId"] for e in s.events} >= set(sent))
         last = next(e for e in sink.events if e["messageId"] == sent[-1])
         assert last["marked"] == (True if marked is None else marked)

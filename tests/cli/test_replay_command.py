@@ -70,13 +70,18 @@ def filled(data_plane: Start, sink: Sink) -> Plane:
 
 
 def test_a_replay_that_is_killed_goes_on_and_repeats_only_what_was_in_flight(filled: Plane, sink: Sink) -> None:
-    row = as_json(
-        filled, "replay", "--destination", "hook", "--unordered", "--rate", "100", "--yes", "--no-wait"
+    words = ["replay", "--destination", "hook", "--unordered", "--rate", "100", "--yes", "--json"]
+    command = subprocess.Popen(
+        [turnout(), *words, "--config", str(filled.config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
     )
     assert sink.wait(lambda s: len(s.events) >= 80)
     filled.kill()
+    assert command.stderr is not None
+    assert "replay 1 goes on when it runs" in command.stderr.readline()  # it follows on, and says what it waits for
     filled.start()
-    end = as_json(filled, "replay", "status", str(row["id"]), "--follow")
+    end = json.loads(command.communicate(timeout=60)[0])
+    assert command.returncode == 0
     assert (end["state"], end["selected"], end["delivered"]) == ("done", 300, 300)
     got = Counter(event["messageId"] for event in sink.events)
     assert len(got) == 300
@@ -116,7 +121,7 @@ def test_a_dry_run_and_a_file(filled: Plane, sink: Sink, tmp_path: Path) -> None
     assert (found["selected"], found["complete"], found["routes"]) == (15, True, {"send": 15})
     assert len(found["sample"]) == 5
     shown = run(filled, "replay", "-d", "hook", "--unordered", "--user", "u3", "--dry-run")
-    assert "15 of 300 stored events are selected" in shown
+    assert "15 of 300 stored events are selected\n  15 to be sent, unless a script drops them\n" in shown
     assert "curl -X POST" in shown
     path = tmp_path / "out.ndjson"
     assert "is done: 15 selected, 15 written\n" in run(filled, "replay", "--to-file", str(path), "--user", "u3")

@@ -109,6 +109,9 @@ def test_what_cannot_be_tested_is_said(tmp_path: Path) -> None:
     code, out, _ = turnout(tmp_path, "test", "u")
     assert code == 1
     assert out.startswith("u: u.js:1: SyntaxError")
+    assert out.endswith("\nno case was run; 1 script cannot be run\n")
+    (tmp_path / "u.test.yaml").unlink()
+    assert turnout(tmp_path, "test", "u")[1].endswith("\nthere are no fixtures; 1 script cannot be run\n")
     code, out, err = turnout(tmp_path, "test", "bear")
     assert (code, err) == (1, "turnout: there is no transformation, and no file, named bear (did you mean bare?)\n")
 

@@ -98,3 +98,8 @@ def test_a_line_that_is_no_case_is_said(tmp_path: Path) -> None:
         code, _, err = turnout("--jsonl", cwd=tmp_path, given=line)
         assert code == 1
         assert said in err
+
+
+def test_a_script_that_is_not_there_is_said_before_events_are_read(tmp_path: Path) -> None:
+    code, out, err = turnout("tt.py", cwd=folder(tmp_path))  # standard input is empty, which would be said next
+    assert (code, out, err) == (1, "", "turnout: tt.py: cannot be read: No such file or directory\n")

@@ -33,7 +33,8 @@ def transform(
     if jsonl:
         command.cases(command.standard_input())
     elif script is not None:
-        command.transform(script, read_events(events), config, as_json=json)
+        # The script first: nobody is to type events for one that is not there.
+        command.transform(command.script_of(script, config), read_events(events), as_json=json)
 
 
 def run_tests(
