@@ -32,7 +32,9 @@ def unsettled(destination: str, error: Exception, now: float) -> Refused:
     """What pauses a destination of which an event could not be settled; nothing probes it."""
     where = traceback.extract_tb(error.__traceback__)[-1]
     fault = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
-    said = f"a fault of Turnout's own ({fault}; see its log). turnout resume destination {destination} tries again"
+    replay = destination.partition("replay:")[2]
+    again = f"turnout replay resume {replay}" if replay else f"turnout resume destination {destination}"
+    said = f"a fault of Turnout's own ({fault}; see its log). {again} tries again"
     return Refused("fault", said, now)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from dataplane.deliver.pausing import Refused
 from dataplane.deliver.replay import Definition
 from dataplane.deliver.state import Changes, DestinationRow, State
 
@@ -88,9 +89,10 @@ class ReplayRows:
 
     def place(self, ident: int) -> DestinationRow | None:
         """Where one stands; None where it never began, or is done."""
-        sql = "SELECT id, position, cursors, active FROM destination WHERE id=?"
-        for name, position, cursors, active in self._rows(sql, name_of(ident)):
-            return DestinationRow(name, position, array("Q", cursors), active)
+        sql = "SELECT id, position, cursors, active, refused, reason, since FROM destination WHERE id=?"
+        for name, position, cursors, active, *refused in self._rows(sql, name_of(ident)):
+            found = Refused(*refused) if refused[0] else None
+            return DestinationRow(name, position, array("Q", cursors), active, found)
         return None
 
     def last_letter(self) -> int:

@@ -246,8 +246,11 @@ class Replays:
         return row
 
     async def resume(self, ident: int) -> ReplayRow:
-        """Go on with a cancelled one from where it stood. Raises `Fixable`."""
+        """Go on with a cancelled one from where it stood, or with one that is down or refused. Raises `Fixable`."""
         row = self.find(ident)
+        if (work := self._running.get(ident)) is not None and row.state == "running" and work.courier.condition.down:
+            work.courier.resume()
+            return row
         if row.state != "cancelled" or ident in self._running:
             raise Fixable(f"replay {ident} is {row.state}; only a cancelled one can be resumed")
         self.check(row.definition)
@@ -256,6 +259,7 @@ class Replays:
         row.put(self._engine.ledger.changes)
         self.rows[ident] = row
         self._launch(row)
+        self._running[ident].courier.resume()
         await self._engine.books.commit()
         return row
 

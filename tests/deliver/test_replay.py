@@ -356,3 +356,42 @@ async def test_no_file_is_written_among_our_own(delivered: Plant) -> None:
         with pytest.raises(Fixable, match="lies in the data folder"):
             await replay(delivered, destination="", file=str(file))
         assert not file.exists()
+
+
+async def test_a_fault_while_a_replay_settles_pauses_the_replay_and_not_its_destination(
+    delivered: Plant, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would end every process that goes on with it, for all destinations."""
+    plant = delivered
+    server.answer = lambda _: (400, {})
+    with monkeypatch.context() as patched:
+        real = plant.engine.ledger.bury
+
+        def broken(target: str, *args: Any, **named: Any) -> None:
+            if named["replay"] is not None:
+                raise ZeroDivisionError
+            real(target, *args, **named)
+
+        patched.setattr(plant.engine.ledger, "bury", broken)
+        server.gate.clear()
+        ident = await replay(plant, rate=1000)
+        commit = plant.engine.books.commit
+        # As in a process that ends with the fault, nothing more of it is written.
+        patched.setattr(plant.engine.books, "commit", lambda: asyncio.sleep(0))
+        await commit()
+        server.gate.set()
+        while not plant.faults:
+            await asyncio.sleep(0.01)
+        plant.faults.clear()
+        await plant.stop()
+    server.answer = lambda _: (200, {})
+    server.taken.clear()
+    await plant.start(config(server.url))
+    told = await status(plant, ident)
+    assert f"turnout replay resume {ident} tries again" in told["reason"]
+    await plant.send(event("ann", 6))
+    await plant.until(lambda: len(server.taken) == 1)
+    assert server.taken[0]["messageId"] == "ann-6"
+    plant.faults.clear()
+    await plant.call("replay.resume", {"id": ident})
+    assert (await over(plant, ident))["delivered"] == 12

@@ -110,7 +110,7 @@ def cancel(ident: Ident, config: ConfigFile = CONFIG, socket: Socket = None, jso
 
 @replay.command()
 def resume(ident: Ident, config: ConfigFile = CONFIG, socket: Socket = None, json: AsJson = False) -> None:
-    """Go on with a cancelled replay where it stood."""
+    """Go on with a replay where it stood: one that was cancelled, or is down."""
     from dataplane.cli import replay as command
 
     command.change(config, socket, ident, "resume", as_json=json)
