@@ -34,6 +34,8 @@ class Followed(Sidecar):
         until = min(upto, self.next_number + most)
         while self.next_number < until:
             taken = 0
+            if not self._path(self._in).exists() and self._turn_over():
+                continue  # it was read to its end and let go, and the writer was quicker to delete it
             for block, start, stop in self._walk(self._in, self._offset):
                 if block.first >= until:
                     break
@@ -54,14 +56,15 @@ class Followed(Sidecar):
         header = self._header(self.next_number)
         if header is None:
             return False
-        self._firsts.append(self.next_number)
+        if self.next_number not in self._firsts:  # it was there already when this one was opened
+            self._firsts.append(self.next_number)
         self._in, self._offset = self.next_number, header.size
         return True
 
     def _forget(self) -> None:
         """Of the files that were read, those that the writer has deleted since."""
         while len(self._firsts) > 1 and not self._path(self._firsts[0]).exists():
-            self._firsts.pop(0)
+            self._lose(self._firsts.pop(0))
 
     @property
     def first(self) -> int:
@@ -85,7 +88,10 @@ class Followed(Sidecar):
     def sync(self) -> None:
         """Make all that it has read durable: a sync of a file is one for whoever writes it. The writer syncs a file
         before it begins another."""
-        file = os.open(self._path(self._firsts[-1]), os.O_RDONLY)
+        try:
+            file = os.open(self._path(self._firsts[-1]), os.O_RDONLY)
+        except FileNotFoundError:
+            return  # all of it was let go by everyone, and the file deleted since
         try:
             os.fdatasync(file)
         finally:

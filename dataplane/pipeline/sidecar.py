@@ -312,10 +312,14 @@ class Sidecar:
             if any(position > floors.get(partition, position) for partition, position in before.items()):
                 return
             first = self._firsts.pop(0)
-            self._index.pop(first, None)
-            self._places.pop(first, None)
-            self._headers.pop(first, None)
+            self._lose(first)
             self._path(first).unlink(missing_ok=True)
+
+    def _lose(self, first: int) -> None:
+        """Forget what was learned of a file."""
+        self._index.pop(first, None)
+        self._places.pop(first, None)
+        self._headers.pop(first, None)
 
     def close(self) -> None:
         """Sync and close."""

@@ -129,6 +129,44 @@ async def test_a_waiting_process_is_woken(plant: Plant) -> None:
     other.close()
 
 
+def block(number: int, size: int = 20) -> Block:
+    entries = b"".join(ENTRY.pack(0, bytes(16), 7, 0, 1) for _ in range(size))
+    return Block(number, number, number + 1, size, entries)
+
+
+def test_what_was_let_go_is_forgotten_by_those_that_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that stands at the end of a file may find it deleted; and what it learned of files goes with them."""
+    monkeypatch.setattr(sidecar, "SEGMENT", 500)
+    written = Sidecar(tmp_path)
+    written.append([block(1)])
+    followed = Followed(tmp_path, 21)
+    for number in range(21, 1021, 20):
+        written.append([block(number)])
+        written.trim({0: number}, number)  # all that is before was let go by everyone, the follower too
+        assert not (tmp_path / f"{number - 20:020d}.seq").exists()
+        followed.sync()
+        assert [one.first for one in followed.advance(number + 20, 100)] == [number]
+        assert [one.first for one in followed.blocks(number)] == [number]
+        assert followed.positions_of(number) == {0: number}
+    assert followed.first == 1001
+    for known in (followed._headers, followed._index, followed._places):
+        assert len(known) <= 1, "what was learned of files that are gone"
+    written.close()
+
+
+def test_a_file_that_is_begun_while_a_follower_opens_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sidecar, "SEGMENT", 1_000)
+    written = Sidecar(tmp_path)
+    for number in (1, 21, 41):
+        written.append([block(number)])
+    followed = Followed(tmp_path, 21)  # as it was published, with the files of later ones there already
+    assert [one.first for one in followed.advance(61, 100)] == [21, 41]
+    assert [one.first for one in followed.blocks(1)] == [1, 21, 41]
+    written.close()
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 60))
 def test_a_follower_that_starts_anywhere_stands_where_it_is_told(sizes: list[int], upto: int) -> None:
