@@ -24,6 +24,7 @@ from dataplane.deliver.courier import Courier
 from dataplane.deliver.history import History
 from dataplane.deliver.holds import Found, held
 from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.moving import letters_begin
 from dataplane.deliver.pace import Paces
 from dataplane.deliver.pausing import unsettled
 from dataplane.deliver.plan import Plan
@@ -96,6 +97,8 @@ class Engine:
         self.history = History(self._home / "history")
         self.sequencer = self._sequence(config)
         self._left_off = recover.left_off(self.ledger.state, self.sequencer)
+        if self._share.follows and self.ledger.state.fresh:
+            self.ledger.state.follow(letters_begin(self._share.process, self.siblings.last_letter()))
         self.archive = Archive(
             self._home / "archive", self.ledger.state, self.sequencer.restore,
             lost=None if self._left_off is None else self.ledger.changes,

@@ -19,7 +19,7 @@ from typing import TypeVar
 import msgspec
 
 from dataplane.deliver.job_state import stored_jobs
-from dataplane.deliver.moving import JobLanes, Kept, Taken, plan
+from dataplane.deliver.moving import JobLanes, Kept, Taken, letters_begin, plan
 from dataplane.deliver.schema import migrate
 from dataplane.deliver.state import State
 from dataplane.log.epochs import partitions
@@ -32,8 +32,6 @@ __all__ = ["settle"]
 
 log = logger()
 VERSION = 1
-SPAN = 10_000_000_000
-"""Ids of dead letters that a process may give: each begins at a multiple that no other has, so that they are unique."""
 FRESH = ".next"
 _PAST = (("dead", "*.dead"), ("archive", "*.arc"), ("journal", "*.journal"), ("journal", "*.index"))
 _EXCEPTION = (
@@ -304,8 +302,8 @@ def _begin_ids(db: sqlite3.Connection, share: Share, files: int) -> None:
         sql = f"SELECT max(seq) FROM old{process}.sqlite_sequence WHERE name='dead'"  # noqa: S608 -- ours
         top = db.execute(sql).fetchone()[0]
         highest = max(highest, top or 0)
-    base = (highest // SPAN + share.process) * SPAN
     db.execute("DELETE FROM sqlite_sequence WHERE name='dead'")
+    base = letters_begin(share.process, highest)
     db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('dead', ?)", (base,))
 
 

@@ -14,7 +14,10 @@ from dataplane.deliver.state import DestinationRow
 from dataplane.pipeline.share import LANES, Share, name_of
 from turnout.errors import Fixable
 
-__all__ = ["JobLanes", "Kept", "Taken", "owner", "plan"]
+__all__ = ["JobLanes", "Kept", "Taken", "letters_begin", "owner", "plan"]
+
+SPAN = 10_000_000_000
+"""Ids of dead letters that a process may give: each begins at a multiple that no other has, so that they are unique."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,11 @@ class Taken:
 def owner(lane: int, of: int) -> int:
     """The process that has a lane."""
     return next(process for process in range(of) if lane < Share(process, of).end)
+
+
+def letters_begin(process: int, highest: int) -> int:
+    """Behind which id those of the letters of a process that follows begin, where `highest` is the last that any gave."""
+    return (highest // SPAN + process) * SPAN
 
 
 def plan(kept: Sequence[Kept], to: int) -> list[Taken]:

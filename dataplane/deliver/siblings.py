@@ -63,6 +63,11 @@ class Siblings:
         """The highest event number that any of them speaks of; 0 where there is none."""
         return max((last_number(state.rows) for state in self._states.values()), default=0)
 
+    def last_letter(self) -> int:
+        """The highest id of a dead letter that any of them gave; 0 where there is none."""
+        sql = "SELECT max(seq) FROM sqlite_sequence WHERE name='dead'"
+        return max((row[0] or 0 for state in self._states.values() for row in state.rows(sql)), default=0)
+
     def dead(self, destination: str, until: float) -> Iterator[int]:
         """Numbers of events with a dead letter of a destination that they buried until then (Unix seconds)."""
         for state in self._states.values():

@@ -261,6 +261,15 @@ class State:
         finally:
             self._db.execute("PRAGMA synchronous=NORMAL")
 
+    def follow(self, letters: int) -> None:
+        """A file that was made for a process that follows, since its own was lost: ids of its dead letters begin
+        behind `letters`, so that none is another process's."""
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("DELETE FROM sqlite_sequence WHERE name='dead'")
+        self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('dead', ?)", (letters,))
+        self._db.execute("INSERT OR REPLACE INTO fact VALUES ('follows', 1)")
+        self._db.execute("COMMIT")
+
     def forget_references(self, before: int | None = None) -> None:
         """Remove what waits behind another and is known by its number only; of events before a number, or all."""
         number = (1 << 63) - 1 if before is None else before

@@ -284,6 +284,32 @@ def test_a_new_destination_begins_at_the_same_event_everywhere(moody: Moody, pla
     assert hook(plane)["delivered"] == 48
 
 
+def test_where_one_loses_its_state_no_letter_is_called_like_one_of_another(
+    moody: Moody, planes: Callable[[str], Plane]
+) -> None:
+    """An id that two letters have would retry or discard both."""
+    moody.status = 422
+    plane = planes(config(moody, 2)).start()
+    spread(plane, 24)
+    until(lambda: hook(plane)["dead"] == 24)
+    plane.stop()
+    for path in (plane.folder / "data/pipeline-1/state").glob("pipeline.db*"):
+        path.unlink()
+    plane.start()
+    spread(plane, 24, start=100)
+    until(lambda: len({row["message_id"] for row in told(plane, "dead", "list")["dead"]}) > 24)
+    until(lambda: hook(plane)["pending"] == hook(plane)["unread"] == 0)
+    letters = told(plane, "dead", "list")["dead"]
+    assert len({row["id"] for row in letters}) == len(letters)
+    moody.status = 200
+    for letter in letters:
+        assert told(plane, "dead", "show", str(letter["id"]))["message_id"] == letter["message_id"]
+    assert told(plane, "dead", "retry", str(letters[-1]["id"]))["retried"] == 1
+    plane.stop()
+    plane.start()  # with what was made anew
+    assert well(plane)
+
+
 def test_a_layout_that_cannot_be_read_is_said(moody: Moody, planes: Callable[[str], Plane]) -> None:
     plane = planes(config(moody, 2)).start()
     plane.stop()
