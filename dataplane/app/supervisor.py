@@ -27,7 +27,7 @@ from dataplane.inspect.health import judge
 from dataplane.inspect.partitions import combine
 from dataplane.inspect.together import status as merged
 from dataplane.log.epochs import next_run
-from dataplane.metrics.declarations import by_name
+from dataplane.metrics.counters import Counters
 from dataplane.metrics.exposition import samples, undeclared
 from dataplane.metrics.log import logger
 from turnout import __version__
@@ -62,7 +62,8 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._pipelines = Pipelines(self._children)
         self._tokens = Tokens()
-        self._last: dict[tuple[str, str], Any] = {}  # what pipeline processes answered last
+        self._counters = Counters()
+        self._last: dict[str, Any] = {}  # the status that pipeline processes answered last
         self.orders = Orders(self._children)
         self._watching: asyncio.Task[None] | None = None
         self._lock: Lock | None = None
@@ -160,23 +161,19 @@ class Supervisor:
     async def samples(self) -> list[Any]:
         """Samples of every process; a role that does not answer is only missing.
 
-        Of several pipeline processes one that is away counts as it did last: a sum that falls and rises again would
-        look like so many new events.
+        Its counters are as they were last, and go on from there when it is back: a sum over several that falls and
+        rises again would look like so many new events.
         """
         found: list[Any] = list(samples(self._own_samples()))
         for child in self._children.values():
-            given: list[Any] | None = None
+            life, given = child.restarts, None
             if child.running:
                 try:
                     given = list(samples(await child.ask("stats", timeout=5)))
                 except (Unavailable, ValueError) as error:
                     _log.warning("metrics.missing", child=child.name, reason=str(error))
-            if given is None:
-                last = ((by_name.get(one[0]), one) for one in self._known(child, "stats", []))
-                found.extend(one for metric, one in last if metric is not None and metric.kind == "counter")
-            else:
-                self._keep(child, "stats", given)
-                found.extend(given)
+            counters = self._counters
+            found.extend(counters.last(child.name) if given is None else counters.of(child.name, life, given))
         for name in undeclared(found) - self._said:
             self._said.add(name)
             _log.error("metrics.undeclared", name=name)
@@ -208,20 +205,14 @@ class Supervisor:
         return {"health": judge(status), **status}
 
     def _stands(self, parts: dict[str, Any]) -> list[Any]:
-        """The pipeline processes' parts of the status, taken out of all; as it was last of one that is away."""
-        found: list[Any] = []
-        for child in self._pipelines.all():
-            if (part := parts.pop(child.name, None)) is not None:
-                self._keep(child, "status", part)
-            found.append(part or self._known(child, "status", None))
-        return [part for part in found if part is not None]
-
-    def _keep(self, child: Child, what: str, answer: Any) -> None:
-        if child in self._pipelines.all() and len(self._pipelines.all()) > 1:
-            self._last[child.name, what] = answer
-
-    def _known(self, child: Child, what: str, default: Any) -> Any:
-        return self._last.get((child.name, what), default)
+        """The pipeline processes' parts of the status, taken out of all; of several, as it was last of one that is
+        away."""
+        names = [child.name for child in self._pipelines.all()]
+        told = {name: parts.pop(name) for name in names if name in parts}
+        if len(names) > 1:
+            self._last.update(told)
+            told = self._last
+        return [told[name] for name in names if name in told]
 
     def pids(self) -> dict[str, int]:
         """Process ids of the living roles."""

@@ -58,7 +58,7 @@ def owner(lane: int, of: int) -> int:
 
 
 def letters_begin(process: int, highest: int) -> int:
-    """Behind which id those of the letters of a process that follows begin, where `highest` is the last that any gave."""
+    """Behind which id the letters of a process that follows begin, where `highest` is the last one that any gave."""
     return (highest // SPAN + process) * SPAN
 
 

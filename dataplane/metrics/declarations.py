@@ -18,7 +18,8 @@ Sample = tuple[str, tuple[str, ...], float]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric. `merge` says what the samples of several processes with equal labels become."""
+    """One metric. `merge` says what the samples of several processes with equal labels become; `stored` counters go on
+    where they were when their process begins again."""
 
     name: str
     kind: Literal["counter", "gauge"]
@@ -27,6 +28,7 @@ class Metric:
     meaning: str
     action: str
     merge: Literal["sum", "max", "min"] = "sum"
+    stored: bool = False
 
 
 METRICS: tuple[Metric, ...] = (
@@ -110,11 +112,13 @@ METRICS: tuple[Metric, ...] = (
         "turnout_sequence_events_total", "counter", ("source", "result"), "events",
         "Events after deduplication; result is unique, duplicate or refused.",
         "Many duplicates: a client sends again what was acknowledged, or reuses messageIds.",
+        stored=True,
     ),
     Metric(
         "turnout_events_total", "counter", ("destination", "verdict"), "events",
         "Events that reached their end at a destination; verdict is delivered, filtered, dead or archived.",
         "Any dead: `turnout dead list --destination NAME`. Any archived: its backlog was full.",
+        stored=True,
     ),
     Metric(
         "turnout_dead_total", "counter", ("destination", "class"), "events",
@@ -140,6 +144,7 @@ METRICS: tuple[Metric, ...] = (
         "turnout_born_total", "counter", ("destination",), "events",
         "Events made by transformations beyond one per input.",
         "None; it keeps the sums of events whole.",
+        stored=True,
     ),
     Metric(
         "turnout_pending", "gauge", ("destination", "kind"), "events",
@@ -155,6 +160,7 @@ METRICS: tuple[Metric, ...] = (
         "turnout_replay_events_total", "counter", ("verdict",), "events",
         "Verdicts of replayed events, which count in no destination; verdict is delivered, filtered or dead.",
         "Many dead: `turnout dead list` shows why; `turnout replay cancel ID` stops the replay.",
+        stored=True,
     ),
     Metric(
         "turnout_lag_events", "gauge", ("destination",), "events",
@@ -189,6 +195,7 @@ METRICS: tuple[Metric, ...] = (
         "turnout_archive_expired_total", "counter", ("destination",), "events",
         "Archived events deleted because the archive reached its own bound.",
         "Any: they can no longer be replayed. Raise archive.max_bytes or max_age, or replay sooner.",
+        stored=True,
     ),
     Metric(
         "turnout_log_held_bytes", "gauge", (), "bytes",

@@ -106,9 +106,11 @@ def spread(plane: Plane, count: int, *, users: int = 24, start: int = 0) -> dict
     return sent
 
 
-def counted(plane: Plane) -> str:
-    """The counter of what was delivered, as it is scraped."""
-    return next(line for line in metrics(plane).splitlines() if 'verdict="delivered"' in line and "_events_" in line)
+def counted(plane: Plane) -> list[float]:
+    """Counters of what was delivered and of the requests, as they are scraped."""
+    events, requests = 'turnout_events_total{destination="hook",verdict="delivered"}', "turnout_requests_total{"
+    lines = metrics(plane).splitlines()
+    return [sum(float(line.split()[-1]) for line in lines if line.startswith(name)) for name in (events, requests)]
 
 
 def told(plane: Plane, *words: str) -> Any:
@@ -156,6 +158,8 @@ def test_a_process_that_dies_comes_back_alone_and_the_others_go_on(
         sent = {user: [*idents, *more[user]] for user, idents in sent.items()}
         until(lambda wanted=sent: moody.delivered() == wanted, 40)  # type: ignore[misc]
         until(lambda name=victim: plane.status()["roles"][name]["restarts"] == 1)  # type: ignore[misc]
+        until(lambda: hook(plane)["delivered"] == sum(map(len, sent.values())))  # noqa: B023 -- asked at once
+        assert counted(plane)[1] >= total[1] + 48, "requests of the life before stay counted"
         assert plane.status()["roles"][other]["pid"] == before[other]["pid"] or other == "pipeline"
         before = plane.status()["roles"]
     until(lambda: hook(plane)["delivered"] == 144)
