@@ -32,7 +32,7 @@ from dataplane.deliver.readers import Readers
 from dataplane.deliver.replays import Replays
 from dataplane.deliver.retention import Retention, bounds
 from dataplane.deliver.siblings import Siblings
-from dataplane.deliver.state import DestinationRow, refuse
+from dataplane.deliver.state import DestinationRow, last_letter, refuse
 from dataplane.log.partitions import Partitions
 from dataplane.metrics.log import logger
 from dataplane.pipeline.follow import Follower
@@ -97,8 +97,9 @@ class Engine:
         self.history = History(self._home / "history")
         self.sequencer = self._sequence(config)
         self._left_off = recover.left_off(self.ledger.state, self.sequencer)
-        if self._share.follows and self.ledger.state.fresh:
-            self.ledger.state.follow(letters_begin(self._share.process, self.siblings.last_letter()))
+        if self._share.follows and not self.ledger.state.follows():  # its own was lost, and this one made anew
+            last = max(self.siblings.last_letter(), last_letter(self.ledger.state.rows))
+            self.ledger.changes.follow(letters_begin(self._share.process, last))
         self.archive = Archive(
             self._home / "archive", self.ledger.state, self.sequencer.restore,
             lost=None if self._left_off is None else self.ledger.changes,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dataplane.deliver.archive import Archive, Restore, Shelf
-from dataplane.deliver.state import last_number
+from dataplane.deliver.state import last_letter, last_number
 from dataplane.pipeline.share import Share
 
 __all__ = ["Siblings"]
@@ -65,8 +65,7 @@ class Siblings:
 
     def last_letter(self) -> int:
         """The highest id of a dead letter that any of them gave; 0 where there is none."""
-        sql = "SELECT max(seq) FROM sqlite_sequence WHERE name='dead'"
-        return max((row[0] or 0 for state in self._states.values() for row in state.rows(sql)), default=0)
+        return max((last_letter(state.rows) for state in self._states.values()), default=0)
 
     def dead(self, destination: str, until: float) -> Iterator[int]:
         """Numbers of events with a dead letter of a destination that they buried until then (Unix seconds)."""

@@ -22,7 +22,7 @@ from dataplane.deliver.schema import migrate
 from dataplane.deliver.segments import Place
 from dataplane.metrics.log import logger
 
-__all__ = ["Changes", "DestinationRow", "ExceptionRow", "Places", "State", "last_number"]
+__all__ = ["Changes", "DestinationRow", "ExceptionRow", "Places", "State", "last_letter", "last_number"]
 
 log = logger()
 
@@ -129,6 +129,15 @@ class Changes:
         """A destination is new and begins at event `number`."""
         self.statements.append(("INSERT OR REPLACE INTO fact VALUES (?,?)", (f"began {destination}", number)))
 
+    def follow(self, letters: int) -> None:
+        """The file was made for a process that follows, in the place of one that was lost: ids of its dead letters
+        begin behind `letters`."""
+        self.statements += [
+            ("DELETE FROM sqlite_sequence WHERE name='dead'", ()),
+            ("INSERT INTO sqlite_sequence (name, seq) VALUES ('dead', ?)", (letters,)),
+            ("INSERT OR REPLACE INTO fact VALUES ('follows', 1)", ()),
+        ]
+
     def rename(self, old: str, new: str, at: float) -> None:
         """A destination has another id from `at` (Unix seconds) on: its place, exceptions, dead letters, archive and
         counts follow; of the journal, which is never written again, it is remembered."""
@@ -154,6 +163,11 @@ class Changes:
         ):
             self.statements.append((sql, (destination,)))
         self.statements.append(("DELETE FROM fact WHERE name=?", (f"began {destination}",)))
+
+
+def last_letter(rows: Callable[[str], Iterable[tuple[Any, ...]]]) -> int:
+    """The highest id of a dead letter that a state file ever had; 0 where it had none."""
+    return max((row[0] or 0 for row in rows("SELECT seq FROM sqlite_sequence WHERE name='dead'")), default=0)
 
 
 def last_number(rows: Callable[[str], Iterable[tuple[Any, ...]]]) -> int:
@@ -260,15 +274,6 @@ class State:
             self._db.execute("INSERT OR REPLACE INTO fact VALUES ('released', ?)", (number,))
         finally:
             self._db.execute("PRAGMA synchronous=NORMAL")
-
-    def follow(self, letters: int) -> None:
-        """A file that was made for a process that follows, since its own was lost: ids of its dead letters begin
-        behind `letters`, so that none is another process's."""
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute("DELETE FROM sqlite_sequence WHERE name='dead'")
-        self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('dead', ?)", (letters,))
-        self._db.execute("INSERT OR REPLACE INTO fact VALUES ('follows', 1)")
-        self._db.execute("COMMIT")
 
     def forget_references(self, before: int | None = None) -> None:
         """Remove what waits behind another and is known by its number only; of events before a number, or all."""
