@@ -6,6 +6,7 @@ Pauses are kept in `state/pauses.json`, so that they outlive reloads, restarts a
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ __all__ = ["Orders", "elsewhere"]
 
 LOOK = 1.0
 """Seconds between looks whether a backlog wants the intake stopped."""
+AWAY = 15.0
+"""Seconds after which a pipeline process that does not answer probes nothing for the others any more."""
 
 _log = logger()
 
@@ -48,6 +51,7 @@ class Orders:
         self._pipelines = Pipelines(children)
         self._path: Path
         self._told: dict[str, dict[str, Any]] = {}
+        self._heard: dict[str, float] = {}
         self.pauses = Pauses()
 
     def open(self, config: Config) -> None:
@@ -121,13 +125,21 @@ class Orders:
             await asyncio.sleep(LOOK)
             before = {name: self.plain(name) for name in self._children}
             for pipeline in self._pipelines.all():
-                if not pipeline.running:
-                    continue  # what was known goes on
-                try:
-                    self._told[pipeline.name] = await pipeline.ask("intake", timeout=5)
-                except TurnoutError as error:
-                    _log.warning("intake.unknown", reason=str(error))
+                await self._hear(pipeline)
             await self._tell(child for name, child in self._children.items() if self.plain(name) != before.get(name))
+
+    async def _hear(self, pipeline: Child) -> None:
+        """What it says now; of one that is away what was known goes on, but not for ever: nobody would probe."""
+        name = pipeline.name
+        if pipeline.running:
+            try:
+                self._told[name] = await pipeline.ask("intake", timeout=5)
+                self._heard[name] = time.monotonic()
+                return
+            except TurnoutError as error:
+                _log.warning("intake.unknown", reason=str(error))
+        if name in self._told and time.monotonic() - self._heard[name] > AWAY:
+            self._told[name] = {**self._told[name], "found": {}}
 
     def _keep(self, pauses: Pauses) -> None:
         """In the file first: a role that dies now learns it when it starts. Raises `Unavailable` (disk full)."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from dataplane.deliver.breaker import LONGEST
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.showing import found_out
@@ -40,11 +42,22 @@ def _faulty(courier: Courier) -> bool:
     return refused is not None and refused.kind == "fault"
 
 
+def _probes(engine: Engine, courier: Courier) -> bool:
+    """Whether it has, now or soon, something to ask the tool with."""
+    due = [at for at in (courier.chains.next_at(), courier.jobs.next_at()) if at is not None]
+    if courier.lanes.ready or courier.lanes.flying or courier.chains.flying:
+        return True
+    return min(due, default=math.inf) <= engine.clock.now().timestamp() + LONGEST
+
+
 def _intake(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     """Which destinations want no more events taken, and why; and which of them this process found to be down or to
     refuse us, and probes: it has something to do so with, and the fault is not its own."""
-    probing = {ident: courier for ident, courier in engine.couriers.items() if courier.busy and not _faulty(courier)}
-    found = {ident: known for ident, courier in probing.items() if (known := found_out(courier)) is not None}
+    found = {
+        ident: known
+        for ident, courier in engine.couriers.items()
+        if (known := found_out(courier)) is not None and not _faulty(courier) and _probes(engine, courier)
+    }
     return {"stopping": dict(engine.backlogs.stopping), "found": found}
 
 

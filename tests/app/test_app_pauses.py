@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -117,3 +118,41 @@ async def test_a_pause_that_cannot_be_stored_is_refused_with_the_reason(tmp_path
     with pytest.raises(Unavailable, match="nothing was changed"):
         await orders.pause(config, "source", "web", by="ann", reason="")
     assert not orders.plain("ingest")["pauses"]
+
+
+class Process:
+    """A pipeline process as the orders see it."""
+
+    def __init__(self, name: str, found: dict[str, Any]) -> None:
+        self.name, self.running, self.found = name, True, found
+        self.told: dict[str, Any] = {}
+
+    async def ask(self, verb: str, args: dict[str, Any] | None = None, *, timeout: float = 30.0) -> Any:
+        if verb == "intake":
+            return {"stopping": {}, "found": self.found}
+        self.told = dict(args or {})
+        return None
+
+
+async def test_a_process_that_is_away_for_long_probes_for_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataplane.app.orders.LOOK", 0.01)
+    monkeypatch.setattr("dataplane.app.orders.AWAY", 0.3)
+    one, other = Process("pipeline", {}), Process("pipeline-1", {"hook": ["down", "its requests fail", None]})
+    orders = Orders({"pipeline": one, "pipeline-1": other})  # type: ignore[dict-item]
+    watching = asyncio.create_task(orders.watch())
+
+    async def told(hook: bool) -> None:
+        async with asyncio.timeout(20):
+            while ("hook" in one.told.get("found", {})) is not hook:
+                await asyncio.sleep(0.01)
+
+    try:
+        await told(True)
+        other.running = False  # it dies, and dies again whenever it is started
+        await told(False)
+        other.running = True
+        await told(True)
+    finally:
+        watching.cancel()

@@ -147,3 +147,15 @@ async def test_resume_tries_a_destination_that_refused_us_and_says_what_still_ho
     await plant.reload(config(server.url, chain="[split]"))
     said = await plant.call("destination.resume", {"destination": "hook"})
     assert said == {"changed": False, "still": "paused: transformation split (by ann: moving)"}
+
+
+async def test_one_that_has_nothing_to_probe_with_lets_another_process_probe(plant: Plant, server: Server) -> None:
+    """An event put aside for long is nothing to ask a tool with: the others would wait for it with all they have."""
+    server.answer = lambda _: (429, {"Retry-After": "3000"})
+    await plant.start(config(server.url))
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: row(plant)["retrying"] == 1)
+    plant.engine.couriers["hook"].condition.refusal.refuse("credentials", "HTTP 401")
+    assert (await plant.call("intake", {}))["found"] == {}
+    plant.clock.advance(2_970.0)
+    assert list((await plant.call("intake", {}))["found"]) == ["hook"]
