@@ -22,6 +22,7 @@ from dataplane.app.role import usage
 from dataplane.app.tokens import Tokens
 from dataplane.config import Config, fingerprint
 from dataplane.deliver.layout import settle
+from dataplane.deliver.reload import check_stopped
 from dataplane.inspect.disk import disk
 from dataplane.inspect.health import judge
 from dataplane.inspect.partitions import combine
@@ -84,6 +85,7 @@ class Supervisor:
         self.orders.open(self.config)
         clear_rates(self.config.data)
         await asyncio.to_thread(settle, self.config.data, self.config.processes.pipeline)
+        await asyncio.to_thread(check_stopped, self.config)
         self._run = await asyncio.to_thread(next_run, self.config.data / "log")
         for name in roles(self.config):
             held = (self._lock.fd,)

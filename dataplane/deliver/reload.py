@@ -10,10 +10,12 @@ from dataplane.deliver.courier import Courier
 from dataplane.deliver.lanes import LANES
 from dataplane.deliver.ledger import COUNTED, Ledger
 from dataplane.deliver.plan import Plan
-from dataplane.deliver.state import DestinationRow
+from dataplane.deliver.siblings import Rows
+from dataplane.deliver.state import DestinationRow, last_number
+from dataplane.pipeline.share import Share
 from turnout.errors import ConfigError
 
-__all__ = ["changed_scripts", "check_removed", "fresh_row", "rename_and_remove", "retire"]
+__all__ = ["changed_scripts", "check_removed", "check_stopped", "fresh_row", "rename_and_remove", "retire"]
 
 
 def fresh_row(ident: str, number: int) -> DestinationRow:
@@ -23,23 +25,45 @@ def fresh_row(ident: str, number: int) -> DestinationRow:
 
 def check_removed(config: Config, couriers: Mapping[str, Courier], ledger: Ledger, head: int) -> None:
     """A removed destination with a backlog is an error until someone says what is to become of it."""
-    taken = {item.was for item in config.destinations.values() if item.was}
     stored = ledger.state.destinations()
     for ident in sorted({*stored, *couriers}):
-        if ident in config.destinations or ident in taken or ident in config.discard:
+        if _accounted(config, ident):
             continue
         courier = couriers.get(ident)
         if courier is not None:
-            cursor, rows = min(courier.snapshot().cursors), len(courier.chains)
+            _check(ident, head, min(courier.snapshot().cursors), len(courier.chains))
         else:
-            cursor, rows = min(stored[ident].cursors), sum(1 for _ in ledger.state.exceptions(ident))
-        if cursor < head or rows:
-            raise ConfigError(
-                f"destinations.{ident} is gone from the config but still has a backlog "
-                f"(up to {head - cursor} events unread, {rows} put aside): "
-                f"write `was: {ident}` at the destination that takes it over, "
-                f"or give it up with a top-level `discard: [{ident}]`"
-            )
+            _check(ident, head, min(stored[ident].cursors), sum(1 for _ in ledger.state.exceptions(ident)))
+
+
+def check_stopped(config: Config) -> None:
+    """The same for all of several processes before any starts: else one would have given up its part of a
+    destination when another finds that it has a backlog, and refuses to start."""
+    if (of := config.processes.pipeline) == 1:
+        return
+    files = [Rows(Share(process, of).home(config.data) / "state" / "pipeline.db") for process in range(of)]
+    head = max(last_number(file.rows) for file in files) + 1
+    for file in files:
+        for ident, cursors in file.rows("SELECT id, cursors FROM destination WHERE id NOT LIKE 'replay:%'"):
+            if not _accounted(config, ident):
+                ((rows,),) = file.rows("SELECT count(*) FROM exception WHERE destination=?", ident)
+                _check(ident, head, min(array("Q", cursors)), rows)
+
+
+def _accounted(config: Config, ident: str) -> bool:
+    """Whether the config says what is to become of a destination."""
+    taken = (item.was for item in config.destinations.values())
+    return ident in config.destinations or ident in config.discard or ident in taken
+
+
+def _check(ident: str, head: int, cursor: int, rows: int) -> None:
+    if cursor < head or rows:
+        raise ConfigError(
+            f"destinations.{ident} is gone from the config but still has a backlog "
+            f"(up to {head - cursor} events unread, {rows} put aside): "
+            f"write `was: {ident}` at the destination that takes it over, "
+            f"or give it up with a top-level `discard: [{ident}]`"
+        )
 
 
 def rename_and_remove(

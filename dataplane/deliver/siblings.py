@@ -16,11 +16,12 @@ from dataplane.deliver.archive import Archive, Restore, Shelf
 from dataplane.deliver.state import last_letter, last_number
 from dataplane.pipeline.share import Share
 
-__all__ = ["Siblings"]
+__all__ = ["Rows", "Siblings"]
 
 
-class _Rows:
-    """Answers queries of a state file that another process writes; nothing where there is none."""
+class Rows:
+    """Answers queries of a state file that another process writes, or is to write; nothing where there is none, or one
+    that is damaged, which its own process puts aside."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -32,8 +33,13 @@ class _Rows:
         except sqlite3.OperationalError:
             return []  # put aside as damaged, and not made anew yet
         with closing(db):
-            db.execute("PRAGMA query_only=ON")
-            return db.execute(sql, values).fetchall()
+            try:
+                db.execute("PRAGMA query_only=ON")
+                return db.execute(sql, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                    raise
+                return []
 
 
 class Siblings:
@@ -41,7 +47,7 @@ class Siblings:
 
     def __init__(self, data: Path, share: Share) -> None:
         self._homes = {one.process: one.home(data) for one in share.others()}
-        self._states = {process: _Rows(home / "state" / "pipeline.db") for process, home in self._homes.items()}
+        self._states = {process: Rows(home / "state" / "pipeline.db") for process, home in self._homes.items()}
 
     @property
     def journals(self) -> list[Path]:

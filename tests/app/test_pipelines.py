@@ -15,6 +15,7 @@ import pytest
 
 from bench.plane import NotReady, Plane
 from bench.sink import Sink
+from dataplane.deliver.state import Changes, ExceptionRow, State
 from tests.app.test_partitions import metrics, post, until
 from tests.cli.test_dead_commands import cli
 
@@ -312,6 +313,31 @@ def test_where_one_loses_its_state_no_letter_is_called_like_one_of_another(
     plane.stop()
     plane.start()  # with what was made anew
     assert well(plane)
+
+
+def test_a_start_that_one_of_them_refuses_has_changed_none(moody: Moody, planes: Callable[[str], Plane]) -> None:
+    """A destination is taken out of the config while stopped, and only the second process has a backlog of it."""
+    plane = planes(config(moody, 2)).start()
+    sent = spread(plane, 48)
+    until(lambda: hook(plane)["delivered"] == 48)
+    plane.stop()
+    state, changes = State(plane.folder / "data/pipeline-1/state/pipeline.db"), Changes()
+    late = b'{"type": "track", "event": "Seen", "userId": "late", "messageId": "late"}'
+    changes.put(ExceptionRow("hook", 1, 0, 0xF0, "tried", "website", 1, time.time()), late, None)
+    state.commit(changes)
+    state.close()
+    before = plane.config.read_text()
+    plane.config.write_text(before.replace("  hook:\n", "  other:\n"))
+    with pytest.raises(NotReady, match=r"hook is gone from the config but still has a backlog.*1 put aside"):
+        plane.start()
+    plane.config.write_text(before)
+    plane.start()
+    until(lambda: moody.delivered().get("late") == ["late"])
+    until(lambda: hook(plane)["delivered"] == 49)  # what was counted is counted
+    assert {user: idents for user, idents in moody.delivered().items() if user != "late"} == sent
+    plane.stop()
+    plane.config.write_text(before.replace("  hook:\n", "  other:\n"))
+    plane.start()  # nothing is left to do there
 
 
 def test_a_layout_that_cannot_be_read_is_said(moody: Moody, planes: Callable[[str], Plane]) -> None:
