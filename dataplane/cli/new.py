@@ -1,25 +1,30 @@
-"""`turnout new destination`: a destination to start from, whose tests pass as they are.
+"""`turnout new`: a destination or a transformation to start from, whose tests pass as they are.
 
-The files are made from the templates in scaffold/: a package of its own, or a folder of Turnout's own tree.
+The files are made from the templates in scaffold/. A destination is a package of its own, or a folder of
+Turnout's own tree; a transformation is a script and its fixtures.
 """
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePath
 from string import Template
 
 import turnout
+from dataplane.cli.options import CONFIG
 from dataplane.cli.output import json_line, say
+from dataplane.config.files import fixture_path, scripts
+from dataplane.config.languages import SUFFIXES, Language
 from destinations import registry
 from turnout.errors import Fixable
 
-__all__ = ["destination"]
+__all__ = ["destination", "transformation"]
 
 LONGEST = 40
 _SECTION = f'[project.entry-points."{registry.GROUP}"]'
@@ -33,6 +38,7 @@ _PACKAGE = {
     "pyproject.toml": "pyproject.toml", "README.md": "README.md", "config.yaml": "config.yaml",
     ".gitignore": "gitignore",
 }
+_SCRIPTS: dict[Language, str] = {"python": ".py", "javascript": ".js"}
 
 
 def destination(slug: str, folder: Path | None, *, here: bool, force: bool, as_json: bool) -> None:
@@ -54,14 +60,56 @@ def destination(slug: str, folder: Path | None, *, here: bool, force: bool, as_j
     for path, text in made.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+    _say({"slug": slug}, made, steps, as_json=as_json)
+
+
+def transformation(name: str, config: Path, language: Language, *, as_json: bool) -> None:
+    """Write a script and its fixtures; neither of them where something of this name is there.
+
+    They are put beside the first script that the config names, else into the folder transformations/ beside it.
+    """
+    _good_name(name)
+    known = scripts(config)
+    if name in known:
+        raise Fixable(f"{config} has a transformation {name} already: choose another name")
+    folder = Path(next(filter(None, known.values()), "transformations/_")).parent
+    script = config.parent / folder / f"{name}{_SCRIPTS[language]}"
+    fixtures = fixture_path(script)
+    there = [path for path in (*(script.with_suffix(suffix) for suffix in SUFFIXES), fixtures) if path.exists()]
+    if there:
+        raise Fixable(f"exists already: {', '.join(map(str, there))}; choose another name")
+    words = {"name": name, "file": script.name}
+    made = {script: _filled("transformation", f"script{_SCRIPTS[language]}", words),
+            fixtures: _filled("transformation", "test.yaml", words)}
+    try:
+        script.parent.mkdir(parents=True, exist_ok=True)
+        for path, text in made.items():
+            with path.open("x", encoding="utf-8") as opened:
+                opened.write(text)
+    except OSError as error:
+        raise Fixable(f"{error.filename}: {error.strerror}") from None
+    _say({"name": name, "language": language}, made, _steps_script(name, config, folder / script.name, script),
+         as_json=as_json)
+
+
+def _say(about: Mapping[str, str], made: Iterable[Path], steps: Sequence[str], *, as_json: bool) -> None:
     if as_json:
-        json_line({"slug": slug, "written": [str(path) for path in made], "next": steps})
+        json_line({**about, "written": [str(path) for path in made], "next": steps})
         return
     for path in made:
         say(f"wrote {path}")
     say("next:")
     for number, step in enumerate(steps, 1):
         say(f"  {number}. {step}")
+
+
+def _good_name(name: str) -> None:
+    """Raises `Fixable` for what can be no transformation's id and file, with one that can."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name) is None or len(name) > LONGEST:
+        near = re.sub(r"[^A-Za-z0-9_-]+", "_", PurePath(name).stem).strip("_-0123456789")[:LONGEST].rstrip("_-")
+        hint = f"; {near} would be one" if near else ""
+        raise Fixable(f"{name!r} can be no transformation's name: letters, digits, _ and -, a letter first, "
+                      f"at most {LONGEST}{hint}")  # fmt: skip
 
 
 def _good(slug: str) -> None:
@@ -172,4 +220,16 @@ def _steps_here(slug: str) -> list[str]:
         f"say what is sent: destinations/{slug}/__init__.py, settings.py and fixtures/, then the tests again "
         "(docs/write-a-destination.md)",
         f"python -m destinations.docs writes docs/destinations/{slug}.md: link it in docs/index.md",
+    ]
+
+
+def _steps_script(name: str, config: Path, written: Path, script: Path) -> list[str]:
+    given = "" if config == CONFIG else f" --config {shlex.quote(str(config))}"
+    file = str(written) if re.fullmatch(r"[\w./-]+", str(written)) else json.dumps(str(written))
+    return [
+        f"turnout test {shlex.quote(str(script))}{given}",
+        f"say in {fixture_path(script).name} what it is to do, then in {script.name}, and test again",
+        f"add to {config}, under transformations: `{name}: {{file: {file}}}`",
+        f"and to the destination, or the source, whose events it is for: `transformation: {name}`",
+        f"turnout plan{given} says what that changes, turnout reload puts it in force",
     ]

@@ -12,7 +12,7 @@ from dataplane.config.document import MAX_BYTES, Mapping, compose, scalars
 from dataplane.config.languages import libraries_in
 from dataplane.config.references import section, texts
 
-__all__ = ["fixture_path", "named"]
+__all__ = ["fixture_path", "named", "scripts"]
 
 _SECRET = re.compile(r"\$\{file:([^}\0]+)\}")
 _CODE = ("transformations", "libraries")
@@ -31,16 +31,34 @@ def named(path: str | os.PathLike[str]) -> frozenset[FilePath]:
     not asked.
     """
     file = FilePath(path).absolute()
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(MAX_BYTES).decode()
-    except (OSError, UnicodeDecodeError):
-        return frozenset((file,))
-    root = compose(text.removeprefix("\ufeff"), Report(str(file)))
+    root = _read(file)
     if root is None:
         return frozenset((file,))
     names = _written(root, file.parent)
     return frozenset((file, *(file.parent / name for name in names if name and "\0" not in name)))
+
+
+def scripts(path: FilePath) -> dict[str, str]:
+    """The transformations that the file at `path` names, in its order: id and file as written, "" where it has none.
+
+    Never raises, as `named`: a config that is not good yet says this much too.
+    """
+    root = _read(path)
+    if root is None:
+        return {}
+    return {
+        name: next((str(node.value) for _, node in texts(mapping, ("transformations", name), "file")), "")
+        for name, _, mapping in section(root, "transformations")
+    }  # fmt: skip
+
+
+def _read(file: FilePath) -> Mapping | None:
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(MAX_BYTES).decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return compose(text.removeprefix("\ufeff"), Report(str(file)))
 
 
 def _written(root: Mapping, folder: FilePath) -> set[str]:

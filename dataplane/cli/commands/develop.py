@@ -1,13 +1,13 @@
-"""Commands for those who write a destination: `new`, `docs`."""
+"""Commands for those who write a destination or a script: `new`, `docs`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Literal, Optional
 
 import typer
 
-from dataplane.cli.options import AsJson, group
+from dataplane.cli.options import CONFIG, AsJson, ConfigFile, group
 
 __all__ = ["add"]
 
@@ -30,6 +30,21 @@ def new(
     if here and folder is not None:
         raise typer.BadParameter("give a folder, or --here")
     command.destination(slug, folder, here=here, force=force, as_json=json)
+
+
+def script(
+    *,
+    name: Annotated[str, typer.Argument(help="Its id in config.yaml and its file: letters, digits, _ and -.")],
+    language: Annotated[
+        Literal["python", "javascript"], typer.Option("--language", "-l", help="What the script is written in.")
+    ] = "python",
+    config: ConfigFile = CONFIG,
+    json: AsJson = False,
+) -> None:
+    """Write a script to start from, with fixtures that pass, and say what to add to the configuration."""
+    from dataplane.cli import new as command
+
+    command.transformation(name, config, language, as_json=json)
 
 
 def page(
@@ -55,6 +70,7 @@ def add(app: typer.Typer) -> None:
     """Declare them."""
     made = group("Start something of your own.")
     made.command("destination")(new)
+    made.command("transformation")(script)
     app.add_typer(made, name="new")
     shown = group("Pages made from what is installed.")
     shown.command("configuration")(configuration)
