@@ -147,12 +147,12 @@ class Backlogs:
         return standing(courier.plan.backlog, self.room.capacity, size, age)
 
     def _received(self, number: int) -> float:
-        """When event `number`, or the next unique one, was received; Unix seconds."""
+        """When event `number`, or the next unique one of any lane, was received; Unix seconds."""
         found = self._oldest.get(number)
         if found is None:
             if len(self._oldest) > len(self._couriers) * 4:
                 self._oldest.clear()
-            events, _ = self._sequencer.mine(number, 1)
+            events, _ = self._sequencer.load(number, 1)
             now = self._clock.now().timestamp()
             found = self._oldest[number] = events[0].received_at / 1000 if events else now
         return found

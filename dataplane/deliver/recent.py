@@ -67,6 +67,6 @@ class Recent:
                 at = bisect_left(batch.events, number, key=lambda event: event.number)
                 return batch.events[at:], batch.upto
         events, upto = self._load(number, most)
-        if upto > number:
+        if events:  # where none are, another look costs little, and what is kept is bounded by their bytes
             self.add(number, upto, events)
         return events, upto

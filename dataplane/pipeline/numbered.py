@@ -34,6 +34,8 @@ log = logger()
 _envelope = msgspec.msgpack.Decoder(Envelope).decode
 READ_BYTES = 512 << 10
 LOAD_BYTES = 4 << 20
+LOOK = 4_000
+"""Events of all lanes that one of several processes looks at in one go, about, where few are its own."""
 
 
 class RefusedEvent(NamedTuple):
@@ -193,7 +195,8 @@ class Numbered(ABC):
         return self._load(number, most, WHOLE)
 
     def mine(self, number: int, most: int) -> tuple[list[Sequenced], int]:
-        """As `load`, without the events of other processes' lanes."""
+        """As `load`, without the events of other processes' lanes: there may be none of its own, and more to go on
+        with."""
         return self._load(number, most, self.share)
 
     def _load(self, number: int, most: int, share: Share) -> tuple[list[Sequenced], int]:
@@ -201,6 +204,7 @@ class Numbered(ABC):
         size = 0
         upto = number
         alone = share.alone
+        until = None if alone else number + LOOK
         for block, record in self._records(number, READ_BYTES if most > 1 else 1):
             if alone or any(not flags and share.has(key) for flags, _, key, _, _ in block):
                 envelope, units = self._open(record)
@@ -212,7 +216,7 @@ class Numbered(ABC):
                     found.append(Sequenced(at, key, raw, envelope, self._secret))
                     size += len(raw)
             upto = block.first + block.count
-            if len(found) >= most or size >= LOAD_BYTES:
+            if len(found) >= most or size >= LOAD_BYTES or (until is not None and upto >= until):
                 break
         else:
             upto = max(upto, self.sidecar.next_number)

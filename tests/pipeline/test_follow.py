@@ -115,6 +115,34 @@ async def test_what_is_not_published_is_not_read_and_a_new_life_goes_on_where_it
     other.close()
 
 
+async def test_one_with_few_events_of_its_own_looks_at_some_at_a_time(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All events may be of one user: the others must not stand still while they look for theirs."""
+    monkeypatch.setattr("dataplane.pipeline.numbered.LOOK", 50)
+    folder = plant.folder / "data/sequence"
+    first, second = logs(plant, 2)
+    one = sequencer(first, folder, Share(0, 2))
+    other = Follower(second, folder, Share(1, 2))
+    for turn in range(20):
+        await plant.send(*({"messageId": f"m{turn}-{n}", "userId": "u"} for n in range(20)))
+    own = len(one.next())
+    assert own in (0, 400), "all are of one lane"
+    idle, busy = (one, other) if own == 0 else (other, one)
+    assert len(other.next()) == 400 - own
+    upto, turns = 1, 0
+    while upto < idle.next_number:
+        events, more = idle.mine(upto, 500)
+        assert not events
+        assert upto < more <= upto + 50 + 20
+        upto, turns = more, turns + 1
+    assert turns >= 6
+    assert len(busy.mine(1, 50)[0]) >= 50
+    assert len(idle.load(1, 1000)[0]) == 400, "whoever asks for all lanes gets them"
+    for reader in (one, other):
+        reader.close()
+
+
 async def test_a_waiting_process_is_woken(plant: Plant) -> None:
     folder = plant.folder / "data/sequence"
     first, second = logs(plant, 2)
