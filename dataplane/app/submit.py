@@ -10,9 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from dataplane.config import Config
-from dataplane.config.diagnostic import meant
 from turnout import codec
 from turnout.errors import Fixable, Refused, Unavailable
+from turnout.spelling import meant
 
 __all__ = ["Reply", "local_url", "submit", "write_key"]
 

@@ -14,13 +14,13 @@ from dataplane.cli.progress import Progress
 from dataplane.cli.sandbox import workers
 from dataplane.cli.transform import script_of
 from dataplane.config import Config, load
-from dataplane.config.diagnostic import meant
 from dataplane.config.files import fixture_path
 from dataplane.config.fixtures import Fixtures, read_fixtures
 from dataplane.pipeline.proof import Tried, tried
 from dataplane.pipeline.scripts import read_scripts
 from transformations.base import Script
 from turnout.errors import Fixable, ScriptError
+from turnout.spelling import meant
 
 __all__ = ["test"]
 

@@ -6,12 +6,11 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal, NamedTuple
 
 from turnout.errors import ConfigError
 
-__all__ = ["Diagnostic", "InvalidConfig", "Path", "Place", "Report", "Severity", "dotted", "meant"]
+__all__ = ["Diagnostic", "InvalidConfig", "Path", "Place", "Report", "Severity", "dotted"]
 
 Severity = Literal["error", "warning"]
 Path = tuple[str | int, ...]
@@ -95,10 +94,3 @@ def _key(step: str) -> str:
     if re.fullmatch(r"[\w-]{1,80}", step):
         return step
     return json.dumps(step if len(step) <= 80 else step[:79] + "…", ensure_ascii=not step.isprintable())
-
-
-def meant(given: str, known: Iterable[str]) -> str:
-    """` (did you mean instance_url?)`, or nothing where no known name is close."""
-    names = {name.casefold(): name for name in known}
-    close = get_close_matches(given.casefold()[:100], names, n=1, cutoff=0.7)
-    return f" (did you mean {names[close[0]]}?)" if close else ""

@@ -11,12 +11,13 @@ from typing import get_args
 
 from pydantic import ValidationError
 
-from dataplane.config.diagnostic import Path, Place, Report, meant
+from dataplane.config.diagnostic import Path, Place, Report
 from dataplane.config.document import Entry, Mapping, Scalar, plain, scalars
 from dataplane.config.languages import Language, language_of, libraries_in
 from dataplane.config.references import section, texts
 from dataplane.config.sentences import shows_secret, tell
 from turnout.errors import Fixable
+from turnout.spelling import meant
 
 __all__ = ["MAX_SCRIPT_BYTES", "MAX_SOCKET_PATH", "check_files", "check_settings", "check_socket"]
 

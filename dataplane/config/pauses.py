@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from dataplane.config.diagnostic import meant
 from dataplane.config.model import Config
 from turnout.errors import Fixable, FormatError
+from turnout.spelling import meant
 
 __all__ = ["KINDS", "REASON", "Kind", "Pause", "Pauses"]
 

@@ -10,9 +10,10 @@ import keyword
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from dataplane.config.diagnostic import Path, Report, meant
+from dataplane.config.diagnostic import Path, Report
 from dataplane.config.document import Entry, Mapping, Scalar, Sequence
 from dataplane.config.languages import SUFFIXES
+from turnout.spelling import meant
 
 __all__ = ["check_references", "section", "texts"]
 

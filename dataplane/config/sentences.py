@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from dataplane.config.diagnostic import Path, Place, Report, meant
+from dataplane.config.diagnostic import Path, Place, Report
 from dataplane.config.document import Entry, Mapping, Node, Scalar, Sequence, scalars
 from dataplane.config.fields import descend, is_secret, models, spelled, spellings
 from dataplane.config.model import NAME
+from turnout.spelling import meant
 
 __all__ = ["shows_secret", "tell"]
 

@@ -123,7 +123,12 @@ async def test_the_first_version_of_rudderstacks_scripts_runs(js: Run) -> None:
             r"case.js:1: Expected one of transformEvent,transformBatch. Found transformEvent,transformBatch",
         ),
         ("export default function transformEvent(e) {}", r"case.js:1: Expected one of .* Found none"),
-        ("\n\nexport function transformEvent(e) { return e; \n", r"case.js:3: SyntaxError: .+"),
+        ("\n\nexport function transformEvent(e) { return e; \n",
+         r"case.js:3: SyntaxError: unexpected end of input at the end of the file$"),
+        ("if (1) {\n\n", r"case.js:1: SyntaxError: unexpected end of input at the end of the file$"),
+        ("export const transformEvent = [1,", r"case.js:1: SyntaxError: .*is a bracket or a quote left open\?\)$"),
+        ("{ export const transformEvent = 1; }", r"case.js:1: SyntaxError: .*is a whole statement outside of blocks.*"),
+        ("const a = + ) '';", r"case.js:1: SyntaxError: unexpected token in expression: '\)'$"),
         ("import {a} from 'gone'; export const transformEvent = a;", r"case.js:1: import from gone failed. Module"),
         ("\nthrow new TypeError('at once'); export const transformEvent = e => e;", r"case.js:2: TypeError: at once"),
         ("await new Promise(() => 0); export const transformEvent = e => e;", r"case.js:.*waits for something.*"),
@@ -132,6 +137,18 @@ async def test_the_first_version_of_rudderstacks_scripts_runs(js: Run) -> None:
 async def test_check_says_what_is_wrong(pool: Pool, source: str, said: str) -> None:
     with pytest.raises(ScriptError, match=said):
         await pool.check(script(source))
+
+
+@pytest.mark.parametrize(("name", "hint"), [
+    ("monye", " Did you mean money?"), ("./money.js", " Did you mean money?"), ("my_rates", " Did you mean myRates?"),
+    ("myrates", " Did you mean myRates?"), ("turnout/hahs", " Did you mean turnout/hash?"),
+    ("@rs/hash/v2", " Did you mean @rs/hash/v1?"), ("lodash", ""),
+])  # fmt: skip
+async def test_a_misspelt_import_says_what_may_be_meant(pool: Pool, name: str, hint: str) -> None:
+    libraries = {"money": "export const a = 1;", "my-rates": "export const a = 1;"}
+    with pytest.raises(ScriptError) as raised:
+        await pool.check(script(f"import {{a}} from '{name}'; export const transformEvent = a;", libraries=libraries))
+    assert str(raised.value) == f"case.js:1: import from {name} failed. Module not found.{hint}"
 
 
 async def test_libraries_by_name_by_camel_case_and_in_every_form_of_import(js: Run) -> None:

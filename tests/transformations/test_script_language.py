@@ -128,6 +128,20 @@ async def test_type_parameters_are_refused_by_name(pool: Pool, source: str) -> N
         await pool.check(Script("case", source, file="case.py"))
 
 
+@pytest.mark.parametrize(("name", "hint"), [
+    ("monye", " (did you mean money?)"), ("base46", " (did you mean base64?)"),
+    ("urllib.prase", " (did you mean urllib.parse?)"), ("turnout.hahs", " (did you mean turnout.hash?)"),
+    ("my_rates", " (did you mean myRates?)"), ("Money", " (did you mean money?)"), ("requests", ""),
+])
+async def test_a_misspelt_import_says_what_may_be_meant(pool: Pool, name: str, hint: str) -> None:
+    code = "def mark(event):\n    return event\n"
+    libraries = (Library("money", code, "money.py"), Library("my-rates", code, "rates.py"))
+    for line in (f"import {name}", f"from {name} import mark"):
+        with pytest.raises(ScriptError) as raised:
+            await pool.check(Script("case", f"x = 1\n{line}\n", file="case.py", libraries=libraries))
+        assert str(raised.value) == f"case.py:2: ImportError: import of '{name}' is not allowed here{hint}"
+
+
 @pytest.mark.parametrize(("source", "said"), [
     ("def transformEvent(event, metadata)\n    pass", "case.py:1: SyntaxError: expected ':'"),
     ("x = 1\nimport os\n", "case.py:2: ImportError: import of 'os' is not allowed here"),

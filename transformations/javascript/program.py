@@ -14,10 +14,13 @@ from transformations.javascript.modules import Module
 from transformations.javascript.run import Late, Run, Unit
 from transformations.libraries import camel
 from transformations.program import MAX_SOURCE, Ask, Fault
+from turnout.spelling import nearest
 
 __all__ = ["JavaScript", "preload"]
 
 _PLACE = re.compile(r"<input>:(\d+)")
+_FILE = re.compile(r"^(?:\.{1,2}/)+|\.[cm]?js$")
+"""What an import has around its name where somebody means a file; libraries are called by their ids."""
 _PARSED = re.compile(r"\s*at <input>:[\d:]+(?=\s+at parse \(native\))")
 """The engine's frame for a place in a text that JSON.parse was given."""
 
@@ -84,7 +87,10 @@ class JavaScript:
             library = {"name": name, "file": found.file, "source": found.text}
         if library is None or name in path:
             circle = " → ".join((*path, name))
-            why = "Module not found." if library is None else f"Libraries import each other: {circle}."
+            why = f"Libraries import each other: {circle}."
+            if library is None:
+                near = nearest(_FILE.sub("", name), (*known, *standard.NAMES["javascript"]))
+                why = "Module not found." + (f" Did you mean {near}?" if near else "")
             self.fault = Fault("error", f"import from {name} failed. {why}", self.file, 1)
             return True
         module = modules.rewrite(name, library["source"])

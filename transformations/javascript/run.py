@@ -24,6 +24,14 @@ __all__ = ["JSException", "Late", "Run", "Unit", "warm"]
 STACK = 1 << 20
 """Bytes of stack for JavaScript; far below the 8 MB a process has."""
 
+SAID = {
+    "SyntaxError: unexpected token in expression: ''": "SyntaxError: unexpected end of input at the end of the file",
+    "SyntaxError: unsupported keyword: export": "SyntaxError: unsupported keyword: export (an export is a whole "
+                                                "statement outside of blocks: is a bracket or a quote left open?)",
+}  # fmt: skip
+"""What the engine says of a source, and what says more. It writes the token at the end as nothing; an export that
+is not whole is left as it is by `modules.rewrite`, and the engine runs what is left as a script."""
+
 
 class Late(Exception):
     """The time is up; what was done until then can still be asked."""
@@ -136,6 +144,7 @@ class Run:
         file, line = self.program.place(stack)
         kind = "memory" if "out of memory" in text else "error"
         message = text.partition("\n")[0]
+        message = SAID.get(message, message)
         self.program.fault = Fault(kind, message, file or unit.file, line)  # type: ignore[arg-type]  # one of the kinds
         self.program.spent = kind == "memory"
         return False

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from transformations import standard
 from transformations.python import modules
 from transformations.python.compiler import Code
 from transformations.python.guards import BUILTINS, GUARDS, View
 from transformations.python.names import show
 from transformations.python.reaching import Asking, reaching
+from turnout.spelling import meant
 
 if TYPE_CHECKING:
     from transformations.python.program import Python
@@ -68,7 +70,7 @@ class Linker:
             if view is None and self.program.library(name):
                 view = self._library(name)
         if view is None:
-            raise ImportError(f"import of '{name}' is not allowed here")
+            raise ImportError(f"import of '{name}' is not allowed here{self._meant(name)}")
         if not wanted and "." in name:
             first, _, rest = name.partition(".")
             return modules.MODULES.get(first) or View(first, {rest: view})
@@ -78,6 +80,16 @@ class Linker:
             if not hasattr(view, member):
                 raise ImportError(f"cannot import '{show(member)}' from '{name}'")
         return view
+
+    def _meant(self, name: Any) -> str:
+        """A hint at the module or library that was misspelt; compared once, as a script may live without it."""
+        if type(name) is not str:
+            return ""
+        if name not in self.program.meant:
+            known = {*modules.MODULES, *standard.NAMES["python"], *self.program.shared}
+            said = meant(name, sorted(one for one in known if one.replace(".", "").isidentifier()))
+            self.program.meant[name] = said
+        return self.program.meant[name]
 
     def _library(self, imported: str) -> View:
         name, code = self.program.shared[imported]

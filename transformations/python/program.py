@@ -38,6 +38,8 @@ class Python:
         self.libraries: list[dict[str, str]] = spec["libraries"]
         self.code: Code | None = None
         self.shared: dict[str, tuple[str, Code]] = {}
+        self.meant: dict[str, str] = {}
+        """By an import that leads nowhere, the hint at what it may mean."""
         self.files = {self.file, *(lib["file"] or lib["name"] for lib in self.libraries)}
         self.fault: Fault | None = None
         self.spent = False

@@ -1,0 +1,21 @@
+"""What somebody who misspelt a name will have meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["meant", "nearest"]
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    """The known name that is close to the one given, whatever the case; "" where none is."""
+    names = {name.casefold(): name for name in known}
+    close = get_close_matches(given.casefold()[:100], names, n=1, cutoff=0.7)
+    return names[close[0]] if close else ""
+
+
+def meant(given: str, known: Iterable[str]) -> str:
+    """` (did you mean instance_url?)`, or nothing where no known name is close."""
+    name = nearest(given, known)
+    return f" (did you mean {name}?)" if name else ""
