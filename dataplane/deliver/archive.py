@@ -13,6 +13,7 @@ import heapq
 import os
 import struct
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
@@ -183,7 +184,7 @@ class Archive:
     def segments(self, destination: str | None = None) -> list[Segment]:
         """What is archived, oldest first; of one destination or of all, removed ones included."""
         rows = self._state.rows(
-            f"SELECT {_COLUMNS} FROM archive WHERE (?1 IS NULL OR destination=?1) ORDER BY id",  # noqa: S608 -- ours
+            f"SELECT {_COLUMNS} FROM archive WHERE (?1 IS NULL OR destination=?1) ORDER BY first, id",  # noqa: S608 -- ours
             destination,
         )
         return [Segment(*row) for row in rows]
@@ -197,12 +198,32 @@ class Archive:
         said and passed over; a segment that is deleted meanwhile ends there. Raises `FormatError` for a
         segment of a newer Turnout.
         """
-        for segment in self.segments(destination):
-            if segment.last < from_number or (to_number is not None and segment.first > to_number):
-                continue
-            for row in self._read(segment, from_number, to_number):
-                if row.number >= from_number and (to_number is None or row.number <= to_number):
-                    yield self._restore(row.number, row.key, row.raw, row.envelope)
+        wanted = deque(
+            segment
+            for segment in self.segments(destination)
+            if segment.last >= from_number and (to_number is None or segment.first <= to_number)
+        )
+        for row in self._in_order(wanted, from_number, to_number):
+            if row.number >= from_number and (to_number is None or row.number <= to_number):
+                yield self._restore(row.number, row.key, row.raw, row.envelope)
+
+    def _in_order(self, wanted: deque[Segment], first: int, last: int | None) -> Iterator[_Row]:
+        """Rows by number. What several processes archived of the same time overlaps, where one of them was given up
+        and its segments went to another: those are read beside each other."""
+        reading: list[tuple[int, int, _Row, Iterator[_Row]]] = []
+        while wanted or reading:
+            while wanted and (not reading or wanted[0].first <= reading[0][0]):
+                segment = wanted.popleft()
+                rows = self._read(segment, first, last)
+                if (row := next(rows, None)) is not None:
+                    heapq.heappush(reading, (row.number, segment.id, row, rows))
+            if reading:
+                _, ident, row, rows = reading[0]
+                yield row
+                if (row := next(rows, None)) is not None:
+                    heapq.heapreplace(reading, (row.number, ident, row, rows))
+                else:
+                    heapq.heappop(reading)
 
     def _read(self, segment: Segment, first: int, last: int | None) -> Iterator[_Row]:
         path = self._path(segment.id)

@@ -62,6 +62,19 @@ def test_events_come_back_as_they_were_received(tmp_path: Path, state: State) ->
     assert (tmp_path / "archive" / "00000001.arc").stat().st_mode & 0o777 == 0o600
 
 
+def test_segments_of_the_same_time_are_read_by_number_from_anywhere(tmp_path: Path, state: State) -> None:
+    """As they are where a process that is no more left its own: a replay that goes on at a number must miss nothing."""
+    archive = Archive(tmp_path / "archive", state, restore)
+    for numbers in ((1, 4, 7), (20, 21), (2, 3, 8), (9, 22)):
+        keep(archive, state, archive.write("hook", [made(n) for n in numbers]))
+    wanted = [1, 2, 3, 4, 7, 8, 9, 20, 21, 22]
+    assert [e.number for e in archive.events("hook")] == wanted
+    for number in range(1, 24):
+        assert [e.number for e in archive.events("hook", number)] == [n for n in wanted if n >= number]
+        assert [e.number for e in archive.events("hook", 1, number)] == [n for n in wanted if n <= number]
+    assert [s.first for s in archive.segments()] == [1, 2, 9, 20], "oldest first, as they are deleted"
+
+
 def test_many_blocks_are_read_from_where_it_is_asked(tmp_path: Path, state: State) -> None:
     archive = Archive(tmp_path / "archive", state, restore)
     raw = b'{"type":"track","userId":"ann","properties":{"text":"' + b"x" * 5_000 + b'"}}'
