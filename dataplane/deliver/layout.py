@@ -76,11 +76,18 @@ def _settle(data: Path, processes: int) -> None:
     moving = _read(state / "moving.json", _Moving)
     if moving is not None:
         _finish(data, moving)
+    _sweep(data)  # what a kill left of one that did not come to count
     found = _read(state / "layout.json", _Layout)
     before = 1 if found is None else found.pipelines
+    _check_known(data, before)
     if before != processes:
-        moving = _prepare(data, before, processes)
-        _write(state / "moving.json", moving)
+        try:
+            moving = _prepare(data, before, processes)
+            _write(state / "moving.json", moving)
+        except Exception:
+            if not (state / "moving.json").exists():
+                _sweep(data)  # the disk may be full: of it
+            raise
         _finish(data, moving)
         log.info("state.moved", before=before, after=processes)
 
@@ -119,6 +126,25 @@ def _sync(folder: Path) -> None:
         os.close(opened)
 
 
+def _sweep(data: Path) -> None:
+    """Delete files of a change that does not count."""
+    for home in (data, *data.glob("pipeline-*")):
+        for path in (home / "state").glob(f"pipeline.db{FRESH}*"):
+            path.unlink()
+
+
+def _check_known(data: Path, of: int) -> None:
+    """Raise `Fixable` where there is a state file that the layout does not speak of: it may hold events, which nobody
+    would send, and another one would take its place."""
+    known = {Share(process, of).name for process in range(of)}
+    for path in sorted(data.glob("pipeline-*/state/pipeline.db")):
+        if (home := path.parents[1]).name not in known:
+            raise Fixable(
+                f"{home} is of a process that {data / 'state' / 'layout.json'} does not speak of: restore that file, "
+                "which says how many pipeline processes there were, or move the folder away if it is not of this data"
+            )
+
+
 # ---- before it counts
 
 def _prepare(data: Path, before: int, after: int) -> _Moving:
@@ -127,7 +153,6 @@ def _prepare(data: Path, before: int, after: int) -> _Moving:
     for home in (*homes, *(Share(process, after).home(data) for process in range(after))):
         for folder in (home, home / "state"):
             folder.mkdir(mode=0o700, exist_ok=True)
-        (home / "state" / f"pipeline.db{FRESH}").unlink(missing_ok=True)
     files = [home / "state" / "pipeline.db" for home in homes]
     if not any((data / "sequence").glob("*.seq")) and not files[0].exists():
         files = []  # nothing was ever sequenced here

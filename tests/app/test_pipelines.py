@@ -176,6 +176,7 @@ def test_from_one_to_three_and_back_with_a_backlog_every_rule_holds(
     plane = planes(config(moody, 1)).start()
     sent = spread(plane, 48)
     until(lambda: hook(plane)["dead"] == 6 and hook(plane)["retrying"] + hook(plane)["waiting"] == 6)
+    until(lambda: told(plane, "dead", "summary")["total"] == 6)
     assert cli(plane, "pause", "destination", "hook")[0] == 0
     backlog = spread(plane, 48, start=1000)
     sent = {user: [*idents, *backlog[user]] for user, idents in sent.items()}
@@ -210,6 +211,7 @@ def test_the_command_line_sees_one_data_plane(moody: Moody, planes: Callable[[st
     plane = planes(config(moody, 2)).start()
     spread(plane, 48)
     until(lambda: hook(plane)["dead"] == 24 and hook(plane)["delivered"] == 24)
+    until(lambda: told(plane, "dead", "summary")["total"] == 24)  # counted first, written down a moment later
     code, shown, _ = cli(plane, "status")
     assert code == 0
     assert "pipeline-1" in shown

@@ -287,6 +287,39 @@ def test_a_change_that_was_begun_is_finished_also_where_another_number_is_wanted
     assert everything(data, 1) == before
 
 
+@pytest.mark.parametrize("to", [1, 2, 3])
+def test_events_of_a_process_that_the_layout_does_not_know_are_not_passed_over(tmp_path: Path, to: int) -> None:
+    data = made(tmp_path, 3)
+    before = everything(data, 3)
+    said = (data / "state/layout.json").read_bytes()
+    (data / "state/layout.json").unlink()  # restored without it
+    with pytest.raises(Fixable, match=r"pipeline-1 is of a process that .*layout\.json does not speak of"):
+        layout.settle(data, to)
+    (data / "state/layout.json").write_bytes(said)
+    layout.settle(data, 3)
+    assert everything(data, 3) == before
+
+
+def test_what_did_not_come_to_count_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies of state files may be large: on a disk that is full they would keep it full."""
+    data = made(tmp_path, 2)
+    with monkeypatch.context() as patched:
+        full = sqlite3.OperationalError("database or disk is full")
+
+        def refuse(*_: object) -> None:
+            raise full
+
+        patched.setattr(layout, "_begin_ids", refuse)
+        with pytest.raises(Fixable, match="cannot be written: database or disk is full"):
+            layout.settle(data, 3)
+    assert not list(data.rglob("*.next*"))
+    (data / "pipeline-1/state/pipeline.db.next").write_bytes(bytes(4096))  # killed in the middle
+    (data / "pipeline-1/state/pipeline.db.next-journal").write_bytes(bytes(4096))
+    layout.settle(data, 2)
+    assert not list(data.rglob("*.next*"))
+    layout.settle(data, 3)
+
+
 def test_a_layout_of_a_newer_version_or_a_damaged_one_is_refused(tmp_path: Path) -> None:
     data = made(tmp_path, 2)
     (data / "state/layout.json").write_text('{"version":2,"pipelines":2}')
