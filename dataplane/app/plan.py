@@ -16,7 +16,7 @@ from dataplane.app.supervisor import Supervisor, needs_restart
 from dataplane.clock import SystemClock
 from dataplane.config import load
 from dataplane.deliver.sampling import scripts_of, unpacked
-from dataplane.inspect.planning import Side, changes
+from dataplane.inspect.planning import Side, changes, refusals
 from transformations.pool import Pool
 from turnout.errors import Unavailable
 
@@ -29,7 +29,7 @@ _one = asyncio.Lock()
 async def plan(
     supervisor: Supervisor, file: Path, *, last: timedelta, limit: int, sources: Sequence[str], examples: int
 ) -> dict[str, Any]:
-    """`{"same", "events", "of", "restart", "destinations"}`; see docs/plan.md.
+    """`{"same", "events", "of", "restart", "refused", "destinations"}`; see docs/plan.md.
 
     Raises `ConfigError` for a candidate that is not good, `Unavailable` where the pipeline is down.
     """
@@ -49,7 +49,9 @@ async def plan(
                 Side(running, scripts_of(sample["scripts"])), Side(candidate), unpacked(sample["events"]),
                 runner=pool, clock=clock, examples=examples,
             )
+            refused = await refusals(candidate, pool)
         finally:
             await pool.stop()
     restart = needs_restart(running, candidate)
-    return {**found, "sampled": len(sample["events"]), "of": sample["of"], "restart": restart}
+    counts = {"sampled": len(sample["events"]), "of": sample["of"]}
+    return {**found, **counts, "restart": restart, "refused": refused}

@@ -25,7 +25,10 @@ def plan(
     config: Path, socket: Path | None, base: Path | None, events: str, *, last: str, limit: int,
     sources: list[str], examples: int, as_json: bool,
 ) -> None:
-    """Print what would change; exit 0 nothing, 3 something; raises `Fixable` for a broken candidate."""
+    """Print what would change; exit 0 nothing, 3 something, 1 where its fixtures fail.
+
+    Raises `Fixable` for a candidate that is broken otherwise.
+    """
     try:
         seconds = duration(last).total_seconds()
     except ValueError:
@@ -40,14 +43,22 @@ def plan(
         }
         try:
             found = Client(find_socket(config, socket)).post("/plan", codec.dumps(wanted))
-        except Fixable as error:  # findings name the file as it was given
-            raise Fixable(str(error).replace(str(config.absolute()), str(config))) from None
+        except Fixable as error:
+            raise Fixable(_as_given(str(error), config)) from None
+        found["refused"] = [_as_given(line, config) for line in found["refused"]]
     if as_json:
         json_line(found)
     else:
         _show(found)
+    if found["refused"]:
+        raise typer.Exit(1)
     if not found["same"]:
         raise typer.Exit(CHANGES)
+
+
+def _as_given(text: str, config: Path) -> str:
+    """Findings name the file as the caller named it, not as the data plane read it."""
+    return text.replace(str(config.absolute()), str(config))
 
 
 async def _offline(
@@ -58,7 +69,7 @@ async def _offline(
     from dataplane.cli.source import read_events
     from dataplane.clock import SystemClock
     from dataplane.config import load
-    from dataplane.inspect.planning import Side, changes
+    from dataplane.inspect.planning import Side, changes, refusals
     from dataplane.inspect.preview import sequence
 
     old, candidate = load(base), load(config)
@@ -70,7 +81,8 @@ async def _offline(
     taken = sequence(raws, source, clock.now(), trusted=old.sources[source].trusted)
     async with workers(old.sandbox) as pool:
         found = await changes(Side(old), Side(candidate), taken, runner=pool, clock=clock, examples=examples)
-    return {**found, "sampled": len(taken), "of": len(raws), "restart": []}
+        refused = await refusals(candidate, pool)
+    return {**found, "sampled": len(taken), "of": len(raws), "restart": [], "refused": refused}
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -83,6 +95,10 @@ def _show(found: dict[str, Any]) -> None:
     if found["restart"]:
         say(f"\na reload cannot change {', '.join(found['restart'])}: that needs a restart")
     say("\nnothing would change for these events" if found["same"] else "\nsome of these events would end otherwise")
+    if found["refused"]:
+        say("\na reload would refuse this configuration, and change nothing:")
+        for line in found["refused"]:
+            say(f"  {line}")
 
 
 def _show_destination(name: str, one: dict[str, Any]) -> None:

@@ -22,18 +22,20 @@ from dataplane.deliver.plans import origin_scripts
 from dataplane.deliver.rehearsal import asked
 from dataplane.inspect.plan import Outcome, Stood, compare, keys
 from dataplane.pipeline.numbered import Sequenced
+from dataplane.pipeline.proof import Proof
 from dataplane.pipeline.route import Route
-from transformations.base import Runner, Script
+from dataplane.pipeline.scripts import read_scripts
+from transformations.base import Runner, Script, Tester
 from turnout.auth import shown as with_auth
 from turnout.clock import Clock
 from turnout.destination import Context
-from turnout.errors import Fixable
+from turnout.errors import ConfigError, Fixable
 from turnout.event import Event
 from turnout.preview import describe, describe_record
 from turnout.request import Record
 from turnout.verdict import Verdict
 
-__all__ = ["Side", "changes"]
+__all__ = ["Side", "changes", "refusals"]
 
 SLICE = 50
 """Events that are run at once."""
@@ -83,6 +85,21 @@ async def changes(
         for event in events[:done]
     ]
     return {"events": done, **compare(named, stood, examples)}
+
+
+async def refusals(config: Config, tester: Tester, seconds: float = 20.0) -> list[str]:
+    """Why a reload would refuse a configuration whose scripts compile: its fixtures, a line for each that fails.
+
+    Raises `Fixable` where they are not through in `seconds`.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await Proof().of(config, read_scripts(config), tester)
+    except ConfigError as error:
+        return str(error).splitlines()
+    except TimeoutError:
+        raise Fixable(f"the fixtures took longer than {seconds:g} s: `turnout test` shows which") from None
+    return []
 
 
 def _pairs(

@@ -173,6 +173,38 @@ def test_a_broken_candidate_is_exit_1_with_its_place(filled: Plane, sink: Sink) 
     assert run(filled.folder, "plan", "--last", "soon")[0] == 1
 
 
+CASES = """\
+cases:
+  - name: nothing is changed
+    event: {properties: {n: 3}}
+    output: {properties: {n: 3}}
+"""
+
+
+def test_a_candidate_whose_fixtures_fail_is_exit_1_and_said_to_be_refused(filled: Plane, sink: Sink) -> None:
+    (filled.folder / "clean.test.yaml").write_text(CASES)
+    candidate(filled, sink)
+    code, found = asked(filled)
+    assert (code, found["same"], found["refused"]) == (0, True, [])
+    (filled.folder / "clean.py").write_text(CHANGED)
+    code, out, err = run(filled.folder, "plan")
+    assert (code, err) == (1, "")
+    assert "10 sent → filtered" in out
+    assert out.endswith(
+        "\na reload would refuse this configuration, and change nothing:\n"
+        '  clean.test.yaml:2: nothing is changed: expected "n": 3, came out "n": 30\n'
+        "  fixtures fail: `turnout test` shows more\n"
+    )
+    assert run(filled.folder, "reload")[0] == 1
+    code, out, _ = run(filled.folder, "plan", "--json")
+    found = json.loads(out)
+    assert (code, found["same"], len(found["refused"])) == (1, False, 2)
+    (filled.folder / "clean.test.yaml").write_text("cases: 7\n")
+    code, out, _ = run(filled.folder, "plan")
+    assert code == 1
+    assert "refuse this configuration, and change nothing:\n  clean.test.yaml:1:" in out
+
+
 def test_a_plan_is_only_for_the_socket(filled: Plane) -> None:
     token = (filled.folder / "data" / "admin.token").read_text().strip()
     request = urllib.request.Request(
@@ -200,4 +232,8 @@ def test_offline_two_files_and_a_file_of_events(tmp_path: Path) -> None:
     assert code == 3
     hook = json.loads(out)["destinations"]["hook"]
     assert hook["after"] == {"filtered": 1, "dead": 1, "sent": 2}
+    (tmp_path / "new.test.yaml").write_text(CASES)
+    code, out, _ = run(tmp_path, *words)
+    assert code == 1
+    assert "a reload would refuse this configuration, and change nothing:\n  new.test.yaml:2: nothing is" in out
     assert "together" in run(tmp_path, "plan", "--config", "new.yaml", "--base", "old.yaml")[2]

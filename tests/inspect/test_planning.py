@@ -13,10 +13,10 @@ import pytest
 
 from dataplane.clock import SystemClock
 from dataplane.config import parse
-from dataplane.inspect.planning import SLICE, Side, changes
+from dataplane.inspect.planning import SLICE, Side, changes, refusals
 from dataplane.inspect.preview import sequence
 from dataplane.pipeline.numbered import Sequenced
-from transformations.base import Item, Outputs, Ran, Script
+from transformations.base import Item, Outputs, Ran, Script, Trial
 from turnout.errors import Fixable
 
 CONFIG = """
@@ -105,3 +105,16 @@ async def test_what_could_be_compared_in_time_is_told(base: str) -> None:
     assert found["destinations"]["hook"]["changes"][0]["count"] == found["events"]
     with pytest.raises(Fixable, match="took too long"):
         await compared(base, other, taken, Slow(30.0), seconds=0.1)
+
+
+async def test_fixtures_that_never_end_are_named(base: str) -> None:
+    class Stuck(Slow):
+        async def trial(self, script: Script, items: Sequence[Item], reach: Any) -> Trial:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    config = parse(CONFIG, base, {})
+    assert await refusals(config, Stuck(), 0.01) == []  # there are none
+    Path(base).with_name("clean.test.yaml").write_text("cases: [{name: a, event: {}, dropped: true}]")
+    with pytest.raises(Fixable, match=r"the fixtures took longer than 0\.01 s: `turnout test`"):
+        await refusals(config, Stuck(), 0.01)
