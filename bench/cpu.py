@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Spent", "anonymous_memory", "children", "command", "cpu_seconds", "name", "own_cpu", "tree"]
+__all__ = ["Spent", "alive", "anonymous_memory", "children", "command", "cpu_seconds", "name", "own_cpu", "tree"]
 
 PROC = Path("/proc")
 
@@ -28,6 +28,14 @@ def tree(pid: int) -> list[int]:
     for one in found:
         found += [child for child in children(one) if child not in found]
     return found
+
+
+def alive(pid: int) -> bool:
+    """Whether a process still runs: one that has ended and waits for its parent to look does not."""
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
 
 
 def cpu_seconds(pid: int, *, whole_tree: bool = True) -> float:

@@ -22,6 +22,10 @@ from bench import cpu
 __all__ = ["NotReady", "Plane", "turnout"]
 
 
+GONE = 10.0
+"""Seconds within which what was killed has ended; it may still be writing until then."""
+
+
 class NotReady(RuntimeError):
     """The data plane ended or stayed silent instead of becoming ready; the message has its output."""
 
@@ -71,7 +75,7 @@ class Plane:
             )
         try:
             self._await_ready(began + timeout)
-        except NotReady:
+        except BaseException:  # Ctrl-C too
             self.kill()
             raise
         self.ready_seconds = time.monotonic() - began
@@ -93,10 +97,14 @@ class Plane:
         """SIGKILL to every process of it, as a power cut would: nothing is flushed by anyone."""
         if self._process is None:
             return
-        for pid in cpu.tree(self._process.pid):
+        processes = cpu.tree(self._process.pid)
+        for pid in processes:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
+        until = time.monotonic() + GONE
+        while any(map(cpu.alive, processes)) and time.monotonic() < until:
+            time.sleep(0.01)
 
     @property
     def running(self) -> bool:
