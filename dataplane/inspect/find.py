@@ -10,6 +10,7 @@ from dataplane.deliver.engine import Engine
 from dataplane.pipeline.blocks import ENTRY, Block
 from dataplane.pipeline.lookup import Stored, block_of, scan, stored
 from turnout.errors import FormatError, Refused
+from turnout.spelling import meant
 
 __all__ = ["Found", "find", "first_of", "later"]
 
@@ -58,7 +59,8 @@ async def find(engine: Engine, wanted: str, source: str) -> Found:
 async def _named(engine: Engine, wanted: str, source: str) -> Found:
     if wanted.startswith("#"):
         return Found(_number(engine, wanted[1:]), "number")
-    sources = [source] if source else sorted({*engine.config.sources, *(name for name, _ in engine.source_counts())})
+    known = sorted({*engine.config.sources, *(name for name, _ in engine.source_counts())})
+    sources = [source] if source else known
     digests = [engine.sequencer.digest(name, wanted) for name in sources]
     number = max(map(engine.sequencer.find, digests), default=-1)
     if number > 0:
@@ -68,12 +70,15 @@ async def _named(engine: Engine, wanted: str, source: str) -> Found:
         if not flags:
             return Found(other, "search", duplicates=sorted(others))
         others.append(other)
-    meant = wanted if wanted.isascii() and wanted.isdigit() else ""
+    if source and source not in known:  # looked for all the same: one that is gone may have left events
+        hint = meant(source, known) or f" (there are: {', '.join(known) or 'none'})"
+        raise Refused("not_found", f"no source is called {source}{hint}")
+    digits = wanted if wanted.isascii() and wanted.isdigit() else ""
     raise Refused(
         "not_found",
         f"no event of {' or '.join(sources) or 'any source'} with this messageId is known (any more); "
         + (
-            f"the number of an event is written with #: `turnout explain '#{meant}'`" if meant
+            f"the number of an event is written with #: `turnout explain '#{digits}'`" if digits
             else "an event that was refused is found by its number: `turnout refused`, then `turnout explain '#NUMBER'`"
         ),
     )  # fmt: skip

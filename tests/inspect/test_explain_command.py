@@ -95,6 +95,24 @@ def test_what_is_unknown_is_an_error_in_a_sentence(data_plane: Callable[..., Pla
     assert answer.value.code == 404
 
 
+def test_a_source_that_is_not_there_is_said_and_one_that_is_gone_still_found(
+    data_plane: Callable[..., Plane], sink: Sink
+) -> None:
+    plane = data_plane(CONFIG.format(url=sink.url), {"mark.py": OLD})
+    post(plane, {"event": "A", "messageId": "m1"})
+    assert sink.wait(lambda s: len(s.events) == 1)
+    assert cli(plane, "explain", "m1", "--source", "webiste") == (
+        1, "", "turnout: no source is called webiste (did you mean website?)\n"
+    )
+    assert cli(plane, "explain", "m1", "-s", "zz")[2] == "turnout: no source is called zz (there are: website)\n"
+    assert cli(plane, "explain", "m2", "-s", "website")[2].startswith("turnout: no event of website with this")
+    plane.config.write_text(plane.config.read_text().replace("website:", "shop:"))
+    assert cli(plane, "reload")[0] == 0
+    assert cli(plane, "explain", "m1", "-s", "website")[0] == 0
+    assert cli(plane, "explain", "m2", "-s", "website")[2].startswith("turnout: no event of website with this")
+    assert cli(plane, "explain", "m2", "-s", "shp")[2] == "turnout: no source is called shp (did you mean shop?)\n"
+
+
 def test_what_an_event_holds_does_not_steer_the_terminal(data_plane: Callable[..., Plane], sink: Sink) -> None:
     plane = data_plane(CONFIG.format(url=sink.url), {"mark.py": OLD})
     post(plane, {"event": "\x1b[2J\nhook: delivered", "messageId": "m1"})
