@@ -17,6 +17,7 @@ from dataplane.pipeline.numbered import READ_BYTES, Numbered, Sequenced, receive
 from dataplane.pipeline.published import Published
 from dataplane.pipeline.secret import secret_of
 from dataplane.pipeline.share import Share
+from turnout.errors import Unavailable
 from turnout.protocol import Unit
 
 __all__ = ["Follower"]
@@ -41,10 +42,16 @@ class Follower(Numbered):
         return await self._published.wait(self.next_number, timeout)
 
     def next(self) -> list[Sequenced]:
-        """Events of its own lanes beyond the last call, some at a time; [] at the published position."""
+        """Events of its own lanes beyond the last call, some at a time; [] at the published position.
+
+        Raises `Unavailable` where what was read is published no more: damage cut the sequence off, or it was lost, and
+        whoever read it begins again.
+        """
         found: list[Sequenced] = []
-        has = self.share.has
-        for block in self._followed.advance(self._published.number, MOST):
+        has, upto = self.share.has, self._published.number
+        if upto < self.next_number:
+            raise Unavailable(f"the sequence goes on at {upto}, and was read up to {self.next_number}")
+        for block in self._followed.advance(upto, MOST):
             mine = [
                 (index, key, offset, length)
                 for index, (flags, _, key, offset, length) in enumerate(block)

@@ -143,6 +143,25 @@ async def test_one_with_few_events_of_its_own_looks_at_some_at_a_time(
         reader.close()
 
 
+async def test_where_the_sequence_goes_on_before_what_was_read_it_begins_again(plant: Plant) -> None:
+    folder = plant.folder / "data/sequence"
+    first, second = logs(plant, 2)
+    one = sequencer(first, folder, Share(0, 2))
+    await plant.send(*({"messageId": f"m{n}", "userId": f"u{n}"} for n in range(9)))
+    one.next()
+    other = Follower(second, folder, Share(1, 2))
+    one.close()
+    for path in folder.glob("*.seq"):
+        path.unlink()
+    anew = Sequencer(first, folder, dedup=True, window=3600.0, max_ids=1000, share=Share(0, 2), known=4)
+    with pytest.raises(Unavailable, match="goes on at 4, and was read up to 10"):
+        other.next()
+    again = Follower(second, folder, Share(1, 2))
+    assert again.next_number == 4
+    for reader in (anew, other, again):
+        reader.close()
+
+
 async def test_a_waiting_process_is_woken(plant: Plant) -> None:
     folder = plant.folder / "data/sequence"
     first, second = logs(plant, 2)
