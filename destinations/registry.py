@@ -7,7 +7,6 @@ module, and the vendor's package it may need, is imported when a config names it
 
 from __future__ import annotations
 
-import difflib
 import pkgutil
 import traceback
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from turnout.auth import ready
 from turnout.destination import Client, Delivery, Destination
 from turnout.errors import Fixable
 from turnout.settings import Settings
+from turnout.spelling import nearest
 
 __all__ = ["GROUP", "build", "client", "find", "own", "slugs"]
 
@@ -144,6 +144,6 @@ def _missing(slug: str, error: ModuleNotFoundError) -> Exception:
 
 def _unknown(slug: str) -> str:
     known = slugs()
-    near = difflib.get_close_matches(slug.lower(), known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    near = nearest(slug, known)
+    hint = f"did you mean {near}?" if near else f"there are {', '.join(known)}"
     return f"{slug}: unknown destination type ({hint})"
