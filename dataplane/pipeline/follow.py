@@ -51,7 +51,11 @@ class Follower(Numbered):
         has, upto = self.share.has, self._published.number
         if upto < self.next_number:
             raise Unavailable(f"the sequence goes on at {upto}, and was read up to {self.next_number}")
-        for block in self._followed.advance(upto, MOST):
+        try:
+            blocks = self._followed.advance(upto, MOST)
+        except FileNotFoundError as error:
+            raise Unavailable("the sequence is lost: its file that was being read is gone") from error
+        for block in blocks:
             mine = [
                 (index, key, offset, length)
                 for index, (flags, _, key, offset, length) in enumerate(block)

@@ -143,6 +143,26 @@ async def test_one_with_few_events_of_its_own_looks_at_some_at_a_time(
         reader.close()
 
 
+async def test_where_the_sequence_is_lost_and_goes_on_beyond_what_was_read_it_begins_again(plant: Plant) -> None:
+    folder = plant.folder / "data/sequence"
+    first, second = logs(plant, 2)
+    one = sequencer(first, folder, Share(0, 2))
+    await plant.send(*({"messageId": f"m{n}", "userId": f"u{n}"} for n in range(9)))
+    one.next()
+    other = Follower(second, folder, Share(1, 2))
+    one.close()
+    for path in folder.glob("*.seq"):
+        path.unlink()
+    anew = Sequencer(first, folder, dedup=True, window=3600.0, max_ids=1000, share=Share(0, 2), known=40)
+    await plant.send({"messageId": "later", "userId": "u1"})
+    anew.next()
+    assert anew.next_number > other.next_number
+    with pytest.raises(Unavailable, match="is lost"):
+        other.next()
+    for reader in (anew, other):
+        reader.close()
+
+
 async def test_where_the_sequence_goes_on_before_what_was_read_it_begins_again(plant: Plant) -> None:
     folder = plant.folder / "data/sequence"
     first, second = logs(plant, 2)
