@@ -8,7 +8,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Spent", "alive", "anonymous_memory", "children", "command", "cpu_seconds", "name", "own_cpu", "tree"]
+__all__ = [
+    "Spent", "alive", "anonymous_memory", "children", "command", "cpu_seconds", "name", "own_cpu", "ports", "tree",
+]
 
 PROC = Path("/proc")
 
@@ -36,6 +38,16 @@ def alive(pid: int) -> bool:
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
     except OSError:
         return False
+
+
+def ports(pid: int) -> set[int]:
+    """The local ports of a process's IPv4 TCP connections (proc(5): /proc/PID/net/tcp, its fields 2 and 10)."""
+    own = set[str]()
+    for file in (PROC / str(pid) / "fd").iterdir():
+        with suppress(OSError):
+            own.add(file.readlink().name)
+    rows = [line.split() for line in (PROC / str(pid) / "net" / "tcp").read_text().splitlines()[1:]]
+    return {int(row[1].partition(":")[2], 16) for row in rows if f"socket:[{row[9]}]" in own}
 
 
 def cpu_seconds(pid: int, *, whole_tree: bool = True) -> float:

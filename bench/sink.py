@@ -65,10 +65,11 @@ class Sink:
         self._loop.close()
 
     @property
-    def connections(self) -> int:
-        """How many are open to it."""
+    def peers(self) -> set[int]:
+        """The ports at the other ends of the connections that are open to it."""
         server = self._runner.server if self._runner is not None else None
-        return len(server.connections) if server is not None else 0
+        open_ = [one.transport for one in list(server.connections)] if server is not None else []
+        return {one.get_extra_info("peername")[1] for one in open_ if one is not None}
 
     @property
     def events(self) -> list[dict[str, Any]]:

@@ -82,10 +82,11 @@ def kill_and_wait(scene: Scene, victim: str) -> str:
         plane.start()
     else:
         pid = _victim(plane, victim)
+        ports = cpu.ports(pid)
         moment = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         if family(victim) == "pipeline":
-            scene.ended(moment)
+            scene.ended(moment, ports)
         if victim not in ("zygote", "worker"):
             _again(plane, victim, pid)
     return victim

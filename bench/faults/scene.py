@@ -9,7 +9,7 @@ import json
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -156,13 +156,16 @@ class Scene:
         """Users of it."""
         return Users(lambda: self.plane.url, "wk_bench", count, pause=pause, repeats=repeats)
 
-    def ended(self, moment: float) -> None:
-        """The process that sends died at `moment`: remember what it had sent, before another sends.
+    def ended(self, moment: float, ports: Collection[int] | None = None) -> None:
+        """A process that sends died at `moment`: remember what it had sent, before another does in its place.
 
-        A dead process has no connections; what it had written before is read first.
+        A dead process has no connections (those it had were from `ports`; None: all there are); what it had
+        written before is read first.
         """
         patience = time.monotonic() + 1.0
-        while self.sink.connections and time.monotonic() < patience:
+        while (self.sink.peers if ports is None else self.sink.peers.intersection(ports)) and (
+            time.monotonic() < patience
+        ):
             time.sleep(0.002)
         self.ends.append(moment)
         self._clear.append(time.monotonic())
