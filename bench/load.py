@@ -207,13 +207,18 @@ async def _drive(
     return load
 
 
-async def answer_of(reader: asyncio.StreamReader, server: str = "") -> int:
-    """The status of one answer, its body read; raises IncompleteReadError where the connection ends, and
-    ConnectionError where another than `server` answers (the port of one that was killed may be anybody's)."""
+async def answer_of(reader: asyncio.StreamReader, says: bytes = b"") -> int:
+    """The status of one answer, its body read; raises IncompleteReadError where the connection ends.
+
+    A 200 whose body does not hold `says` is ConnectionError: the port of one that was killed may be anybody's.
+    """
     head = await reader.readuntil(b"\r\n\r\n")
-    if server and f"\r\nserver: {server}\r\n".encode() not in head.lower():
-        raise ConnectionError(f"not {server} answers")
     at = head.lower().find(b"content-length:")
     if at >= 0 and (length := int(head[at + 15 : head.index(b"\r", at)])):
-        await reader.readexactly(length)
-    return int(head[9:12])
+        body = await reader.readexactly(length)
+    else:
+        body = b""
+    status = int(head[9:12])
+    if status == 200 and says not in body:
+        raise ConnectionError("another server answers")
+    return status

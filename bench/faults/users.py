@@ -131,4 +131,4 @@ class Users:
         else:
             request = post(url, "/v1/batch", self._key, encode({"batch": [*events, REFUSED]}))
         writer.write(request)
-        return await asyncio.wait_for(answer_of(reader, "turnout"), PATIENCE)
+        return await asyncio.wait_for(answer_of(reader, b'"accepted":'), PATIENCE)
