@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from dataplane.app.borrower import Borrower
 from dataplane.app.place import Place
-from dataplane.app.tokens import Borrower
 from dataplane.clock import SystemClock
 from dataplane.config import Config
 from dataplane.config.pauses import Pauses

@@ -8,15 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from dataplane.app.child import Child
-from dataplane.app.place import Ask
-from turnout.auth import Token
 from turnout.errors import Unavailable
 
-__all__ = ["Borrower", "Tokens"]
+__all__ = ["Tokens"]
 
 LEASE = 30.0
 """Seconds that a process has to ask for a token; one that dies has no longer."""
@@ -81,31 +78,3 @@ class Tokens:
 
 def _over(token: dict[str, Any]) -> bool:
     return token["expires_at"] is not None and token["expires_at"] <= time.time()
-
-
-class Borrower:
-    """A pipeline process's end: a `Lender` over its channel."""
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-
-    async def take(self, account: str, stale: str) -> tuple[Token | None, str | None]:
-        """See `Lender.take`."""
-        found = await self._ask("token.take", {"account": account, "stale": stale})
-        return _token(found["token"]), found["renewed"]
-
-    async def give(self, account: str, token: Token | None) -> None:
-        """See `Lender.give`."""
-        plain = None if token is None else {
-            "value": token.value, "refresh_token": token.refresh_token, "base": token.base,
-            "expires_at": None if token.expires_at is None else token.expires_at.timestamp(),
-        }  # fmt: skip
-        await self._ask("token.give", {"account": account, "token": plain})
-
-
-def _token(plain: dict[str, Any] | None) -> Token | None:
-    if plain is None:
-        return None
-    ends = plain["expires_at"]
-    moment = None if ends is None else datetime.fromtimestamp(ends, UTC)
-    return Token(plain["value"], moment, plain["refresh_token"], plain["base"])

@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from dataplane.app.tokens import Borrower, Tokens
+from dataplane.app.borrower import Borrower
+from dataplane.app.tokens import Tokens
 from dataplane.clock import SystemClock
 from dataplane.deliver.auth import Account
 from dataplane.deliver.http import Sender
