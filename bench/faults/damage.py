@@ -128,7 +128,7 @@ def damaged(folder: Path, name: str, *, seed: int = 7, users: int = 8) -> Outcom
             damage.do(folder / "data", chance)
             scene.answers.closed = False
             scene.plane.start()
-            until(lambda at=load.total: load.total > at + 200, "the users do not get on afterwards")  # type: ignore[misc]
+            until(load.more(200), "the users do not get on afterwards")
             load.stop()
         status = settled(scene.plane)
         output = scene.plane.output

@@ -61,13 +61,13 @@ def _without_room(
     with Scene(folder, log=LOG) as scene:
         with scene.users(users) as load:
             for _ in range(times):
-                until(lambda at=load.total: load.total > at + 300, "the users do not get on")  # type: ignore[misc]
+                until(load.more(300), "the users do not get on")
+                refused = load.answered(503, 20)
                 take(scene)
-                at = load.answers[503]
-                until(lambda at=at: load.answers[503] > at + 20, "it does not answer 503")  # type: ignore[misc]
+                until(refused, "it does not answer 503")
                 until(lambda: bool(scene.plane.status()["health"]["problems"]), "nobody says that there is no room")
                 give(scene)
-            until(lambda at=load.total: load.total > at + 300, "the users do not get on again")  # type: ignore[misc]
+            until(load.more(300), "the users do not get on again")
             load.stop()
         status = settled(scene.plane)
         scene.plane.stop()
@@ -83,7 +83,7 @@ def _fill(path: Path) -> None:
             try:
                 while True:
                     file.write(bytes(size))
-            except OSError:
+            except OSError:  # not even that is left: a smaller piece may be
                 continue
         os.fsync(file.fileno())
 

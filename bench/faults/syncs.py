@@ -44,8 +44,7 @@ def failed_sync(folder: Path, place: str = "the log", *, users: int = 12, second
             until(lambda: machine.failed > 0, f"nothing of {place} was synced")
             if closes:
                 until(lambda: len(scene.plane.status()["health"]["problems"]) >= 1, "nobody says that the log closed")
-                until(lambda at=load.answers[503]: load.answers[503] > at + 2 * users,  # type: ignore[misc]
-                      "it does not answer 503")
+                until(load.answered(503, 2 * users), "it does not answer 503")
                 machine.mend()
                 promised = load.answers[200]
                 time.sleep(seconds)
@@ -57,8 +56,7 @@ def failed_sync(folder: Path, place: str = "the log", *, users: int = 12, second
             else:
                 time.sleep(seconds)
                 machine.mend()
-            until(lambda at=load.total: load.total > at + 200,  # type: ignore[misc]
-                  "the users do not get on afterwards")
+            until(load.more(200), "the users do not get on afterwards")
             load.stop()
         status, failed = settled(scene.plane), machine.failed
         scene.plane.stop()

@@ -74,6 +74,16 @@ class Users:
         """Acknowledged events of all users."""
         return sum(self.acknowledged.values())
 
+    def more(self, count: int) -> Callable[[], bool]:
+        """Whether `count` more events than now are acknowledged."""
+        goal = self.total + count
+        return lambda: self.total > goal
+
+    def answered(self, status: int, count: int) -> Callable[[], bool]:
+        """Whether `count` more requests than now were answered so."""
+        goal = self.answers[status] + count
+        return lambda: self.answers[status] > goal
+
     def stop(self, timeout: float = 60.0) -> None:
         """No user begins another event; raises `TimeoutError` where one is not acknowledged in time."""
         if self._thread.is_alive():
