@@ -19,7 +19,7 @@ from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
 from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.route import Filtered, Route, Send
-from dataplane.pipeline.shared import Shared
+from dataplane.pipeline.runs import Runs
 from dataplane.pipeline.upstream import Chains, Sourced, Upstream, verdict_of
 from transformations.base import Outputs, Runner
 from turnout.errors import Refused
@@ -153,7 +153,7 @@ class Made(msgspec.Struct, gc=False):
         return len(self.raw) + sum([len(part.raw) for part, _ in self.outputs])
 
 
-Kept = Shared[Made]
+Kept = Runs[Made]
 
 
 def _made(event: Sequenced, came: transform.Came) -> Made:

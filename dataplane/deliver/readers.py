@@ -19,7 +19,7 @@ from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.recent import Recent
 from dataplane.metrics.log import logger
 from dataplane.pipeline.numbered import Numbered
-from dataplane.pipeline.shared import Shared
+from dataplane.pipeline.runs import Runs
 from dataplane.pipeline.upstream import Upstream
 from transformations.base import Runner
 from turnout.errors import Stopped
@@ -54,7 +54,7 @@ class Readers:
         self._spawn = spawn
         self._upstream = Upstream(runner)
         self._recent = Recent(sequencer.mine)
-        self._kept: dispatch.Kept = Shared(operator.attrgetter("size"))
+        self._kept: dispatch.Kept = Runs(operator.attrgetter("size"))
         self.draining = False
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 
 from dataplane.pipeline import head as heads
 from dataplane.pipeline.numbered import Sequenced
-from dataplane.pipeline.shared import Shared
+from dataplane.pipeline.runs import Runs
 from dataplane.pipeline.transform import SCRIPT, Part, run_patiently
 from transformations.base import Outputs, Runner, Script
 from turnout.errors import Refused
@@ -76,8 +76,8 @@ class Upstream:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._shared: Shared[list[Sequenced]] = Shared(lambda rows: sum(len(one.raw) for one in rows))
-        self.forget, self.close = self._shared.forget, self._shared.close
+        self._runs: Runs[list[Sequenced]] = Runs(lambda rows: sum(len(one.raw) for one in rows))
+        self.forget, self.close = self._runs.forget, self._runs.close
 
     async def outputs(self, events: Sequence[Sequenced], chains: Chains) -> Sequence[Sequenced]:
         """The events with those of these sources replaced by their outputs; the same list where there are none."""
@@ -89,7 +89,7 @@ class Upstream:
             return events
         found: dict[int, list[Sequenced]] = {}
         asked = [
-            self._shared.outputs(chains[source], rows, partial(sourced, self._runner, chain=chains[source]))
+            self._runs.outputs(chains[source], rows, partial(sourced, self._runner, chain=chains[source]))
             for source, rows in mine.items()
         ]
         for rows, made in zip(mine.values(), await asyncio.gather(*asked), strict=True):

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from dataplane.pipeline.numbered import Sequenced
 from transformations.base import Script
 
-__all__ = ["BYTES", "EVENTS", "Shared"]
+__all__ = ["BYTES", "EVENTS", "Runs"]
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class _Run(Generic[T]):
     size: int = 0
 
 
-class Shared(Generic[T]):
+class Runs(Generic[T]):
     """What chains made of events, by their numbers; `size` says how many bytes one event's outputs have.
 
     What is here was made by the scripts as they are now, for as long as somebody calls `forget` whenever that may

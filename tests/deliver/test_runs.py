@@ -11,7 +11,7 @@ from engine_kit import Plant, Server, config, event
 
 from dataplane.config.pauses import Pause, Pauses
 from dataplane.pipeline.numbered import Sequenced, restored
-from dataplane.pipeline.shared import Shared
+from dataplane.pipeline.runs import Runs
 from transformations.base import Item, Ran, Script
 from turnout.errors import Stopped
 from turnout.protocol import Envelope
@@ -45,7 +45,7 @@ class Chain:
 
 
 async def test_who_asks_meanwhile_or_a_moment_later_gets_what_was_made() -> None:
-    shared, chain = Shared[str](len), Chain()
+    shared, chain = Runs[str](len), Chain()
     chain.open.clear()
     asked = [asyncio.ensure_future(shared.outputs(CHAIN, read(*some), chain)) for some in ((1, 2, 3), (2, 3, 4))]
     await asyncio.sleep(0)
@@ -60,7 +60,7 @@ async def test_who_asks_meanwhile_or_a_moment_later_gets_what_was_made() -> None
 
 
 async def test_what_may_come_out_otherwise_now_is_made_anew() -> None:
-    shared, chain = Shared[str](len), Chain()
+    shared, chain = Runs[str](len), Chain()
     assert await shared.outputs(CHAIN, read(1), chain) == ["1.1"]
     chain.open.clear()
     under_way = asyncio.ensure_future(shared.outputs(CHAIN, read(2), chain))
@@ -75,7 +75,7 @@ async def test_what_may_come_out_otherwise_now_is_made_anew() -> None:
 
 
 async def test_a_run_that_fails_is_told_to_all_and_tried_again() -> None:
-    shared, chain = Shared[str](len), Chain()
+    shared, chain = Runs[str](len), Chain()
     chain.error = OSError("gone")
     asked = [shared.outputs(CHAIN, read(1), chain) for _ in range(2)]
     assert [str(one) for one in await asyncio.gather(*asked, return_exceptions=True)] == ["gone", "gone"]
@@ -85,7 +85,7 @@ async def test_a_run_that_fails_is_told_to_all_and_tried_again() -> None:
 
 @pytest.mark.parametrize("bounds", [{"most_bytes": 7}, {"most_events": 2}])
 async def test_what_is_kept_has_a_bound(bounds: dict[str, int]) -> None:
-    shared, chain = Shared[str](len, **bounds), Chain()
+    shared, chain = Runs[str](len, **bounds), Chain()
     for number in (1, 2, 3):
         await shared.outputs(CHAIN, read(number), chain)
         await asyncio.sleep(0)
