@@ -23,6 +23,7 @@ from typing import IO, Any, cast
 import msgspec
 from isal import igzip
 
+from dataplane.log.segments import sync_folder
 from turnout import __version__
 from turnout.clock import from_millis, iso
 from turnout.errors import Fixable, FormatError
@@ -129,11 +130,7 @@ class Writer:
         except OSError:  # a file system without links
             self._partial.rename(self._target)
         found = report(self._target, self._manifest)
-        folder = os.open(self._target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self._target.parent)
         return found
 
 

@@ -14,6 +14,7 @@ from typing import IO
 from dataplane.app.bundle import MANIFEST, Entry, Manifest, Report, members, parse, reading, report
 from dataplane.app.folders import check_owner
 from dataplane.deliver.schema import STEPS
+from dataplane.log.segments import sync_folder
 from dataplane.pipeline.ids import copied
 from turnout.errors import Fixable, FormatError
 
@@ -137,8 +138,4 @@ def _check_state(path: Path) -> None:
 
 def _sync(data: Path) -> None:
     for folder, _, _ in os.walk(data):
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
+        sync_folder(Path(folder))

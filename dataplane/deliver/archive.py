@@ -22,6 +22,7 @@ import msgspec
 from isal import isal_zlib
 
 from dataplane.deliver.state import Changes
+from dataplane.log.segments import sync_folder
 from dataplane.metrics.log import logger
 from dataplane.pipeline.numbered import Sequenced
 from turnout.errors import FormatError
@@ -154,7 +155,7 @@ class Archive:
                 out.flush()
                 os.fsync(out.fileno())
             new.rename(path)
-            _sync(self._folder)
+            sync_folder(self._folder)
         except OSError:
             new.unlink(missing_ok=True)
             path.unlink(missing_ok=True)
@@ -326,11 +327,3 @@ def _block(rows: list[_Row]) -> bytes:
     packed = isal_zlib.compress(_encode(rows), LEVEL)
     span = struct.pack("<QQ", rows[0].number, rows[-1].number)
     return _BLOCK.pack(len(packed), zlib.crc32(packed, zlib.crc32(span)), rows[0].number, rows[-1].number) + packed
-
-
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

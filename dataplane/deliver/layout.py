@@ -24,6 +24,7 @@ from dataplane.deliver.schema import migrate
 from dataplane.deliver.state import State
 from dataplane.log.epochs import partitions
 from dataplane.log.retention import Release, released
+from dataplane.log.segments import sync_folder
 from dataplane.metrics.log import logger
 from dataplane.pipeline.share import LANES, Share, name_of
 from turnout.errors import Fixable, FormatError
@@ -115,15 +116,9 @@ def _write(path: Path, what: _Layout | _Moving) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _sweep(data: Path) -> None:
@@ -269,7 +264,7 @@ def _build(fresh: Path, taken: Taken, files: list[Path], shifts: dict[Path, dict
             db.execute("INSERT OR REPLACE INTO fact VALUES ('follows', 1)")
         _begin_ids(db, share, len(files))
         db.execute("COMMIT")
-    _sync(fresh.parent)
+    sync_folder(fresh.parent)
 
 
 def _take(db: sqlite3.Connection, taken: Taken, files: int) -> None:
@@ -348,7 +343,7 @@ def _finish(data: Path, moving: _Moving) -> None:
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
         (data / source).replace(path)
     for folder in {(data / target).parent for _, target in moving.renames}:
-        _sync(folder)
+        sync_folder(folder)
     _let_go(data, moving)
     for process in range(moving.after, moving.before):
         shutil.rmtree(Share(process, moving.before).home(data), ignore_errors=True)
@@ -357,7 +352,7 @@ def _finish(data: Path, moving: _Moving) -> None:
     else:  # as a folder that always had one
         (data / "state" / "layout.json").unlink(missing_ok=True)
     (data / "state" / "moving.json").unlink()
-    _sync(data / "state")
+    sync_folder(data / "state")
 
 
 def _let_go(data: Path, moving: _Moving) -> None:
@@ -372,4 +367,4 @@ def _let_go(data: Path, moving: _Moving) -> None:
                 word.close()
             else:
                 (folder / "released" / name_of(process)).unlink(missing_ok=True)
-        _sync(folder / "released")
+        sync_folder(folder / "released")

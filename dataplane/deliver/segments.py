@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dataplane.log.segments import sync_folder
 from turnout.errors import FormatError
 
 __all__ = ["SEGMENT", "Place", "Segments"]
@@ -97,11 +98,7 @@ class Segments:
         file = os.open(self._path(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._number, self._file, self._size = number, file, len(self._magic)
         os.write(file, self._magic)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self._folder)
 
     def append(self, payloads: Sequence[bytes]) -> list[Place]:
         """Write and sync; where each stands."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from dataplane.log.segments import sync_folder
 from dataplane.pipeline.blocks import (
     MARK,
     VERSION,
@@ -97,7 +98,7 @@ class Sidecar:
         opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.write(opened, header)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
             self._use(opened)
         except BaseException:
             os.close(opened)
@@ -326,11 +327,3 @@ class Sidecar:
         self.sync()
         os.close(self._file)
         self._file = -1
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
