@@ -9,7 +9,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -89,20 +88,6 @@ def first_arrivals(sink: Sink) -> list[str]:
 def sink() -> Iterator[Sink]:
     with Sink() as made:
         yield made
-
-
-@pytest.fixture
-def planes(tmp_path: Path) -> Iterator[Callable[[str], Plane]]:
-    made: list[Plane] = []
-
-    def make(text: str) -> Plane:
-        made.append(Plane(tmp_path / str(len(made)), text))
-        return made[-1]
-
-    yield make
-    for plane in made:
-        plane.stop()
-        plane.kill()
 
 
 def test_one_client_over_many_connections_keeps_its_order_and_duplicates_are_found_anywhere(

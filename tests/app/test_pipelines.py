@@ -76,20 +76,6 @@ def moody() -> Iterator[Moody]:
         yield running
 
 
-@pytest.fixture
-def planes(tmp_path: Path) -> Iterator[Callable[[str], Plane]]:
-    made: list[Plane] = []
-
-    def make(text: str) -> Plane:
-        made.append(Plane(tmp_path / str(len(made)), text))
-        return made[-1]
-
-    yield make
-    for plane in made:
-        plane.stop()
-        plane.kill()
-
-
 def hook(plane: Plane) -> dict[str, Any]:
     found: dict[str, Any] = plane.status()["destinations"]["hook"]
     return found

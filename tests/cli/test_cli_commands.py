@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataplane.cli import source
-from dataplane.cli.main import main
 from dataplane.cli.page import page
 from turnout import __version__
 from turnout.errors import Fixable
@@ -46,20 +45,11 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in a folder with a config and a script: exit code, stdout, stderr."""
+def cli(cli: Run, tmp_path: Path) -> Run:
+    """As everywhere, in a folder with a config and a script."""
     (tmp_path / "config.yaml").write_text(CONFIG)
     (tmp_path / "mark.py").write_text(MARK)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(words))
-        out, err = capsys.readouterr()
-        code = ended.value.code
-        return (0 if code is None else int(code)), out, err
-
-    return run
+    return cli
 
 
 def event(tmp_path: Path, *events: Any) -> str:

@@ -15,28 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataplane.cli.main import main
 from dataplane.cli.new import _good, _with_entry, _words
 from destinations import registry
 from turnout.errors import Fixable
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(words))
-        out, err = capsys.readouterr()
-        code = ended.value.code
-        return (0 if code is None else int(code)), out, err
-
-    return run
 
 
 def ran(folder: Path, *words: str) -> str:

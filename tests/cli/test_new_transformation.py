@@ -12,27 +12,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataplane.cli.main import main
 from dataplane.cli.new import _good_name
 from turnout.errors import Fixable
 
 Run = Callable[..., tuple[int, str, str]]
 CONFIG = "sources: {web: {write_key: k}}\ndestinations: {out: {type: file, settings: {path: out}}}\n"
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command line in an empty folder: exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(list(words))
-        out, err = capsys.readouterr()
-        code = ended.value.code
-        return (0 if code is None else int(code)), out, err
-
-    return run
 
 
 def files(folder: Path) -> dict[str, str]:
