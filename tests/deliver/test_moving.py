@@ -264,7 +264,7 @@ def _killed(data: Path, monkeypatch: pytest.MonkeyPatch, to: int, moment: int) -
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", mortal(Path.replace))
-        for name in ("_sync", "_build", "_let_go"):
+        for name in ("sync_folder", "_build", "_let_go"):
             patched.setattr(layout, name, mortal(getattr(layout, name)))
         patched.setattr(layout.shutil, "rmtree", mortal(layout.shutil.rmtree))
         try:
