@@ -25,6 +25,7 @@ import aiohttp
 import msgspec
 import uvloop
 
+from bench.collector import as_in_a_role
 from bench.cpu import own_cpu
 from bench.deliver_bench import NoScripts
 from bench.load import encode, event
@@ -99,7 +100,7 @@ def _exchange(adapter: Destination[Any], at: Context, size: int) -> Callable[[],
 
 def _sending() -> list[Row]:
     """The same bytes, eight in flight, over connections that are kept."""
-    with tempfile.TemporaryDirectory() as folder, _receiver(Path(folder) / "port") as url:
+    with tempfile.TemporaryDirectory() as folder, _receiver(Path(folder) / "port") as url, as_in_a_role():
         found = uvloop.run(_slices(url))
     sender = Paired(tuple(found["sender"]), tuple(found["bare"]))
     whole = Paired(tuple(found["webhook"]), tuple(found["bare"]))
@@ -171,7 +172,7 @@ def _slice(
 
 def _fanning() -> Row:
     """Events at the destinations' lanes to their verdicts in the books, beside a bare POST of the same arrays."""
-    with tempfile.TemporaryDirectory() as folder, _receiver(Path(folder) / "port") as url:
+    with tempfile.TemporaryDirectory() as folder, _receiver(Path(folder) / "port") as url, as_in_a_role():
         found = uvloop.run(_fans(Path(folder), url))
     costs = [(fan - bare) / SIZE * 1e6 for fan, bare in zip(found["fan"], found["bare"], strict=True)]
     note = f"{len(costs)} slices, {min(costs):.1f} to {max(costs):.1f}; a POST {median(found['bare']) * 1e6:.0f} us"

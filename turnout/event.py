@@ -102,6 +102,11 @@ class Event:
         return decoded
 
     @property
+    def decoded(self) -> bool:
+        """Whether `message` is kept; else what `read` gives is the caller's own, to be changed."""
+        return self._message is not None
+
+    @property
     def kind(self) -> str:
         """The event's `type`, lower-cased; "" where it has none."""
         if self._kind is None:

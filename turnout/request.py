@@ -105,7 +105,7 @@ class JsonArray:
 
     def _encoded(self) -> bytes:
         if self._items:
-            return b"[" + b",".join([item.data for item in self._items]) + b"]"
+            return b"[%b]" % b",".join([item._bytes or item.data for item in self._items])
         return codec.dumps(list(self.values))
 
     def __eq__(self, other: object) -> bool:

@@ -10,18 +10,20 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 from dataplane.pipeline.share import LANES
 from turnout.event import Event
 from turnout.verdict import Verdict
 
-__all__ = ["LANES", "Entry", "Lanes", "Part", "lane_of"]
+__all__ = ["LANES", "NO_OPTIONS", "Entry", "Lanes", "Part", "lane_of"]
 
 _MASK = LANES - 1
 
 Part = tuple[bytes, Mapping[str, Any], Verdict | None]
 """One output of an event: its JSON, the options of its integrations object, or its verdict already."""
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 def lane_of(key: int) -> int:
@@ -67,7 +69,7 @@ class Lanes:
         # Nearly all lanes hold one event or none: the first of each in one short list, and what is behind it, where
         # something is. 256 queues would be a megabyte that every batch of every destination walks through.
         self._heads: list[Entry | None] = [None] * LANES
-        self._rest: dict[int, deque[Entry]] = {}
+        self._rest: dict[int, list[Entry]] = {}
         self._flying: list[int] = [0] * LANES
         self._ready: deque[int] = deque()
         self._waits = bytearray(LANES)  # 1 where the lane is in _ready
@@ -147,7 +149,7 @@ class Lanes:
         """Put an event at the end of a lane that has some."""
         rest = self._rest.get(lane)
         if rest is None:
-            self._rest[lane] = deque((entry,))
+            self._rest[lane] = [entry]
         else:
             rest.append(entry)
 
@@ -157,7 +159,7 @@ class Lanes:
         if rest is None:
             self._heads[lane] = None
             return None
-        head = self._heads[lane] = rest.popleft()
+        head = self._heads[lane] = rest.pop(0)
         if not rest:
             del self._rest[lane]
         return head
@@ -267,7 +269,7 @@ class Lanes:
             lane, head = entry.lane, self._heads[entry.lane]
             self._heads[lane] = entry
             if head is not None:
-                self._rest.setdefault(lane, deque()).appendleft(head)
+                self._rest.setdefault(lane, []).insert(0, head)
             self.count += 1
             self.bytes += entry.size
         self.settle(entries)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.failure import UNREADABLE
 from dataplane.deliver.gates import Name, routed
-from dataplane.deliver.lanes import Entry, Part, lane_of
+from dataplane.deliver.lanes import NO_OPTIONS, Entry, Part, lane_of
 from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.route import Filtered, Route, Send
 from turnout.event import Event
@@ -76,7 +76,7 @@ def _shared(event: Sequenced, courier: Courier) -> Entry:
     entry: Entry | None = event.entry
     if entry is None:
         raw, source = event.enriched, event.source
-        entry = event.entry = Entry(event.number, event.key, source, event.received_at, [(raw, {}, None)])
+        entry = event.entry = Entry(event.number, event.key, source, event.received_at, ((raw, NO_OPTIONS, None),))
         trusted = source in courier.plan.trusted
         entry.event = Event(
             raw, key=event.key, number=event.number, source=source, trusted=trusted,

@@ -61,7 +61,7 @@ class Sequenced:
     """One unique event: where it stands, its head, and (made on first use) its enriched bytes."""
 
     __slots__ = (
-        "_enriched", "_message_id", "broken", "entry", "head", "key", "made", "number", "raw", "received",
+        "_enriched", "_message_id", "broken", "entry", "head", "key", "kind", "made", "number", "raw", "received",
         "secret", "source",
     )  # fmt: skip
 
@@ -78,6 +78,8 @@ class Sequenced:
         self.received = received
         self.source = received.envelope.source
         """Id of its source in config.yaml."""
+        self.kind = received.stamp.kind or (self.head.type or "").lower()
+        """Its type: fixed by the path, else its own, in lower case."""
         self.secret = secret
         self._enriched: bytes | None = None
         self._message_id: str | None = None
@@ -91,11 +93,6 @@ class Sequenced:
     def received_at(self) -> int:
         """When the server took it, Unix milliseconds."""
         return self.received.envelope.received_at
-
-    @property
-    def kind(self) -> str:
-        """Its type: fixed by the path, else its own, in lower case."""
-        return self.received.stamp.kind or (self.head.type or "").lower()
 
     @property
     def message_id(self) -> str:

@@ -45,11 +45,7 @@ class Sourced(Sequenced):
                 self.head = heads.read(part.raw)
             except Refused as error:
                 self.verdict = dead(f"{SCRIPT}output: {error.message}")
-
-    @property
-    def kind(self) -> str:
-        """Its type in lower case; a script may have changed it."""
-        return (self.head.type or "").lower()
+        self.kind = (self.head.type or "").lower()  # a script may have changed it
 
 
 def verdict_of(event: Sequenced) -> Verdict | None:

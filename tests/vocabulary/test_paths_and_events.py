@@ -82,6 +82,16 @@ def test_an_event_is_decoded_once_and_shows_no_payload() -> None:
         Event()
 
 
+def test_what_is_read_is_the_callers_own_until_the_message_is_kept() -> None:
+    event = Event(b'{"n":1}')
+    own = event.read()
+    own["n"] = 2
+    assert not event.decoded
+    assert event.message == {"n": 1}
+    assert event.decoded
+    assert event.read() is event.message
+
+
 def test_what_is_made_of_an_event_is_made_once_and_an_error_is_not_remembered() -> None:
     calls: list[str] = []
 
