@@ -92,6 +92,7 @@ class Courier:
         self.held: Held | None = None
         self.stopped: Stopped | None = None  # one of its scripts, which was killed too often: it reads nothing
         self.stale = False  # what is queued was made by scripts that are not in force: read it again
+        self.outdated = 0  # how often that came to be so of whatever its scripts had made, or were making
 
     # ---- what comes in
 
@@ -157,9 +158,8 @@ class Courier:
         """Swap to a new plan between two requests."""
         if plan.delivery.order != self.plan.delivery.order:
             rows = sorted(self.chains.rows(), key=lambda r: (r.number, r.child))
-            self._settler.chains = Chains(
-                rows, ordered=plan.delivery.order == "user", flying=self.chains.flying, of=plan.of
-            )
+            ordered = plan.delivery.order == "user"
+            self._settler.chains = Chains(rows, ordered=ordered, flying=self.chains.flying, of=plan.of)
         changed = plan.fingerprint != self.plan.fingerprint
         if plan.origin.scripts != self.plan.origin.scripts:
             self._outdated()
@@ -210,6 +210,7 @@ class Courier:
     def _outdated(self) -> None:
         """What is queued was made by scripts that are not in force any more."""
         self.stale = True
+        self.outdated += 1
 
     def _renew(self) -> bool:
         """Forget what is queued, so that it is read again; False while a batch is being offered."""
@@ -262,9 +263,8 @@ class Courier:
                 self._probed_aside = True
                 self._spawn(loop, self._retries.send(rows))
                 return True, []
-        later: list[float] = []
         times = (self.chains.next_at(), self.jobs.next_at())
-        later += [now + max(0.0, due - wall) for due in times if due is not None]
+        later = [now + max(0.0, due - wall) for due in times if due is not None]
         if self.lanes.ready:
             linger = self._filled + delivery.linger.total_seconds()
             fills = 1 < limit > self.lanes.count and self.lanes.bytes < delivery.batch_bytes and self.room

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.failure import LOST
+from dataplane.deliver.jobs import Job
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.settle import Settler
 from dataplane.deliver.state import ExceptionRow
@@ -45,40 +46,28 @@ class Retries:
         return rows
 
     async def send(self, rows: Sequence[ExceptionRow]) -> None:
-        """Send rows again in one request, and settle what becomes of them."""
-        courier, plan = self._courier, self._courier.plan
-        batch: list[tuple[ExceptionRow, Entry]] = []
-        job = courier.jobs.begin(
-            lambda: [one for row, entry in batch for one in self._settler.adopt(entry, row)]
-        ) if plan.adapter.resumable else None
+        """Send rows again in one request, and settle what becomes of them.
+
+        What scripts made of a reference counts only where they are in force still when it is to leave: else the rows
+        have their turn once more.
+        """
+        courier = self._courier
+        job: Job | None = None
+        outdated = courier.outdated
         try:
             entries = [await self._load(row) for row in rows]
-            batch += [(row, entry) for row, entry in zip(rows, entries, strict=True) if entry is not None]
-            events: list[Event] = []
-            for row, entry in batch:
-                made = plan.events(entry)
-                for event in made:
-                    event.child = max(row.child, event.child)
-                events.extend(made)
-            sent: list[Sent] = []
-            if events:
-                keys = plan.keys([entry for _, entry in batch])
-                sent = await courier.exchange(plan, events, keys, 1 + max(row.attempts for row, _ in batch), job)
+            batch = [(row, entry) for row, entry in zip(rows, entries, strict=True) if entry is not None]
+            if courier.outdated != outdated or courier.held is not None:
+                self._later([row for row, _ in batch], 0.0)
             else:
-                courier.condition.unsent()
-            if courier.given_up:
-                return
-            if job is not None and job.kept:
-                courier.jobs.ended(job, sent)
-                batch = []
-            at = 0
-            for row, entry in batch:
-                share = sum(1 for part in entry.parts if part[2] is None)
-                self._settler.retried(row, entry, sent[at : at + share])
-                at += share
+                if courier.plan.adapter.resumable:
+                    job = courier.jobs.begin(lambda: self._adopt(batch))
+                await self._try(batch, job)
         except Stopped as stopped:
-            courier.wait_for(stopped, asyncio.get_running_loop().time())
-            self._later(rows, max(1.0, stopped.left))
+            anew = courier.outdated != outdated  # a script that is in force no more
+            if not anew:
+                courier.wait_for(stopped, asyncio.get_running_loop().time())
+            self._later(rows, 0.0 if anew else max(1.0, stopped.left))
         except BaseException:
             if job is not None and job.kept:
                 courier.condition.fault()
@@ -88,8 +77,38 @@ class Retries:
             raise
         finally:
             self.flying -= 1
-        courier.lanes.unstall()
-        courier.ledger.dirty.add(courier.plan.id)
+        if not courier.given_up:
+            courier.lanes.unstall()
+            courier.ledger.dirty.add(courier.plan.id)
+
+    def _adopt(self, batch: Sequence[tuple[ExceptionRow, Entry]]) -> list[tuple[ExceptionRow, Entry]]:
+        return [one for row, entry in batch for one in self._settler.adopt(entry, row)]
+
+    async def _try(self, batch: Sequence[tuple[ExceptionRow, Entry]], job: Job | None) -> None:
+        """Send what rows have come to, and settle it; a job that has begun keeps its own."""
+        courier, plan = self._courier, self._courier.plan
+        events: list[Event] = []
+        for row, entry in batch:
+            made = plan.events(entry)
+            for event in made:
+                event.child = max(row.child, event.child)
+            events.extend(made)
+        sent: list[Sent] = []
+        if events:
+            keys = plan.keys([entry for _, entry in batch])
+            sent = await courier.exchange(plan, events, keys, 1 + max(row.attempts for row, _ in batch), job)
+        else:
+            courier.condition.unsent()
+        if courier.given_up:
+            return
+        if job is not None and job.kept:
+            courier.jobs.ended(job, sent)
+            return
+        at = 0
+        for row, entry in batch:
+            share = sum(1 for part in entry.parts if part[2] is None)
+            self._settler.retried(row, entry, sent[at : at + share])
+            at += share
 
     def _later(self, rows: Sequence[ExceptionRow], seconds: float) -> None:
         """Nothing was asked; try them again."""

@@ -113,7 +113,10 @@ async def _made_again(engine: Engine, rows: Sequence[Row]) -> dict[int, tuple[Co
         if courier is None or not mine:
             continue
         theirs = [events[number] for number in dict.fromkeys(row["number"] for row in mine)]
-        made = await dispatch.entries_of(engine.runner, theirs, courier)
+        outdated = None
+        while outdated != courier.outdated:  # else scripts that were in force a moment ago made them
+            outdated = courier.outdated
+            made = await dispatch.entries_of(engine.runner, theirs, courier)
         by_number = {entry.number: entry for entry in made}
         found.update((row["id"], (courier, by_number[row["number"]])) for row in mine)
     return found
