@@ -143,7 +143,8 @@ class Runner(Protocol):
     async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
         """Run over a batch: one result per item, in input order. Never raises for what a script does.
 
-        Raises `turnout.errors.Stopped`, with nothing decided, where it was killed too often.
+        Raises `turnout.errors.Stopped`, with nothing decided, where it was killed too often, and `Overfull` where
+        what it makes of several items is too much to be held: it may be run over fewer.
         """
         ...
 

@@ -12,9 +12,12 @@ from transformations.base import Failed, Item, Ran, Reach, Script
 from transformations.sandbox import wire
 from transformations.sandbox.parent import Lost
 from transformations.standing import Standing
+from turnout.errors import Overfull
 
 __all__ = ["Job"]
 
+OUTPUT = 64
+"""Bytes that an output takes beside its own: many small ones fill the memory, too."""
 PATIENT = 5
 """How many workers killed from outside a batch outlives as a whole; then its events are tried alone."""
 
@@ -24,6 +27,7 @@ Kind = Literal["error", "timeout", "memory", "crash"]
 @dataclass(slots=True)
 class Job:
     """Lists of indices still to be run together. `standing` is None for a look at a script: a trial, a probe.
+    `size` is how many bytes the results have so far.
 
     `killed(job, kind, blame)` is told of every worker that was lost.
     """
@@ -38,6 +42,7 @@ class Job:
     standing: Standing | None = None
     flags: int = 0
     outside: int = 0
+    size: int = 0
     logs: list[str] = field(default_factory=list)
 
     def settle(self, chunk: list[int], events: Sequence[bytes], answer: bytes) -> bool:
@@ -55,6 +60,7 @@ class Job:
                 self.killed(self, fault.kind, True)
             return fault.kind != "error"
         reply = wire.read_reply(answer, len(chunk))
+        self.size += len(answer) + OUTPUT * len(reply.blobs)
         again: list[int] = []
         alone: list[int] = []
         hurt: Kind | None = None
@@ -91,6 +97,13 @@ class Job:
             self.killed(self, hurt, True)
         self._logged(reply)
         return bool(hurt)
+
+    def overfull(self, most: int) -> Overfull:
+        """What is raised where the results are more than `most` bytes, and some are still to come."""
+        return Overfull(
+            f"{self.script.name}: what it makes of {len(self.items)} events is more than {most:,} bytes",
+            script=self.script.name, most=most, share=sum(ran is not None for ran in self.results) / len(self.items),
+        )  # fmt: skip
 
     def _logged(self, reply: wire.Reply) -> bool:
         if reply.logs:

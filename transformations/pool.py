@@ -37,7 +37,10 @@ __all__ = ["Pool"]
 GRACE = 0.5
 """Seconds beyond the soft deadline before a worker is killed."""
 PROBE_MEMORY = 256 << 20
+MOST = 2 * wire.MAX_TOTAL
+"""Bytes of results at which a run over several events ends without any: whoever asks holds them all at once."""
 log = logging.getLogger(__name__)
+
 
 class Pool:
     """Runs scripts in locked workers; a `transformations.base.Runner`.
@@ -147,8 +150,8 @@ class Pool:
     async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
         """Run over a batch: one result per item, in input order.
 
-        Never raises for what a script does, but `Stopped` where that was to be killed too often, and
-        `Unavailable` where the sandbox itself is gone.
+        Never raises for what a script does, but `Stopped` where that was to be killed too often, `Overfull` where it
+        makes too many bytes of them all, and `Unavailable` where the sandbox itself is gone.
         """
         started = time.perf_counter()
         standing = self._standings.of(script.name, self._key(script))
@@ -205,6 +208,8 @@ class Pool:
             if standing is not None and standing.breaker.open:
                 standing.remember(items, job.results)
                 raise standing.stopped()
+            if job.size > MOST:
+                raise job.overfull(MOST)
             suspect = self._standings.suspected(job.key)
             async with self._seats.take(suspect=suspect):
                 await self._step(job, partial(self._seats.away, suspect=suspect))

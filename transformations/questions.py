@@ -51,7 +51,7 @@ class Questions:
     async def __call__(self, payload: bytes) -> bytes:
         """Answer an ASK payload; raises `wire.Garbled` for what no honest worker sends."""
         self.size += len(payload)
-        if len(payload) > wire.MAX_ASK or self.size > wire.MAX_TOTAL:
+        if len(payload) > wire.MAX_ASK or self.size > wire.MAX_ASKED:
             raise wire.Garbled("asks too much")
         try:
             asked = _decode(memoryview(payload)[1:])

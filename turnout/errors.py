@@ -11,6 +11,7 @@ TurnoutError
 └── Permanent           trying again cannot help
     ├── LogClosed       an fsync failed: nothing is acknowledged any more
     ├── FormatError     bytes on disk that are damaged or of a newer version
+    ├── Overfull        what scripts make of several events is too much at once: fewer of them may do
     └── Refused         bytes from outside that are not an event; carries a code
 """
 
@@ -22,6 +23,7 @@ __all__ = [
     "FormatError",
     "LogClosed",
     "LogFull",
+    "Overfull",
     "Permanent",
     "Refused",
     "ScriptError",
@@ -84,6 +86,19 @@ class Unavailable(Transient):
 
 class Permanent(TurnoutError):
     """Trying again cannot help."""
+
+
+class Overfull(Permanent):
+    """A transformation makes more bytes of some events than are held at once: it may be run over fewer of them.
+
+    `most` is how many are, `share` how much of what it was given had room, from 0 to 1.
+    """
+
+    def __init__(self, message: str, *, script: str = "", most: int = 0, share: float = 0.0) -> None:
+        super().__init__(message)
+        self.script = script
+        self.most = most
+        self.share = share
 
 
 class LogClosed(Permanent):

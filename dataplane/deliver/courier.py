@@ -31,7 +31,7 @@ from turnout.clock import Clock
 from turnout.errors import Stopped
 from turnout.event import Event
 
-__all__ = ["Courier", "Plan"]
+__all__ = ["ROOM_BYTES", "Courier", "Plan"]
 
 log = logger()
 

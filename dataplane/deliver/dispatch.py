@@ -3,8 +3,9 @@ once per chain, route each copy again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from typing import Any
 from weakref import ref
 
 import msgspec
@@ -22,13 +23,13 @@ from dataplane.pipeline.route import Filtered, Route, Send
 from dataplane.pipeline.runs import Runs
 from dataplane.pipeline.upstream import Chains, Sourced, Upstream, verdict_of
 from transformations.base import Outputs, Runner
-from turnout.errors import Refused
+from turnout.errors import Overfull, Refused
 from turnout.event import Event
 from turnout.verdict import Outcome, dead, filtered
 
 __all__ = [
-    "Kept", "Made", "chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "groups", "overtaken",
-    "routed",
+    "Kept", "Made", "chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "fewer", "groups",
+    "overtaken", "portions", "routed",
 ]
 
 
@@ -50,19 +51,49 @@ def groups(couriers: Sequence[Courier]) -> list[list[Courier]]:
 async def dispatch(
     runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Courier], plan: Plan, *,
     upstream: Upstream, kept: Kept | None = None, keep: bool = True,
-) -> None:
+) -> bool:
     """Offer a batch to couriers that had the scripts of this plan when they were put together, in number order.
 
     Those that were overtaken since are offered nothing, and must not advance: what the scripts said counts no more.
+    False where scripts made so much of it that it was not offered whole: who has no room goes on when it has.
     """
     couriers = [courier for courier in couriers if not overtaken(courier)]
     if not plan.chain and not chains_of(plan, events):
         untouched.hand_over(events, couriers)
-        return
-    rows = await entries(runner, events, couriers, plan, upstream=upstream, kept=kept, keep=keep)
-    for courier, row in zip(couriers, rows, strict=True):
-        if not overtaken(courier):
-            courier.offer_all(row, events[-1].number + 1)
+        return True
+    at = 0
+    async for some, rows in portions(runner, events, couriers, plan, upstream=upstream, kept=kept, keep=keep):
+        at += len(some)
+        for courier, row in zip(couriers, rows, strict=True):
+            if not overtaken(courier):
+                courier.offer_all(row, some[-1].number + 1)
+        if at < len(events) and not all(courier.room for courier in couriers):
+            return False
+    return True
+
+
+async def portions(
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee], plan: Plan, **how: Any
+) -> AsyncIterator[tuple[Sequence[Sequenced], list[list[Entry]]]]:
+    """A batch made ready as `entries` does: in one piece, or, where scripts make more of it than is held at once, in
+    several, one after the other."""
+    at, most = 0, len(events)
+    while at < len(events):
+        some = events[at : at + most]
+        try:
+            rows = await entries(runner, some, couriers, plan, **how)
+        except Overfull as over:
+            if len(some) == 1:
+                raise
+            most = fewer(len(some), over)
+            continue
+        at += len(some)
+        yield some, rows
+
+
+def fewer(count: int, over: Overfull) -> int:
+    """How many events to try instead of `count`, of which scripts made too much; at least one."""
+    return max(1, min(count // 2, int(count * over.share)))
 
 
 def overtaken(courier: Courier) -> bool:
@@ -90,7 +121,8 @@ async def entries(
 
     The scripts are those of `plan`: a reload may give one of them others meanwhile, which are not the others'. That
     one forgets what is made here. `upstream` shares the runs of sources' transformations with other calls, and
-    `kept` those of the destinations'; `keep` says whether there may be others that want what is made here.
+    `kept` those of the destinations'; `keep` says whether there may be others that want what is made here. Raises
+    `Overfull` where scripts make too much of several events.
     """
     if chains := chains_of(plan, events):
         wanted = [e for e in events if any(c.lanes.wanted(e.number, e.key) for c in couriers)]

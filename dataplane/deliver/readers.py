@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from dataplane.deliver import dispatch
-from dataplane.deliver.courier import Courier, Plan
+from dataplane.deliver.courier import ROOM_BYTES, Courier, Plan
 from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.recent import Recent
@@ -125,13 +125,16 @@ class Readers:
             for at in range(0, len(events), BATCH):
                 batch = events[at : at + BATCH]
                 keep = self._awaited(group, batch[-1].number)
-                await dispatch.dispatch(
+                whole = await dispatch.dispatch(
                     self._runner, batch, group, plan, upstream=self._upstream, kept=self._kept, keep=keep
                 )
+                if not whole or (at + BATCH < len(events) and _swollen(group, plan)):
+                    upto = 0
+                    break
             for courier in group:
                 courier.go_on()
                 if not dispatch.overtaken(courier):
-                    courier.advance(upto)
+                    courier.advance(upto or courier.lanes.position)  # and reads the rest by itself
                 courier.pump()
         except Stopped as stopped:
             self._wait(group, stopped)
@@ -190,15 +193,16 @@ class Readers:
                 if courier.closed or courier.moving or courier.held is not None or self._ledger.stuck:
                     return
                 events, upto = self._recent.read(courier.lanes.position, BATCH)
+                whole = True
                 if events:
-                    await dispatch.dispatch(
+                    whole = await dispatch.dispatch(
                         self._runner, events, [courier], courier.plan, upstream=self._upstream, kept=self._kept,
                         keep=self._awaited([courier], events[-1].number),
                     )
                 courier.go_on()
                 if dispatch.overtaken(courier):
                     return
-                courier.advance(upto)
+                courier.advance(upto if whole else courier.lanes.position)
                 courier.pump()
                 await asyncio.sleep(0)
         except Stopped as stopped:
@@ -214,3 +218,9 @@ class Readers:
         events, _ = self._sequencer.load(number, 1)
         event = next((e for e in events if e.number == number), None)
         return None if event is None else await dispatch.entry_of(self._runner, event, courier, self._upstream)
+
+
+def _swollen(couriers: Sequence[Courier], plan: Plan) -> bool:
+    """Whether scripts have made so much of some events that the next ones have to wait."""
+    scripted = plan.chain or plan.upstream
+    return bool(scripted) and any(courier.lanes.bytes >= ROOM_BYTES for courier in couriers)

@@ -98,7 +98,7 @@ class Replaying:
             chosen = [e for e in events if e.number < self.row.end and selection.takes(e)]
             took = loop.time() - started
             await self._feed(chosen)
-            if not courier.closed and not dispatch.overtaken(courier):
+            if not self._over:
                 courier.advance(min(upto, self.row.end))
         finally:
             courier.reading = False
@@ -112,14 +112,21 @@ class Replaying:
             group = events[start : start + share]
             for event in group:
                 event.enriched = marked(event.enriched, self.row.id, self._at)
-            made = await dispatch.entries(self._runner, group, [self.courier], self.courier.plan)
-            if self.courier.closed or dispatch.overtaken(self.courier):
-                return
-            for entry in made[0]:
-                self.courier.offer(self._marked(entry))
-            self.courier.advance(group[-1].number + 1)  # what lies between was not chosen
-            self.courier.pump()
-            await asyncio.sleep(len(made[0]) / self.rate)
+            async for some, made in dispatch.portions(self._runner, group, [self.courier], self.courier.plan):
+                if self._over:
+                    return
+                for entry in made[0]:
+                    self.courier.offer(self._marked(entry))
+                self.courier.advance(some[-1].number + 1)  # what lies between was not chosen
+                self.courier.pump()
+                await asyncio.sleep(len(made[0]) / self.rate)
+                while not self.courier.room and not self._over:  # noqa: ASYNC110 -- requests make some
+                    await asyncio.sleep(LOOK)
+
+    @property
+    def _over(self) -> bool:
+        """Whether what is being made for it is not wanted any more."""
+        return self.courier.closed or dispatch.overtaken(self.courier)
 
     def _marked(self, entry: Entry) -> Entry:
         """The mark again, where a script has made an event without it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from dataplane.deliver.index import DEAD, Row, place
 from dataplane.deliver.lanes import Entry, Part
 from dataplane.pipeline.numbered import Sequenced
 from turnout import codec
-from turnout.errors import FormatError
+from turnout.errors import FormatError, Overfull
 from turnout.verdict import filtered
 
 __all__ = ["Revived", "retry", "share"]
@@ -61,10 +62,17 @@ def share(parts: Sequence[Part], child: int, known: int) -> list[tuple[int, Part
 async def retry(engine: Engine, rows: Sequence[Row], *, retransform: bool) -> Revived:
     """Put dead letters back among the exceptions of their destinations. Call it in `Retention.alone`."""
     found = Revived()
-    for run, scripted in _slices(rows, retransform):
+    todo = deque(_slices(rows, retransform))
+    while todo:
+        run, scripted = todo.popleft()
+        try:
+            entries = await _made_again(engine, run) if scripted else {}
+        except Overfull as over:  # of one event it is a verdict
+            most = dispatch.fewer(len(run), over)
+            todo.extendleft([(run[most:], scripted), (run[:most], scripted)])
+            continue
         payloads = await asyncio.to_thread(engine.ledger.letters.read_all, [place(row) for row in run])
         letters = [p if isinstance(p, FormatError) else unpack_dead(p) for p in payloads]
-        entries = await _made_again(engine, run) if scripted else {}
         for row, letter in zip(run, letters, strict=True):
             if isinstance(letter, FormatError):
                 found.left.append((row["id"], f"cannot be read: {letter}"))

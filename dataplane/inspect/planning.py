@@ -216,8 +216,11 @@ class _Run:
         )  # fmt: skip
 
     async def _outcomes(self, plan: Plan, events: Sequence[Sequenced]) -> list[Outcome]:
-        entries = (await dispatch.entries(self._runner, events, [_Stand(plan)], plan))[0]
-        return [self._outcome(plan, event, entry) for event, entry in zip(events, entries, strict=True)]
+        return [
+            self._outcome(plan, event, entry)
+            async for some, (entries,) in dispatch.portions(self._runner, events, [_Stand(plan)], plan)
+            for event, entry in zip(some, entries, strict=True)
+        ]
 
     def _outcome(self, plan: Plan, event: Sequenced, entry: Entry) -> Outcome:
         at = Context(self._now, plan.delivery)

@@ -12,7 +12,7 @@ from dataplane.metrics.log import logger
 from dataplane.pipeline.numbered import Sequenced
 from transformations.base import Failed, Item, Outputs, Ran, Runner, Script
 from turnout import codec
-from turnout.errors import Stopped, Transient
+from turnout.errors import Overfull, Stopped, Transient
 from turnout.verdict import Verdict, dead, filtered
 
 __all__ = ["SCRIPT", "Came", "Part", "metadata", "run_chain", "run_patiently", "run_script"]
@@ -55,7 +55,8 @@ async def run_patiently(
 ) -> list[Came]:
     """`run_chain`, and while no worker answers, wait: nothing passes untransformed.
 
-    Raises `Stopped` where a script of the chain was killed too often: who asked tries again later.
+    Raises `Stopped` where a script of the chain was killed too often: who asked tries again later. Raises `Overfull`
+    as `run_chain` does.
     """
     while True:
         try:
@@ -70,7 +71,23 @@ async def run_patiently(
 async def run_chain(
     runner: Runner, chain: Sequence[Script], events: Sequence[Sequenced], extra: Mapping[str, Any]
 ) -> list[Came]:
-    """What each event came to, in order; an event that a script dropped has one filtered part."""
+    """What each event came to, in order; an event that a script dropped has one filtered part.
+
+    One event (or all that came of one) of which too many bytes are made is dead. Raises `Overfull` where it is several
+    that are too much together.
+    """
+    try:
+        return await _run_chain(runner, chain, events, extra)
+    except Overfull as over:
+        if len({event.number for event in events}) > 1:
+            raise
+        why = dead(f"{SCRIPT}{over.script}: what is made of one event is more than {over.most:,} bytes")
+        return [[Part(event.enriched, why)] for event in events]
+
+
+async def _run_chain(
+    runner: Runner, chain: Sequence[Script], events: Sequence[Sequenced], extra: Mapping[str, Any]
+) -> list[Came]:
     raws = [event.enriched for event in events]
     notes = [metadata(event, extra) for event in events]
     came: list[Came] = [Outputs((raw,)) for raw in raws] if not chain else []

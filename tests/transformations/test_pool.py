@@ -16,7 +16,7 @@ from transformations.base import Failed, Item, Outputs, Script
 from transformations.sandbox import seccomp
 from transformations.sandbox.limits import available
 from transformations.sandbox.parent import Zygote
-from turnout.errors import Stopped, Unavailable
+from turnout.errors import Overfull, Stopped, Unavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 IDENTITY = "def transformEvent(event, metadata):\n    return event\n"
@@ -141,9 +141,9 @@ async def test_a_module_that_hangs_is_no_events_fault_and_stops_the_script(pool:
 
 
 async def test_outputs_beyond_one_reply_come_in_several(run: Run) -> None:
-    source = "def transformEvent(event, metadata):\n    return [{'x': 'y' * 1_000_000}] * 30\n"
+    source = "def transformEvent(event, metadata):\n    return [{'x': 'y' * 1_000_000}] * 10\n"
     ran = await run(source, {}, {}, {}, memory=1 << 30)
-    assert [len(outputs) for outputs in ran] == [30, 30, 30]
+    assert [len(outputs) for outputs in ran] == [10, 10, 10]
 
 
 async def test_more_events_than_a_frame_holds(pool: Pool) -> None:
@@ -312,3 +312,52 @@ async def test_javascript_writes_what_is_not_sound(pool: Pool) -> None:
     )
     assert isinstance(one, Outputs)
     assert not one.sound
+
+
+LARGE = """def transformEvent(event, metadata):
+    return [{"n": event["n"], "pad": "x" * event["size"]}] * event.get("copies", 1)
+"""
+EACH = """def transformBatch(events, metadata):
+    return [{"messageId": e["messageId"], "n": e["n"], "pad": "x" * e["size"]} for e in events]
+"""
+
+
+async def test_what_is_made_of_many_events_is_never_held_whole(pool: Pool) -> None:
+    """A megabyte each: two hundred of them are given up, as many as had room are not."""
+    made = Script("large", LARGE, file="large.py")
+    items = [item({"n": n, "size": 1_000_000}) for n in range(200)]
+    with pytest.raises(Overfull, match=r"^large: what it makes of 200 events is more than 33,554,432 bytes$") as raised:
+        await pool.run(made, items)
+    assert 30 / 200 < raised.value.share < 50 / 200, "the rest was not even run"
+    ran = await pool.run(made, items[: int(200 * raised.value.share)])
+    assert all(isinstance(one, Outputs) for one in ran)
+
+
+async def test_many_small_outputs_are_counted_with_what_they_cost(pool: Pool) -> None:
+    made = Script("small", LARGE, file="small.py")
+    with pytest.raises(Overfull):
+        await pool.run(made, [item({"n": n, "size": 0, "copies": 1000}) for n in range(2000)])
+
+
+async def test_outputs_of_one_event_that_are_too_large_together_cost_no_other(run: Run) -> None:
+    fits, large = {"n": 1, "size": 10, "copies": 2}, {"n": 2, "size": 900_000, "copies": 20}
+    ran = await run(LARGE, fits, large, fits, large)
+    assert ran[0] == ran[2] == [{"n": 1, "pad": "x" * 10}] * 2
+    assert ran[1] == ran[3]
+    assert isinstance(ran[1], Failed)
+    assert "the returned events are larger than 16,777,216 bytes" in ran[1].reason
+
+
+async def test_a_batch_script_answers_for_as_many_events_as_have_room(run: Run) -> None:
+    events = [{"messageId": f"m{n}", "n": n, "size": 400_000} for n in range(60)]
+    ran = await run(EACH, *events)
+    assert [rows[0]["n"] for rows in ran] == list(range(60))
+
+
+async def test_javascript_has_the_same_room(pool: Pool) -> None:
+    source = "export function transformEvent(event) { return {n: event.n, pad: 'x'.repeat(event.size)}; }"
+    made = Script("large", source, file="large.js", language="javascript")
+    with pytest.raises(Overfull):
+        await pool.run(made, [item({"n": n, "size": 1_000_000}) for n in range(60)])
+    ran = await pool.run(made, [item({"n": n, "size": 1_000_000}) for n in range(30)])
+    assert all(isinstance(one, Outputs) for one in ran)

@@ -246,7 +246,7 @@ async def test_questions_are_some_and_bounded_in_number_and_size() -> None:
     questions = Questions(SCRIPT, RECORDED)
     large = asked("x" * (wire.MAX_ASK - 100))
     with pytest.raises(wire.Garbled, match="asks too much"):
-        for _ in range(wire.MAX_TOTAL // wire.MAX_ASK + 2):
+        for _ in range(wire.MAX_ASKED // wire.MAX_ASK + 2):
             await questions(large)
     assert 1 < questions.count < 20
 

@@ -237,8 +237,7 @@ class Batch:
             if not isinstance(result, list | tuple):
                 raise TypeError("returned events from transformBatch(event) is not an array")
             made, errors = self._sorted(result, identities)
-            self._take(sum(len(output) for outputs in made for output in outputs))
-        except (MemoryError, _Full):
+        except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  # the script's own failure, whatever it is
             reason = self._raised(error)
@@ -248,6 +247,11 @@ class Batch:
         for item, outputs in enumerate(made):
             if item in errors:
                 self._fail(errors[item])
+                continue
+            try:
+                self._take(sum(map(len, outputs)))
+            except ValueError as error:
+                self._fail(self._raised(error))
             else:
                 self.blobs.extend(outputs)
                 self.codes.append(len(outputs))

@@ -16,7 +16,7 @@ from typing import overload
 
 __all__ = [
     "ASK", "CHECK", "DONE", "ERROR", "EXIT_MEMORY", "FAULT", "HEADER", "LOAD", "LOADING", "MAX_ASK",
-    "MAX_ASKS", "MAX_ITEMS", "MAX_LOGS",
+    "MAX_ASKED", "MAX_ASKS", "MAX_ITEMS", "MAX_LOGS",
     "MAX_OUTPUT", "MAX_OUTPUTS", "MAX_REASON", "MAX_REPLY", "MAX_TELL", "MAX_TOTAL", "MEMORY", "NOT_RUN", "RUN", "TELL",
     "TIMEOUT", "TRIAL", "Garbled", "Reply", "Slices", "frame", "held", "read_reply", "read_request", "reply", "request",
 ]
@@ -55,11 +55,14 @@ MAX_ASKS = 1000
 """Questions of one run."""
 MAX_ASK = 4 << 20
 """Bytes of questions asked at once."""
+MAX_ASKED = 64 << 20
+"""Bytes of questions of one run."""
 MAX_TELL = 32 << 20
 """Bytes of answers told at once."""
 MAX_OUTPUT = 1 << 20
 MAX_OUTPUTS = 1000
-MAX_TOTAL = 64 << 20
+MAX_TOTAL = 16 << 20
+"""Bytes of all outputs of one reply, and so of one event."""
 MAX_LOGS = 256 << 10
 MAX_REASON = 2000
 MAX_REPLY = MAX_TOTAL + MAX_OUTPUT + MAX_LOGS + (8 << 20)
