@@ -15,19 +15,41 @@ from typing import Any
 
 from dataplane.deliver.segments import Place
 
-__all__ = ["DEAD", "REFUSED", "Filter", "Index", "Row", "Table", "place"]
+__all__ = ["DEAD", "REFUSED", "Filter", "Index", "Row", "Spot", "Table", "place", "spot", "spot_text"]
 
 Row = dict[str, Any]
+Spot = tuple[int, int]
+"""Where a row stands in the order of its table: its time in Unix milliseconds (0 where that is not asked), its key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One of the two kinds. `fields` can be filtered by; `groups` is what `summary` counts by."""
+    """One of the two kinds. `fields` can be filtered by; `groups` is what `summary` counts by.
+
+    Rows are in the order of their keys, or of `moment` (SQL, milliseconds) first: keys that several processes gave
+    are in no order of time.
+    """
 
     name: str
     key: str
     fields: tuple[str, ...]
     groups: tuple[str, str]
+    moment: str = ""
+
+    def spot(self, row: Row) -> Spot:
+        """Where a row stands."""
+        return (int(row["at"] * 1000) if self.moment else 0, row[self.key])
+
+    def beyond(self, sign: str, at: Spot) -> tuple[str, list[Any]]:
+        """As SQL, with its parameters: behind a place (`sign` is >) or before it (<)."""
+        millis, key = at
+        if not self.moment:
+            return f"{self.key}{sign}?", [key]
+        return f"{self.moment}{sign}=? AND ({self.moment}{sign}? OR {self.key}{sign}?)", [millis, millis, key]
+
+    def order(self, way: str = "") -> str:
+        """As SQL; `way` is DESC for the newest first."""
+        return ", ".join(f"{column} {way}" for column in (self.moment, self.key) if column)
 
     @property
     def delete(self) -> str:
@@ -35,7 +57,10 @@ class Table:
         return f"DELETE FROM {self.name} WHERE {self.key}=?"
 
 
-DEAD = Table("dead", "id", ("destination", "source", "class", "event", "message_id"), ("destination", "class"))
+DEAD = Table(
+    "dead", "id", ("destination", "source", "class", "event", "message_id"), ("destination", "class"),
+    moment="CAST(at * 1000 AS INTEGER)",
+)
 REFUSED = Table("refused", "number", ("source", "code"), ("source", "code"))
 
 
@@ -61,6 +86,19 @@ class Filter:
 EVERY = Filter()
 
 
+def spot_text(millis: int, key: int) -> str:
+    """A place as a cursor says it."""
+    return f"{millis}_{key}" if millis else str(key)
+
+
+def spot(text: str) -> Spot | None:
+    """The place that a cursor says; None where it says none."""
+    millis, _, key = text.rpartition("_")
+    if not key.isdecimal() or not key.isascii() or not (millis or "0").isdecimal() or not millis.isascii():
+        return None
+    return (int(millis or 0), int(key))
+
+
 def place(row: Row) -> Place:
     """Where a row's payload stands."""
     return Place(row["segment"], row["offset"], row["length"])
@@ -84,22 +122,23 @@ class Index:
         """The highest key there is; 0 where there is none."""
         return int(self._rows(f"SELECT max({table.key}) AS n FROM {table.name}")[0]["n"] or 0)
 
-    def latest(self, table: Table, wanted: Filter, before: int | None, limit: int) -> list[Row]:
-        """A page of rows, newest first; `before` is the last key of the page before."""
+    def latest(self, table: Table, wanted: Filter, before: Spot | None, limit: int) -> list[Row]:
+        """A page of rows, newest first; `before` is where the last one of the page before stands."""
         sql, values = wanted.where()
-        values += [(1 << 63) - 1 if before is None else before, limit]
+        if before is not None:
+            beyond, more = table.beyond("<", before)
+            sql, values = f"{sql} AND {beyond}", [*values, *more]
         return self._rows(
-            f"SELECT * FROM {table.name} WHERE {sql} AND {table.key}<? ORDER BY {table.key} DESC LIMIT ?",
-            values,
+            f"SELECT * FROM {table.name} WHERE {sql} ORDER BY {table.order('DESC')} LIMIT ?", [*values, limit]
         )
 
-    def after(self, table: Table, wanted: Filter, after: int, upto: int, limit: int) -> list[Row]:
-        """Rows with keys above `after` up to `upto`, oldest first."""
+    def after(self, table: Table, wanted: Filter, after: Spot, upto: int, limit: int) -> list[Row]:
+        """Rows behind a place, with keys up to `upto`, oldest first."""
         sql, values = wanted.where()
+        beyond, more = table.beyond(">", after)
         return self._rows(
-            f"SELECT * FROM {table.name} WHERE {sql} AND {table.key}>? AND {table.key}<=?"
-            f" ORDER BY {table.key} LIMIT ?",
-            [*values, after, upto, limit],
+            f"SELECT * FROM {table.name} WHERE {sql} AND {beyond} AND {table.key}<=? ORDER BY {table.order()} LIMIT ?",
+            [*values, *more, upto, limit],
         )
 
     def some(self, table: Table, keys: Iterable[int]) -> list[Row]:

@@ -9,7 +9,7 @@ from typing import Any
 from dataplane.deliver.dead import unpack_dead, unpack_refused
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.failure import CLASSES
-from dataplane.deliver.index import DEAD, REFUSED, Filter, Row, Table, place
+from dataplane.deliver.index import DEAD, REFUSED, Filter, Row, Spot, Table, place, spot, spot_text
 from dataplane.deliver.revival import retry
 from turnout import clock, codec
 from turnout.errors import Fixable, FormatError, Refused
@@ -64,15 +64,20 @@ def _key(args: dict[str, Any], table: Table) -> int:
         raise Fixable(f"an id is a number, as `turnout {table.name} list` shows them") from None
 
 
-def _span(engine: Engine, args: dict[str, Any], table: Table) -> tuple[int, int]:
+def _span(engine: Engine, args: dict[str, Any], table: Table) -> tuple[Spot, int]:
     """Where a walk over letters, oldest first, goes on and ends: those that die meanwhile are not in it."""
     cursor = args.get("cursor")
     if not cursor:
-        return 0, engine.ledger.index.newest(table)
+        return (0, 0), engine.ledger.index.newest(table)
     after, _, upto = str(cursor).partition("-")
-    if not (after.isascii() and after.isdigit() and upto.isascii() and upto.isdigit()):
+    at = spot(after)
+    if at is None or not (upto.isascii() and upto.isdigit()):
         raise Fixable("cursor is what the page before said")
-    return int(after), int(upto)
+    return at, int(upto)
+
+
+def _cursor(at: Spot, upto: int) -> str:
+    return f"{spot_text(*at)}-{upto}"
 
 
 def _shown(row: Row, table: Table) -> dict[str, Any]:
@@ -119,19 +124,21 @@ def _payloads(engine: Engine, table: Table, rows: Sequence[Row]) -> list[bytes |
 
 async def _list(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
     """A page, newest first; refused events with the first part of what was received."""
-    before, limit = args.get("cursor"), _limit(args)
-    if before and not str(before).isdigit():
+    cursor, limit = args.get("cursor"), _limit(args)
+    before = spot(str(cursor)) if cursor else None
+    if cursor and before is None:
         raise Fixable("cursor is what the page before said")
     wanted = _filter(engine, args, table)
 
-    def read() -> list[dict[str, Any]]:
-        rows = engine.ledger.index.latest(table, wanted, int(before) if before else None, limit)
+    def read() -> tuple[list[Row], list[dict[str, Any]]]:
+        rows = engine.ledger.index.latest(table, wanted, before, limit)
         if table is DEAD:
-            return [_shown(row, table) for row in rows]
-        return [_excerpt(row, payload) for row, payload in zip(rows, _payloads(engine, table, rows), strict=True)]
+            return rows, [_shown(row, table) for row in rows]
+        payloads = _payloads(engine, table, rows)
+        return rows, [_excerpt(row, payload) for row, payload in zip(rows, payloads, strict=True)]
 
-    rows = await asyncio.to_thread(read)
-    return {table.name: rows, "cursor": rows[-1][table.key] if len(rows) == limit else None}
+    rows, shown = await asyncio.to_thread(read)
+    return {table.name: shown, "cursor": spot_text(*table.spot(rows[-1])) if len(rows) == limit else None}
 
 
 def _excerpt(row: Row, payload: bytes | FormatError) -> dict[str, Any]:
@@ -178,7 +185,7 @@ async def _export(engine: Engine, args: dict[str, Any], table: Table) -> dict[st
         more = kept < len(rows) or len(rows) == limit
         rows = rows[:kept]
         letters = [_full(row, table, p) for row, p in zip(rows, _payloads(engine, table, rows), strict=True)]
-        return {table.name: letters, "cursor": f"{rows[-1][table.key]}-{upto}" if more else None}
+        return {table.name: letters, "cursor": _cursor(table.spot(rows[-1]), upto) if more else None}
 
     return await asyncio.to_thread(read)
 
@@ -250,10 +257,10 @@ async def _walk(
         if not rows:
             return {"not_found": [], "cursor": None}
         left -= done
-        after = rows[done - 1][table.key] if done else after
+        after = table.spot(rows[done - 1]) if done else after
         if done < len(rows):
             break
-    return {"not_found": [], "cursor": f"{after}-{upto}"}
+    return {"not_found": [], "cursor": _cursor(after, upto)}
 
 
 _Shared = Callable[["Engine", dict[str, Any], Table], Awaitable[dict[str, Any]]]

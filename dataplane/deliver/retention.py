@@ -51,10 +51,10 @@ def bounds(config: Config, share: Share = WHOLE) -> dict[str, Bounds]:
 
 
 def overfull(sizes: Mapping[int, int], max_bytes: int) -> list[int]:
-    """The segments that must go, oldest first, until the rest fits."""
+    """The segments that must go until the rest fits: the first of `sizes`, which has the oldest first."""
     total = sum(sizes.values())
     found: list[int] = []
-    for segment in sorted(sizes):
+    for segment in sizes:
         if total <= max_bytes:
             break
         found.append(segment)

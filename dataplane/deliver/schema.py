@@ -145,6 +145,14 @@ CREATE TABLE job (
     events BLOB NOT NULL, attempts INTEGER NOT NULL, next_at REAL NOT NULL, reason TEXT NOT NULL
 );
 """,
+    # Letters are in the order of their times: ids are not, where they are of several processes.
+    """
+DROP INDEX dead_by_destination;
+DROP INDEX dead_by_class;
+CREATE INDEX dead_by_moment ON dead (CAST(at * 1000 AS INTEGER), id);
+CREATE INDEX dead_by_destination ON dead (destination, CAST(at * 1000 AS INTEGER), id);
+CREATE INDEX dead_by_class ON dead (class, CAST(at * 1000 AS INTEGER), id);
+""",
 )
 
 

@@ -58,14 +58,16 @@ class Segments:
         return self._number if self._file >= 0 else 0
 
     def sizes(self) -> dict[int, int]:
-        """Bytes of every file, by number."""
-        found: dict[int, int] = {}
+        """Bytes of every file, by number, those first that were written first: where processes were given up, numbers
+        are in no order of time."""
+        found: list[tuple[int, int, int]] = []
         for number in self._numbers():
             try:
-                found[number] = self._path(number).stat().st_size
+                stat = self._path(number).stat()
             except FileNotFoundError:
                 continue  # removed meanwhile
-        return found
+            found.append((stat.st_mtime_ns, number, stat.st_size))
+        return {number: size for _, number, size in sorted(found)}
 
     def set_aside(self) -> Path | None:
         """Move every file into a folder that nothing reads or deletes; None where there is no file.

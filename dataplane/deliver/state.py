@@ -330,7 +330,7 @@ class State:
 
     def dead_of(self, number: int) -> list[dict[str, Any]]:
         """Index rows of one event's dead letters, oldest first."""
-        cursor = self._reader.execute("SELECT * FROM dead WHERE number=? ORDER BY id", (number,))
+        cursor = self._reader.execute("SELECT * FROM dead WHERE number=? ORDER BY at, id", (number,))
         names = [c[0] for c in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -12,7 +12,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dataplane.deliver.index import spot_text
 from dataplane.inspect.conclude import conclude
+from turnout.clock import parse
 from turnout.errors import Fixable
 
 __all__ = ["PAGE", "explained", "lines", "newest", "oldest", "places", "status", "step", "summed", "walked"]
@@ -53,7 +55,7 @@ def newest(kind: str, pages: Sequence[Json | None], before: Sequence[str | None]
         if page is None or (count == len(mine) and page["cursor"] is None):
             found.append(None)
         else:
-            found.append(str(mine[count - 1]["id"]) if count else place)
+            found.append(_spot(mine[count - 1]) if count else place)
     return {kind: taken, "cursor": _cursor(found)}
 
 
@@ -68,9 +70,17 @@ def oldest(kind: str, pages: Sequence[Json | None], before: Sequence[str | None]
             found.append(None if page is None else page["cursor"])
             continue
         after, _, upto = (place or "0-").partition("-")
-        upto = upto or (str(page["cursor"]).partition("-")[2] if page["cursor"] else str(mine[-1]["id"]))
-        found.append(f"{mine[count - 1]['id'] if count else after}-{upto}")
+        newest = str(page["cursor"]).partition("-")[2] if page["cursor"] else str(max(row["id"] for row in mine))
+        upto = upto or newest
+        found.append(f"{_spot(mine[count - 1]) if count else after}-{upto}")
     return {kind: taken, "cursor": _cursor(found)}
+
+
+def _spot(row: Json) -> str:
+    """Where a row stands among those of its process."""
+    moment = parse(row["at"])
+    assert moment is not None, "it was written a moment ago"
+    return spot_text(round(moment.timestamp() * 1000), row["id"])
 
 
 def _merged(
@@ -162,7 +172,7 @@ def _destination(mine: Json, parts: Sequence[Json]) -> Json:
     one = dict(mine)
     for name in ("attempts", "filtered"):
         one[name] = sorted((row for part in parts for row in part[name]), key=lambda row: str(row["at"]))
-    one["dead"] = [row for part in parts for row in part["dead"]]
+    one["dead"] = sorted((row for part in parts for row in part["dead"]), key=lambda row: str(row["at"]))
     one["waits"] = [row for part in parts for row in part["waits"]]
     if any(part["stands"] == "archived" for part in parts) and one["stands"] == "settled":
         one["stands"] = "archived"

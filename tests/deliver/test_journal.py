@@ -200,6 +200,22 @@ def test_old_segments_are_deleted(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_goes_first_is_the_oldest_whatever_its_number_is(tmp_path: Path) -> None:
+    """Segments of a process that is no more were taken over behind those that there were."""
+    clock = FakeClock()
+    made = Journal(tmp_path, clock, JournalConfig(max_bytes=100_000, max_age=timedelta(days=7)))
+    at = clock.now().timestamp()
+    for number, days in ((1, 3), (2, 2), (3, 9), (4, 4)):
+        path = tmp_path / f"{number:010d}.journal"
+        path.write_bytes(b"x" * 40_000)
+        os.utime(path, (at - 86_400 * days, at - 86_400 * days))
+    made.flush(0.0)
+    clock.advance(61)
+    made.flush(61.0)
+    assert sorted(int(path.stem) for path in tmp_path.glob("*.journal")) == [1, 2]
+    made.close()
+
+
 def test_the_journal_stays_within_its_bytes(tmp_path: Path) -> None:
     clock = FakeClock()
     made = Journal(tmp_path, clock, JournalConfig(max_bytes=64_000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from array import array
@@ -18,10 +19,11 @@ from hypothesis import strategies as st
 
 from dataplane.deliver import layout
 from dataplane.deliver.dead import DeadLetter, dead_segments, pack
-from dataplane.deliver.index import DEAD, Filter, Index, place
+from dataplane.deliver.index import DEAD, Filter, Index, Row, place
 from dataplane.deliver.job_state import JobRow, stored_jobs
 from dataplane.deliver.moving import JobLanes, Kept, owner, plan
 from dataplane.deliver.pausing import Refused
+from dataplane.deliver.retention import overfull
 from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
 from dataplane.log.retention import Release, released
 from dataplane.pipeline.share import LANES, Share
@@ -194,6 +196,53 @@ def test_what_waits_moves_with_its_lane_there_and_back(tmp_path: Path, way: tupl
         assert sum(1 for _ in data.rglob("lost-*/*")) == way[0], "nor is what was set aside lost"
         assert sum(1 for _ in data.rglob("*.arc")) == sum(1 for _ in data.rglob("*.journal")) == way[0]
         assert not list(data.rglob("*.next"))
+
+
+@pytest.mark.parametrize("way", [(3, 1), (2, 5, 2, 1), (1, 3, 2)])
+def test_letters_of_processes_that_are_no_more_are_in_the_order_of_their_times(
+    tmp_path: Path, way: tuple[int, ...]
+) -> None:
+    """Their ids are not: each process has a span of its own. What goes first for want of room is the oldest, too."""
+    data = made(tmp_path, way[0])
+    now = 2_000_000_000.0
+    for step, to in enumerate((way[0], *way[1:])):
+        layout.settle(data, to)
+        for turn in range(6):  # they die here and there by turns
+            for process in reversed(range(to)):
+                home = Share(process, to).home(data)
+                state, files, changes = State(home / "state/pipeline.db"), dead_segments(home), Changes()
+                now += 0.25
+                lane = Share(process, to).first
+                index = ("crm", "web", 9, turn, bytes([lane]) * 8, now, 400, "no", None, "rejected", "", f"s{step}")
+                changes.dead.append((index, pack(DeadLetter(b"{}", b"", "m", 1))))
+                changes.places.dead = files.append([payload for _, payload in changes.dead])
+                changes.places.refused = []
+                state.commit(changes)
+                os.utime(max((home / "dead").glob("*.dead")), (now, now))
+                state.close()
+                files.close()
+    layout.settle(data, way[-1])
+    for process in range(way[-1]):
+        home = Share(process, way[-1]).home(data)
+        index = Index(home / "state/pipeline.db")
+        for wanted in (Filter(), Filter({"destination": "crm"}), Filter({"class": "rejected"})):
+            newest = index.latest(DEAD, wanted, None, 1000)
+            assert [one["at"] for one in newest] == sorted((one["at"] for one in newest), reverse=True)
+            oldest = index.after(DEAD, wanted, (0, 0), index.newest(DEAD), 1000)
+            assert oldest == newest[::-1]
+            found: list[Row] = []
+            while rows := index.after(DEAD, wanted, DEAD.spot(found[-1]) if found else (0, 0), 1 << 60, 7):
+                found += rows
+            assert found == oldest, "page by page"
+            found = []
+            while rows := index.latest(DEAD, wanted, DEAD.spot(found[-1]) if found else None, 7):
+                found += rows
+            assert found == newest
+            assert len(found) == len({one["id"] for one in found}) >= 6
+        lately = {one["segment"]: one["at"] for one in oldest if one["at"] > 1e9}
+        gone = [segment for segment in overfull(dead_segments(home).sizes(), 0) if segment in lately]
+        assert gone == sorted(lately, key=lambda segment: lately[segment])
+        index.close()
 
 
 def test_ids_of_letters_are_never_given_twice(tmp_path: Path) -> None:

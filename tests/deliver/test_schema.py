@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from dataplane.deliver.index import DEAD, Filter, Index, Row
 from dataplane.deliver.job_state import JobRow, stored_jobs
 from dataplane.deliver.schema import STEPS, migrate
 from dataplane.deliver.state import Changes, State
@@ -70,3 +72,27 @@ def test_a_file_from_before_there_were_jobs_takes_them(tmp_path: Path) -> None:
         JobRow(1, "jobs", "bulk", {"step": 1}, ((7, 0), (8, 1)), 2, 3.5, "waits")
     ]
     state.close()
+
+
+@pytest.mark.parametrize("fields", [{}, {"destination": "crm"}, {"class": "rejected"}])
+def test_a_page_of_letters_is_read_in_its_order_and_never_sorted(tmp_path: Path, fields: dict[str, str]) -> None:
+    path = tmp_path / "pipeline.db"
+    State(path).close()
+    index = Index(path)
+    asked: list[tuple[str, tuple[object, ...]]] = []
+
+    def said(sql: str, values: Sequence[object] = ()) -> list[Row]:
+        asked.append((sql, tuple(values)))
+        return []
+
+    index._rows = said  # type: ignore[method-assign]
+    index.latest(DEAD, Filter(fields), (5, 7), 100)
+    index.after(DEAD, Filter(fields), (5, 7), 9, 100)
+    index.close()
+    db = sqlite3.connect(path)
+    for sql, values in asked:
+        plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", values))
+        assert "USING INDEX dead_by" in plan
+        assert "B-TREE" not in plan
+    db.close()
+    assert len(asked) == 2

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataplane.app.orders import elsewhere
+from dataplane.deliver.index import spot, spot_text
 from dataplane.inspect import together
+from turnout.clock import from_millis, iso
 from turnout.errors import Fixable
 
 SPAN = 10_000
@@ -17,25 +19,34 @@ SPAN = 10_000
 
 @st.composite
 def letters(draw: st.DrawFn) -> list[list[dict[str, Any]]]:
-    """Per process its letters, oldest first; ids grow with time, and no two processes share any."""
-    times = draw(st.lists(st.lists(st.integers(0, 50), max_size=12).map(sorted), min_size=2, max_size=4))
+    """Per process its letters, oldest first. No two share an id; those of one process are in no order of time where it
+    took letters over of one that is no more."""
+    times = draw(st.lists(st.lists(st.integers(1, 50), max_size=12), min_size=2, max_size=4))
     return [
-        [{"id": process * SPAN + n, "at": f"t{at:03}"} for n, at in enumerate(mine, 1)]
+        sorted(
+            [{"id": process * SPAN + n, "at": iso(from_millis(at))} for n, at in enumerate(mine, 1)],
+            key=lambda row: (row["at"], row["id"]),
+        )
         for process, mine in enumerate(times)
     ]
 
 
+def stands(row: dict[str, Any]) -> tuple[int, int]:
+    return int(row["at"][-4:-1]), row["id"]
+
+
 def page(mine: list[dict[str, Any]], cursor: str, limit: int) -> dict[str, Any]:
     """As a process answers `dead.list`."""
-    rows = [row for row in reversed(mine) if not cursor or row["id"] < int(cursor)][:limit]
-    return {"dead": rows, "cursor": rows[-1]["id"] if len(rows) == limit else None}
+    before = spot(cursor)
+    rows = [row for row in reversed(mine) if before is None or stands(row) < before][:limit]
+    return {"dead": rows, "cursor": spot_text(*stands(rows[-1])) if len(rows) == limit else None}
 
 
 def export(mine: list[dict[str, Any]], cursor: str, limit: int) -> dict[str, Any]:
     """As a process answers `dead.export`."""
-    after, _, upto = cursor.partition("-") if cursor else ("0", "", str(mine[-1]["id"] if mine else 0))
-    rows = [row for row in mine if int(after) < row["id"] <= int(upto)][:limit]
-    return {"dead": rows, "cursor": f"{rows[-1]['id']}-{upto}" if len(rows) == limit else None}
+    after, _, upto = cursor.partition("-") if cursor else ("0", "", str(max((row["id"] for row in mine), default=0)))
+    rows = [row for row in mine if (spot(after) or (0, 0)) < stands(row) and row["id"] <= int(upto)][:limit]
+    return {"dead": rows, "cursor": f"{spot_text(*stands(rows[-1]))}-{upto}" if len(rows) == limit else None}
 
 
 @given(letters(), st.integers(1, 7), st.booleans())

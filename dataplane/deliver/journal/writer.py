@@ -246,10 +246,11 @@ class Journal:
     def _prune(self, wall: float) -> None:
         """Delete the oldest segments beyond the bounds; the open one stays."""
         try:
-            closed = sorted(p for p in self.folder.glob("*.journal") if self._file < 0 or p != self._path(self._number))
-            sizes = {path: path.stat() for path in closed}
-            total = self._size + sum(stat.st_size for stat in sizes.values())
-            for path, stat in sizes.items():
+            closed = (p for p in self.folder.glob("*.journal") if self._file < 0 or p != self._path(self._number))
+            # By time: what was taken over of a process that is no more has later numbers.
+            found = sorted(((p.stat(), p) for p in closed), key=lambda one: (one[0].st_mtime_ns, one[1]))
+            total = self._size + sum(stat.st_size for stat, _ in found)
+            for stat, path in found:
                 old = wall - stat.st_mtime > self.bounds.max_age.total_seconds()
                 if not old and total <= self.bounds.max_bytes:
                     return
