@@ -55,7 +55,7 @@ def rudder_id(user_id: str, anonymous_id: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _request_ip(ip: str) -> bytes:
-    return b'"request_ip":' + codec.dumps(ip)
+    return b',"request_ip":' + codec.dumps(ip)
 
 
 def generated_id(secret: bytes, number: int) -> str:
@@ -63,45 +63,41 @@ def generated_id(secret: bytes, number: int) -> str:
     return _uuid(blake2b(number.to_bytes(8, "little"), key=secret, digest_size=16).hexdigest())
 
 
-def timestamp(head: EventHead, stamp: Stamp, received: datetime) -> datetime:
-    """When it happened: the event's own valid `timestamp`, else by the skew formula."""
-    if head.timestamp and (own := _parsed(head.timestamp)) is not None:
-        return own
-    sent = _parsed(head.sentAt or stamp.sent_at) if (head.sentAt or stamp.sent_at) else None
-    original = _parsed(head.originalTimestamp) if head.originalTimestamp else None
-    return clock.corrected(received, sent, original)
-
-
 def enrich(raw: bytes, head: EventHead, stamp: Stamp, message_id: str) -> bytes:
-    """The event with the server's fields, as JSON bytes. `message_id` is its id, sent or generated."""
+    """The event with the server's fields, as JSON bytes. `message_id` is its id, sent or generated.
+
+    When it happened is the event's own valid `timestamp`, else what its two stamps say beside the server's clock.
+    """
     received, received_text, ip = stamp.received, stamp.received_text, stamp.ip
     if stamp.trusted:
         own = _parsed(head.receivedAt) if head.receivedAt else None
         if own is not None:
             received, received_text = own, clock.iso(own)
         ip = head.request_ip or ip
-    original = head.originalTimestamp if head.originalTimestamp and _parsed(head.originalTimestamp) else None
-    sent = head.sentAt if head.sentAt and _parsed(head.sentAt) else None
+    original = _parsed(head.originalTimestamp) if head.originalTimestamp else None
+    sent = _parsed(head.sentAt) if head.sentAt else None
+    shared = _parsed(stamp.sent_at) if sent is None and stamp.sent_at else None
+    happened = _parsed(head.timestamp) if head.timestamp else None
+    if happened is None:
+        happened = clock.corrected(received, sent if head.sentAt else shared, original)
     user_id, anonymous_id = text(head.userId), text(head.anonymousId)
     given = stamp.anonymous_id if not user_id and not anonymous_id else ""
-    parts = [
-        f'"receivedAt":"{received_text}","timestamp":"{clock.iso(timestamp(head, stamp, received))}"'
-        f',"rudderId":"{rudder_id(user_id, anonymous_id or given)}"'.encode()
-    ]
+    added = (
+        f'"receivedAt":"{received_text}","timestamp":"{clock.iso(happened)}"'
+        f',"rudderId":"{rudder_id(user_id, anonymous_id or given)}"'
+    ).encode()
     if given:
-        parts.append(b'"anonymousId":' + codec.dumps(given))
+        added += b',"anonymousId":' + codec.dumps(given)
     if ip:
-        parts.append(_request_ip(ip))
+        added += _request_ip(ip)
     if head.messageId != message_id:
-        parts.append(b'"messageId":' + codec.dumps(message_id))
+        added += b',"messageId":' + codec.dumps(message_id)
     if original is None:
-        parts.append(f'"originalTimestamp":"{received_text}"'.encode())
+        added += f',"originalTimestamp":"{received_text}"'.encode()
     if sent is None:
-        shared = _parsed(stamp.sent_at) if stamp.sent_at else None
-        parts.append(f'"sentAt":"{clock.iso(shared) if shared else received_text}"'.encode())
+        added += f',"sentAt":"{clock.iso(shared) if shared else received_text}"'.encode()
     kind = stamp.kind or (head.type or "").lower()
     if kind != head.type:
-        parts.append(b'"type":' + codec.dumps(kind))
+        added += b',"type":' + codec.dumps(kind)
     body = raw[:-1].rstrip()
-    glue = b"" if body == b"{" else b","
-    return body + glue + b",".join(parts) + b"}"
+    return b"%b%b}" % (body, added) if body == b"{" else b"%b,%b}" % (body, added)

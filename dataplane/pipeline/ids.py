@@ -31,6 +31,8 @@ _USED = 64  # where the header sector keeps how many slots are used
 _SECTOR = 512
 _PER_SECTOR = 21
 _SLOT = 24
+_REST = _SECTOR - _PER_SECTOR * _SLOT
+_low = struct.Struct("<Q8x").unpack
 SMALLEST = 1 << 16
 LARGEST = 1 << 22
 LOAD = 0.6
@@ -85,14 +87,15 @@ class Table:
     def find(self, digest: bytes) -> tuple[int, int]:
         """The number stored for an id, or -1, and the slot where it is or would be."""
         slots, mask = self._map, self._mask
-        index = int.from_bytes(digest[:8], "little") & mask
+        index = _low(digest)[0] & mask
         while True:
-            at = _SECTOR + (index // _PER_SECTOR) * _SECTOR + (index % _PER_SECTOR) * _SLOT
+            # Sector after sector, each with a rest that is no slot.
+            at = _SECTOR + index * _SLOT + index // _PER_SECTOR * _REST
             found = slots[at : at + 16]
+            if found == EMPTY:  # as nearly always: most ids are new, and most slots free
+                return -1, at
             if found == digest:
                 return int.from_bytes(slots[at + 16 : at + 24], "little"), at
-            if found == EMPTY:
-                return -1, at
             index = (index + 1) & mask
 
     def put(self, digest: bytes, number: int, at: int, *, new: bool) -> None:

@@ -91,49 +91,48 @@ def _body(event: Event) -> Json:
     return Json.encoded(codec.dumps(_with_ip(event.read(), shared=shared)))
 
 
-class _Places(msgspec.Struct, gc=False):
-    request_ip: Any = None
-    context: msgspec.Raw = msgspec.Raw(b"")
-
-
-class _Ip(msgspec.Struct, gc=False):
+class _Context(msgspec.Struct, gc=False):
     ip: Any = msgspec.UNSET
 
 
+class _Places(msgspec.Struct, gc=False):
+    request_ip: str = ""
+    context: _Context | msgspec.UnsetType | None = msgspec.UNSET
+
+
 _places = msgspec.json.Decoder(_Places).decode
-_ip = msgspec.json.Decoder(_Ip).decode
 _CONTEXT = b'"context":'
 
 
 @lru_cache(maxsize=1024)
 def _encoded(ip: str) -> bytes:
-    return codec.dumps(ip)
+    return b'"ip":' + codec.dumps(ip)
 
 
 def _spliced(raw: bytes) -> bytes | None:
     """What encoding `_with_ip` of an event gives, from the bytes that encoding the event gives, in a quarter of the
-    time; None where that is not so simple."""
+    time (the ip stands first in its context); None where that is not so simple."""
     try:
         places = _places(raw)
-        ip, context = places.request_ip, bytes(places.context)
-        if not isinstance(ip, str) or not ip:
-            return raw
-        if not context:
-            return raw[:-1] + b',"context":{"ip":' + _encoded(ip) + b"}}" if raw.endswith(b"}") else None
-        if not context.startswith(b"{"):
-            return raw if context != b"null" else None
-        if not context.startswith(b'{"'):  # nothing is in it
-            return None
-        own = _ip(context).ip
     except (msgspec.DecodeError, RecursionError):
         return None
-    if own is not msgspec.UNSET:
-        return raw if own else None
+    ip, context = places.request_ip, places.context
+    if not ip:
+        return raw
+    if context is msgspec.UNSET:
+        return b'%b,"context":{%b}}' % (raw[:-1], _encoded(ip)) if raw.endswith(b"}") else None
+    if context is None:
+        return None
+    if context.ip is not msgspec.UNSET:
+        return raw if context.ip else None
     at = raw.find(_CONTEXT)
-    if raw.rfind(_CONTEXT) != at or not raw.startswith(context, at + len(_CONTEXT)):
+    if at < 0 or raw.rfind(_CONTEXT) != at:
         return None  # the name stands elsewhere too
-    at += len(_CONTEXT) + len(context) - 1
-    return raw[:at] + b',"ip":' + _encoded(ip) + raw[at:]
+    at += len(_CONTEXT) + 1
+    start, rest = raw[:at], raw[at:]
+    if not start.endswith(b"{") or not rest.startswith(b'"'):  # nothing is in it
+        return None
+    return b"%b%b,%b" % (start, _encoded(ip), rest)
 
 
 def _with_ip(message: Mapping[str, Any], *, shared: bool = True) -> Mapping[str, Any]:
