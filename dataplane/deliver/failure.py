@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataplane.pipeline.transform import SCRIPT
+from turnout.destination import UNSENT
 
-__all__ = ["BLOCKED", "CLASSES", "EXPIRED", "LOST", "UNREADABLE", "UNSENT_BODY", "classify", "from_the_log"]
+__all__ = ["BLOCKED", "CLASSES", "CLOSING", "EXPIRED", "LOST", "UNREADABLE", "UNSENT_BODY", "classify", "from_the_log"]
 
 EXPIRED = "gave up after "
 UNREADABLE = "unreadable: "
@@ -12,6 +13,8 @@ LOST = "lost: "
 UNSENT_BODY = "cannot be sent: "
 ADAPTER = ("adapter error: ", ": adapter failed: ")
 BLOCKED = ": a private address; egress.allow_private permits it"
+CLOSING = f"{UNSENT}closing"
+"""Of what comes after a destination's connections were closed: whoever takes its place sends it."""
 
 CLASSES: dict[str, str] = {
     "rejected": "the tool answered that it does not take this event (3xx, 4xx)",

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 
 from yarl import URL
 
-from dataplane.deliver.failure import BLOCKED, UNSENT_BODY
+from dataplane.deliver.failure import BLOCKED, CLOSING, UNSENT_BODY
 from dataplane.deliver.guard import Blocked
 from dataplane.deliver.head import Head, Target, head, target
 from dataplane.deliver.pool import Pool
@@ -47,6 +47,7 @@ class Sender:
         self._kept = kept
         self._stand_ins = {host: URL(server) for host, server in (stand_ins or {}).items()}
         self._pool: Pool | None = None
+        self._closed = False
         self._targets: dict[Hashable, tuple[Target, Mapping[str, str], Head]] = {}
 
     async def send(self, request: Request, timeout: float) -> Response:
@@ -54,9 +55,12 @@ class Sender:
 
         `Response.error` names the kind of trouble and the host, never path, query or payload. It
         is `permanent` for an address the egress rules refuse and for what cannot be HTTP at all.
+        After `close` nothing is sent.
         A request whose method means the same twice is sent again where the server closed, without
         an answer, a connection that was kept; any other is for the caller to judge.
         """
+        if self._closed:
+            return Response(0, error=CLOSING)
         try:
             data, kind = packed(request)
             at, lines = self._head(request, kind)
@@ -81,7 +85,8 @@ class Sender:
             return unsendable(error)
 
     async def close(self) -> None:
-        """Close the connections; requests in flight fail."""
+        """Close the connections for good; requests in flight fail, and so do those that come after."""
+        self._closed = True
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()

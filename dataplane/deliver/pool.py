@@ -83,7 +83,7 @@ class Pool:
                 self._give(connection)
 
     async def close(self) -> None:
-        """Close the connections; what is in flight or waits fails."""
+        """Close the connections, those too that are being opened; what is in flight or waits fails."""
         self._gone = self._loop.create_future()
         if self._timer is not None:
             self._timer.cancel()
@@ -94,7 +94,7 @@ class Pool:
             task.cancel()
         for connection in list(self._open):
             connection.close(CLOSED)
-        if self._open:
+        if self._open or self._opening:
             await self._gone
         await self._resolver.close()
 
@@ -122,6 +122,7 @@ class Pool:
                         raise
                 finally:
                     self._opening.discard(scope)
+                    self._left()
         except TimeoutError:
             if self._gone is not None:
                 raise Broken(CLOSED) from None
@@ -182,7 +183,11 @@ class Pool:
                 found.remove(connection)
             if not found:
                 del self._idle[connection.origin]
-        if self._gone is not None and not self._open and not self._gone.done():
+        self._left()
+
+    def _left(self) -> None:
+        """Where this is closed: whether nothing is open any more, nor about to be."""
+        if self._gone is not None and not (self._open or self._opening or self._gone.done()):
             self._gone.set_result(None)
 
     # ---- time: one timer for all, which a request touches only where it is the first to end
@@ -207,6 +212,8 @@ class Pool:
     # ---- new connections
 
     async def _connect(self, origin: Origin) -> Connection:
+        if self._gone is not None:  # closed in the moment in which our turn came
+            raise Broken(CLOSED)
         self._make_room()
         addresses = await self._addresses(origin)
         try:
@@ -216,7 +223,11 @@ class Pool:
             raise
         except (OSError, RuntimeError) as error:  # RuntimeError: uvloop
             raise Broken(_reason(error)) from error
-        self._open.add(connection)
+        if not connection.over:
+            self._open.add(connection)
+        if self._gone is not None or not connection.usable:  # closed, or lost, in the moment in which it was made
+            connection.abort()
+            raise Broken(CLOSED)
         return connection
 
     async def _made(self, origin: Origin, addresses: list[AddrInfoType]) -> Connection:

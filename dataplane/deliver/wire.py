@@ -97,6 +97,11 @@ class Connection(asyncio.Protocol):
         """When `expire` is due, by the loop's clock."""
         self._begin(bare=False)
 
+    @property
+    def over(self) -> bool:
+        """Whether it is gone: `lost` was called, or it never began."""
+        return self._transport is None
+
     # ---- a request
 
     async def exchange(self, head: bytes, body: bytes, deadline: float, *, bare: bool) -> Response:

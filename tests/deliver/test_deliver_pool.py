@@ -405,6 +405,56 @@ def test_closing_fails_what_is_in_flight_waits_or_connects(run) -> None:
     run(work())
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_no_connection_that_is_being_opened_outlives_the_close(run, tls) -> None:
+    """However far it has come: each step of the loop is another moment of it."""
+    served, trusting = contexts()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def work(steps: int) -> None:
+        async with RawServer(handler, tls=served if tls else None) as server:
+            sender = Sender(allow_private=True, tls=trusting)
+            url = server.url.replace("127.0.0.1", "localhost") if tls else server.url
+            sent = [asyncio.create_task(sender.send(ask(url), 600)) for _ in range(3)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await sender.close()
+            _, open_yet = await asyncio.wait(sent, timeout=30)
+            assert not open_yet, f"closed after {steps} steps"
+            for one in sent:
+                assert (one.result().status, one.result().permanent) == (0, False)
+            await left(server)
+
+    for steps in range(30):
+        run(work(steps))
+
+
+async def left(server: RawServer) -> None:
+    """Wait until a server's last connection is gone."""
+    async with asyncio.timeout(30):
+        while server.open:
+            await asyncio.sleep(0)
+
+
+def test_nothing_is_sent_after_the_close(run) -> None:
+    async def work() -> None:
+        async with RawServer(echo) as server:
+            for used in (True, False):
+                sender = Sender(allow_private=True)
+                if used:
+                    assert (await sender.send(ask(server.url), 30)).status == 200
+                await sender.close()
+                for _ in range(2):
+                    assert await sender.send(ask(server.url), 30) == Response(0, error="not sent: closing")
+                await sender.close()
+            await left(server)
+            assert server.connections == 1
+
+    run(work())
+
+
 def test_idle_connections_make_room_for_another_host(run) -> None:
     async def work() -> None:
         async with RawServer(echo) as one, RawServer(echo) as two:
@@ -473,12 +523,13 @@ def test_a_name_is_looked_up_again_after_a_while_and_after_a_failure(run, monkey
             assert (await sender.send(ask(url), 30)).status == 200
             assert (await sender.send(ask(url), 30)).status == 200
             assert names.asked == 2
+            await sender.close()
             monkeypatch.setattr(pool, "LOOKUP", -1.0)
-            await sender.close()
+            forgetful = Sender(allow_private=True)
             for _ in range(2):
-                assert (await sender.send(ask(url), 30)).status == 200
+                assert (await forgetful.send(ask(url), 30)).status == 200
             assert names.asked == 4
-            await sender.close()
+            await forgetful.close()
 
     run(work())
 

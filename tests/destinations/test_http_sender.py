@@ -227,7 +227,6 @@ async def test_large_bodies_and_closing_leave_no_warning(sender, recorder) -> No
     assert (await sender.send(Request("POST", recorder.url, body), 5)).status == 413  # the server's own bound
     await sender.close()
     await sender.close()
-    assert (await sender.send(Request("POST", recorder.url, Json(1)), 5)).status == 200
     gc.collect()
 
 
