@@ -17,15 +17,18 @@ from typing import Any
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from dataplane.deliver.failure import BLOCKED
+from dataplane.deliver.failure import BLOCKED, CLOSING
+from dataplane.deliver.lookups import Lookups
 from turnout.destination import Client
 from turnout.request import Record
-from turnout.verdict import Verdict, dead
+from turnout.verdict import Verdict, dead, retry
 
 __all__ = ["Blocked", "GuardedResolver", "blocked", "guarded", "guarded_socket"]
 
 LOOKED_UP = 30.0
 """Seconds for which the names of a client's hosts are not looked up again."""
+LOOKUPS = 2
+"""Names of a client's hosts that are looked up at a time, in threads of its own."""
 
 # Inside although globally routable: Azure's host agent. The others (169.254.169.254, fd00:ec2::254,
 # 100.100.100.200) are link-local, unique-local or shared address space already.
@@ -94,42 +97,68 @@ class GuardedResolver(AbstractResolver):
 class _Guarded:
     """A client that writes only while every host that it names is public."""
 
-    def __init__(self, client: Client, hosts: Sequence[str]) -> None:
+    def __init__(self, client: Client, hosts: Sequence[str], timeout: float) -> None:
         self._client = client
         self._hosts = hosts
-        self._private: str | None = None
+        self._timeout = timeout
+        # With addresses of families that this machine has not, too: whether one is private is all that is asked.
+        self._lookups = Lookups(LOOKUPS, flags=0)
+        self._private: dict[str, bool] = {}
+        self._looking: asyncio.Task[None] | None = None
         self._until = 0.0
+        self._closed = False
 
     async def write(self, records: Sequence[Record]) -> Sequence[Verdict]:
-        """As the client does; all records are dead where one of its hosts is private."""
-        loop = asyncio.get_running_loop()
-        if loop.time() >= self._until:
-            self._private = await self._look(loop)
-            self._until = loop.time() + LOOKED_UP
-        if self._private is not None:
-            return [dead(f"{self._private}{BLOCKED}")] * len(records)
-        return await self._client.write(records)
+        """As the client does; all records are dead where one of its hosts is private, and wait where its name
+        was not looked up within the timeout, or where the client is closed."""
+        if self._closed:
+            return [retry(CLOSING)] * len(records)
+        refusal = await self._refusal()
+        return await self._client.write(records) if refusal is None else [refusal] * len(records)
 
-    async def _look(self, loop: asyncio.AbstractEventLoop) -> str | None:
-        """The first host with an address that is private; of a name that is not found the client speaks itself."""
-        for host in self._hosts:
-            try:
-                found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError):
-                continue
-            if any(blocked(str(address[0])) for *_, address in found):
-                return host
-        return None
+    async def _refusal(self) -> Verdict | None:
+        """Why nothing is written now. Writes share a look, which goes on where it takes longer than they wait."""
+        loop = asyncio.get_running_loop()
+        if self._looking is None or (self._looking.done() and loop.time() >= self._until):
+            self._private = {}
+            self._looking = asyncio.create_task(self._look())
+        if not self._looking.done():
+            await asyncio.wait([self._looking], timeout=self._timeout)
+        for host, private in self._private.items():
+            if private:
+                return dead(f"{host}{BLOCKED}")
+        late = next((host for host in self._hosts if host not in self._private), None)
+        if late is None:
+            return None
+        return retry(CLOSING if self._closed else f"{late}: the name was not looked up within {self._timeout:g} s")
+
+    async def _look(self) -> None:
+        """Look at every host, and believe it for a while."""
+        await asyncio.gather(*map(self._look_at, dict.fromkeys(self._hosts)))
+        self._until = asyncio.get_running_loop().time() + LOOKED_UP
+
+    async def _look_at(self, host: str) -> None:
+        """Whether one of its addresses is private; of a name that is not found the client speaks itself."""
+        try:
+            found = await self._lookups.resolve(host, 0, socket.AF_UNSPEC)
+        except (OSError, UnicodeError):
+            found = []
+        self._private[host] = any(blocked(one["host"]) for one in found)
 
     async def close(self) -> None:
-        """Close the client."""
+        """Close the client; a look-up that has begun ends by itself."""
+        self._closed = True
+        if self._looking is not None:
+            self._looking.cancel()
+        await self._lookups.close()
         await self._client.close()
 
 
-def guarded(client: Client | None, *, allow_private: bool) -> Client | None:
-    """A client held to `egress`: the hosts that it names (`hosts`) are looked up before it writes.
+def guarded(client: Client | None, *, allow_private: bool, timeout: float) -> Client | None:
+    """A client held to `egress`: the hosts that it names (`hosts`) are looked up before it writes, for `timeout`
+    seconds at most.
 
     Which addresses its library then connects to, and those that a cluster names, are not seen here.
     """
     hosts: Sequence[str] = getattr(client, "hosts", ())
-    return client if client is None or allow_private or not hosts else _Guarded(client, hosts)
+    return client if client is None or allow_private or not hosts else _Guarded(client, hosts, timeout)

@@ -14,16 +14,20 @@ __all__ = ["Lookups"]
 
 
 class Lookups(AbstractResolver):
-    """The system's resolver; names that are slow to resolve hold up what asks this one only."""
+    """The system's resolver; names that are slow to resolve hold up what asks this one only.
 
-    def __init__(self, threads: int) -> None:
+    Of families of addresses that this machine has not nothing is told, unless `flags` says otherwise.
+    """
+
+    def __init__(self, threads: int, flags: int = socket.AI_ADDRCONFIG) -> None:
+        self._flags = flags
         self._threads = ThreadPoolExecutor(threads, "lookup")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """Addresses of a name; raises OSError where there are none."""
-        ask = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+        ask = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, self._flags)
         found = await asyncio.get_running_loop().run_in_executor(self._threads, ask)
         return [
             ResolveResult(

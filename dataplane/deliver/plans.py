@@ -40,7 +40,7 @@ def client_of(kind: str, adapter: Destination[Any], delivery: Delivery, config: 
     """What writes the records of a tool that is not HTTP, held to `egress` as far as its hosts are known."""
     return guarded(
         registry.client(kind, adapter.settings, base=config.folder, delivery=delivery),
-        allow_private=config.egress.allow_private,
+        allow_private=config.egress.allow_private, timeout=delivery.timeout.total_seconds(),
     )
 
 
