@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from transformations.base import Script
+from turnout.hosts import normal_host
 
 __all__ = ["Fetch", "Unasked", "allowed", "matches", "private", "read_address", "read_fetch"]
 
@@ -38,7 +39,7 @@ class Unasked(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """One request of a script. `host` is in lower case; `options` is what was given, for look-ups."""
+    """One request of a script. `host` is in its normal form; `options` is what was given, for look-ups."""
 
     url: str
     host: str
@@ -56,7 +57,7 @@ def read_fetch(args: Sequence[Any]) -> Fetch:
     options = args[1] if len(args) > 1 and isinstance(args[1], dict) else {}
     try:
         parts = urlsplit(url[: MAX_URL + 1])
-        host, _ = (parts.hostname or "").lower(), parts.port
+        host, _ = normal_host(parts.hostname or ""), parts.port
     except ValueError:
         raise Unasked("fetch url is not valid") from None
     if parts.scheme not in ("http", "https"):

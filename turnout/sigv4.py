@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from turnout.auth import SigV4
+from turnout.hosts import normal_host
 from turnout.request import Request
 
 __all__ = ["sign"]
@@ -64,7 +65,7 @@ def _address(request: Request, service: str) -> tuple[str, str, str, str]:
     The path is signed as it is sent and encoded once more, but for S3, which signs what it means.
     """
     parts = urlsplit(request.url)
-    host = parts.hostname or ""
+    host = normal_host(parts.hostname or "")  # as HTTP's Host header names it
     host = f"[{host}]" if ":" in host else host
     if parts.port is not None and parts.port != _PORTS.get(parts.scheme):
         host += f":{parts.port}"

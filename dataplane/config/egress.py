@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections import Counter
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from dataplane.config.section import Model
+from turnout.hosts import normal_host
 
 __all__ = ["Egress"]
 
 
 def _host(value: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", value.lower()):
+    host = normal_host(value)
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host):
         raise ValueError("a host such as track.customer.io, without scheme, port or path")
-    return value.lower()
+    return host
 
 
 def _server(value: str) -> str:
@@ -41,3 +44,13 @@ class Egress(Model):
         description="For a rehearsal: hosts of tools, and the server that takes what destinations would send there, "
         "with the credentials. The `Host` header stays the tool's.",
     )
+
+    @field_validator("stand_ins", mode="before")
+    @classmethod
+    def _once(cls, value: Any) -> Any:
+        """Keys that mean the same host would leave one of them out without a word."""
+        hosts = Counter(normal_host(host) for host in value if isinstance(host, str)) if isinstance(value, dict) else {}
+        for host, times in hosts.items():
+            if times > 1:
+                raise ValueError(f"{host} stands here more than once, written in several ways")
+        return value

@@ -11,14 +11,16 @@ from pydantic import AfterValidator, Field, SecretStr
 from dataplane.config.languages import Language
 from dataplane.config.section import File, Model, Text
 from turnout.durations import Duration, PositiveDuration, PositiveSize
+from turnout.hosts import normal_host
 
 __all__ = ["Geolocation", "Library", "ScriptFetch", "Transformation"]
 
 
 def _host(value: str) -> str:
-    if not re.fullmatch(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|[0-9a-fA-F:]+:[0-9a-fA-F:.]*", value):
+    host = normal_host(value)
+    if not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f:]+:[0-9a-f:.]*", host):
         raise ValueError("must be a host such as api.example.com or *.example.com, without scheme, port or path")
-    return value.lower()
+    return host
 
 
 HostPattern = Annotated[str, AfterValidator(_host)]

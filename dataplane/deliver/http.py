@@ -14,6 +14,7 @@ from dataplane.deliver.pool import Pool
 from dataplane.deliver.wire import Broken
 from turnout import Request, Response
 from turnout.errors import Refused
+from turnout.hosts import normal_host
 from turnout.request import packed
 
 __all__ = ["KEPT", "Sender", "unsendable"]
@@ -45,7 +46,7 @@ class Sender:
         self._connections = connections
         self._tls = tls
         self._kept = kept
-        self._stand_ins = {host: URL(server) for host, server in (stand_ins or {}).items()}
+        self._stand_ins = {normal_host(host): URL(server) for host, server in (stand_ins or {}).items()}
         self._pool: Pool | None = None
         self._closed = False
         self._targets: dict[Hashable, tuple[Target, Mapping[str, str], Head]] = {}
@@ -110,7 +111,7 @@ class Sender:
     def _target(self, request: Request, kind: str) -> Target:
         """The address, or its stand-in; which host was meant stays in the request."""
         url = _url(request)
-        server = self._stand_ins.get((url.host or "").lower())
+        server = self._stand_ins.get(normal_host(url.raw_host or ""))
         if server is None:
             return target(request.method, url, kind)
         moved = url.with_scheme(server.scheme).with_host(str(server.host)).with_port(server.explicit_port)

@@ -28,6 +28,7 @@ from dataplane.metrics.log import logger
 from transformations.base import Answer, Question, Script
 from transformations.fetch import Fetch, Unasked, allowed, read_address, read_fetch
 from turnout import __version__
+from turnout.hosts import normal_host
 
 __all__ = ["Outside", "located"]
 
@@ -234,7 +235,7 @@ def _key(script: Script, request: Fetch) -> bytes:
 
 def _same(url: URL, host: str) -> bool:
     """Whether the address as it is connected to names the host that was held to the list."""
-    return host in (url.raw_host, url.host)
+    return host in (normal_host(url.raw_host or ""), normal_host(url.host or ""))
 
 
 def _text(value: str) -> str:
@@ -244,7 +245,7 @@ def _text(value: str) -> str:
 
 def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, normal_host(parts.hostname or ""), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _redirected(request: Fetch, status: int, to: str) -> Fetch:

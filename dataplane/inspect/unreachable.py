@@ -15,6 +15,7 @@ from dataplane.config.model import DestinationConfig
 from dataplane.deliver.guard import blocked
 from destinations import registry
 from turnout.errors import Fixable
+from turnout.hosts import normal_host
 
 __all__ = ["unreachable"]
 
@@ -66,17 +67,17 @@ def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _host(text: str) -> str:
-    """The host of an http(s) address, "" of any other text."""
+    """The host of an http(s) address in its normal form, "" of any other text."""
     if not re.match(r"https?://", text, re.IGNORECASE):
         return ""
     try:
-        return urlsplit(text).hostname or ""
+        return normal_host(urlsplit(text).hostname or "")
     except ValueError:  # no address at all; the tool's own model judges it
         return ""
 
 
 def _private(host: str) -> bool:
-    host = host.rstrip(".")
+    host = normal_host(host)
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

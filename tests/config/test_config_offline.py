@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dataplane.config import Config, Finding, InvalidConfig, check, connection, load
+from dataplane.config import Config, Finding, InvalidConfig, check, connection, load, parse
 from turnout.errors import ScriptError
 
 GOOD = "sources: {web: {write_key: k}}\n"
@@ -182,9 +182,24 @@ def test_a_rehearsal_is_a_warning_with_its_place() -> None:
     assert load("c.yaml", {}).egress.stand_ins == {"track.customer.io": "http://127.0.0.1:9001"}
 
 
+@pytest.mark.parametrize("host", ["Track.Customer.io.", "track.customer.io.", "TRACK.customer.io"])
+def test_a_host_is_the_same_however_it_is_written(host: str) -> None:
+    text = f"egress: {{stand_ins: {{{host}: 'http://127.0.0.1:9001'}}}}\n"
+    assert parse(text, "c.yaml", {}).egress.stand_ins == {"track.customer.io": "http://127.0.0.1:9001"}
+    text = f"transformations: {{t: {{file: t.py, fetch: {{allow: ['{host}', '*.{host}']}}}}}}\n"
+    allowed = parse(text, "c.yaml", {}).transformations["t"].fetch.allow
+    assert allowed == ["track.customer.io", "*.track.customer.io"]
+
+
+def test_a_host_that_is_named_twice_is_an_error() -> None:
+    servers = "a.example: 'http://b.example', A.example.: 'http://c.example'"
+    (line,) = said(f"sources: {{a: {{write_key: k}}}}\negress: {{stand_ins: {{{servers}}}}}\n")
+    assert line.endswith("egress.stand_ins: a.example stands here more than once, written in several ways")
+
+
 @pytest.mark.parametrize("pair", [
-    "https://a.example: http://b.example", "a.example/x: http://b.example", "a.example: b.example",
-    "a.example: http://b.example/x", "a.example: http://u:p@b.example", "a.example: ftp://b.example",
+    "a.example..: http://b.example", "https://a.example: http://b.example", "a.example/x: http://b.example",
+    "a.example: b.example", "a.example: http://b.example/x", "a.example: http://u:p@b.example", "a.example: ftp://b.example",
     "a.example: 'http://b.example:x'",
 ])
 def test_a_stand_in_is_a_host_and_a_server(pair: str) -> None:

@@ -203,6 +203,9 @@ async def test_a_destination_whose_name_nobody_answers_for_says_so(plant: Plant,
 
 @pytest.mark.parametrize("slug", sorted(TOOLS))
 def test_check_warns_of_it(slug: str) -> None:
-    for host, private, found in (("127.0.0.1", False, True), ("10.1.2.3", True, False), ("tool.example", False, False)):
+    for host, private, found in (
+        ("127.0.0.1", False, True), ("LocalHost", False, True), ("localhost.", False, True), ("10.1.2.3", True, False),
+        ("tool.example", False, False),
+    ):
         made = parse(config(slug, host, private=private), "config.yaml", {})
         assert bool([one for one in unreachable(made) if one.path[:2] == ("destinations", "tool")]) == found

@@ -56,6 +56,8 @@ class Api:
             return web.Response(status=307, headers={"Location": f"/hop{left - 1}" if left > 1 else "/end"})
         if path == "/away":
             return web.Response(status=302, headers={"Location": f"http://localhost:{self.port}/end"})
+        if path == "/dotted":
+            return web.Response(status=302, headers={"Location": f"http://Api.example:{self.port}/end"})
         if path == "/port":
             return web.Response(status=307, headers={"Location": f"http://127.0.0.1:{self.other}/end"})
         if path == "/elsewhere":
@@ -121,6 +123,19 @@ async def test_only_hosts_on_the_list_are_reached_at_every_hop(api: Any, outside
     assert await fetch(outside, script(), f"{api.url}/elsewhere") == Answer(error=said)
     assert (await fetch(outside, script(hosts=()), f"{api.url}/a")).error is not None
     assert [path for _, path, _, _ in api.asked] == ["/elsewhere"]
+
+
+@pytest.mark.parametrize("url", ["http://API.example:{}/a", "http://api.example.:{}/a", "http://api.example.:{}/dotted"])
+async def test_a_host_is_the_same_however_it_is_written(
+    api: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """On the list, and for credentials that follow a redirect."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", api.port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: found if host.startswith("api.example") else [])
+    one = script(hosts=("api.example",))
+    answer = await fetch(outside, one, url.format(api.port), {"headers": {"Authorization": "secret-value"}})
+    assert (answer.error, answer.value["status"]) == (None, 200)
+    assert api.asked[-1][2]["Authorization"] == "secret-value"
 
 
 async def test_at_most_three_redirects_and_credentials_stay_with_their_host(api: Any, outside: Outside) -> None:

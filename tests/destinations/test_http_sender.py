@@ -248,6 +248,27 @@ async def test_a_stand_in_takes_what_is_for_a_host(recorder) -> None:
     assert three.headers["host"].startswith("localhost:")
 
 
+@pytest.mark.parametrize("key", ["api.tool.example", "API.tool.example."])
+@pytest.mark.parametrize("host", ["API.Tool.Example", "api.tool.example.", "Api.tool.EXAMPLE.:8443"])
+async def test_a_stand_in_is_found_however_its_host_is_written(recorder, key, host) -> None:
+    sender = Sender(allow_private=True, stand_ins={key: recorder.url})
+    try:
+        assert (await sender.send(Request("GET", f"https://{host}/"), 5)).status == 200
+    finally:
+        await sender.close()
+    (came,) = recorder.received
+    assert came.headers["host"] == host.lower().replace("example.", "example")
+
+
+async def test_a_stand_in_of_a_host_that_is_not_ascii_is_named_as_dns_names_it(recorder) -> None:
+    sender = Sender(allow_private=True, stand_ins={"xn--bcher-kva.example": recorder.url})
+    try:
+        assert (await sender.send(Request("GET", "https://Bücher.example./"), 5)).status == 200
+    finally:
+        await sender.close()
+    assert len(recorder.received) == 1
+
+
 async def test_a_stand_in_follows_the_rules_of_egress(recorder) -> None:
     sender = Sender(stand_ins={"api.tool.example": recorder.url})
     try:

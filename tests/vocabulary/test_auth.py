@@ -306,6 +306,11 @@ def test_what_is_signed_is_what_the_client_sends(path: str, params: dict[str, st
     }
 
 
+def test_what_is_signed_is_the_host_that_its_header_names() -> None:
+    plain, dotted = (sign(SUITE, Request("GET", f"https://{host}/a"), THEN) for host in ("h.example", "H.example."))
+    assert dotted == plain
+
+
 # ---- where requests go, as the token endpoint says
 
 
