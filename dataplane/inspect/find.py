@@ -45,7 +45,7 @@ class Found:
 
 
 async def find(engine: Engine, wanted: str, source: str) -> Found:
-    """The event that somebody means: a messageId, or `#` and an event number.
+    """The event that somebody means: a messageId, or `#` and an event number; of `source`, where one is given.
 
     Raises `Refused` (not_found) where no such event is known.
     """
@@ -53,7 +53,18 @@ async def find(engine: Engine, wanted: str, source: str) -> Found:
     found.block = await asyncio.to_thread(block_of, engine.data / "sequence", found.number)
     if found.block is not None:
         found.stored = _stored(engine, found.block, found.number)
+    if source and (came := _source(engine, found)) not in ("", source):
+        raise Refused("not_found", f"event #{found.number} came from {came}, not from {source}")
     return found
+
+
+def _source(engine: Engine, found: Found) -> str:
+    """Where an event came from: by the log, else by what is kept of it; "" where that is not known any more."""
+    if found.stored is not None:
+        return found.stored.envelope.source
+    refused = engine.ledger.state.refused_row(found.number)
+    letters = engine.ledger.state.dead_of(found.number)
+    return refused[0] if refused else str(letters[0]["source"]) if letters else ""
 
 
 async def _named(engine: Engine, wanted: str, source: str) -> Found:

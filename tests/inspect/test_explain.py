@@ -310,6 +310,9 @@ async def test_what_was_released_is_told_from_what_is_left(plant: Plant, server:
     assert verdict(found)[0] == "delivered"
     assert found["destinations"]["hook"]["reconstructed"] is None
     assert verdict(await told(plant, "bob-1"))[0] == "dead"
+    with pytest.raises(Refused, match=r"event #2 came from web, not from shop"):  # its letter knows
+        await told(plant, "#2", "shop")
+    assert verdict(await told(plant, "#1", "shop"))[0] == "delivered"  # where it came from nobody knows any more
 
 
 async def test_an_event_that_cannot_be_read_does_not_stop_it(plant: Plant, server: Any) -> None:

@@ -113,6 +113,26 @@ def test_a_source_that_is_not_there_is_said_and_one_that_is_gone_still_found(
     assert cli(plane, "explain", "m2", "-s", "shp")[2] == "turnout: no source is called shp (did you mean shop?)\n"
 
 
+def test_a_number_is_of_the_source_that_is_asked_for(data_plane: Callable[..., Plane], sink: Sink) -> None:
+    two = CONFIG.replace("sources: {{website: {{write_key: wk_test}}}}",
+                         "sources: {{website: {{write_key: wk_test}}, shop: {{write_key: wk_shop}}}}")  # fmt: skip
+    plane = data_plane(two.format(url=sink.url), {"mark.py": OLD})
+    post(plane, {"event": "A", "messageId": "m1"})
+    assert sink.wait(lambda s: len(s.events) == 1)
+    assert cli(plane, "explain", "#1", "--source", "website")[0] == 0
+    for source in ("shop", "webiste"):
+        said = f"event #1 came from website, not from {source}"
+        assert cli(plane, "explain", "#1", "-s", source) == (1, "", f"turnout: {said}\n")
+        token = (plane.folder / "data/admin.token").read_text().strip()
+        request = urllib.request.Request(
+            f"{plane.admin}/api/v1/explain/%231?source={source}", headers={"Authorization": f"Bearer {token}"}
+        )
+        with pytest.raises(urllib.error.HTTPError) as answer:
+            urllib.request.urlopen(request, timeout=10)
+        assert answer.value.code == 404
+        assert json.loads(answer.value.read()) == {"code": "not_found", "message": said}
+
+
 def test_what_an_event_holds_does_not_steer_the_terminal(data_plane: Callable[..., Plane], sink: Sink) -> None:
     plane = data_plane(CONFIG.format(url=sink.url), {"mark.py": OLD})
     post(plane, {"event": "\x1b[2J\nhook: delivered", "messageId": "m1"})

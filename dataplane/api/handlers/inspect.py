@@ -15,7 +15,7 @@ from turnout.errors import Refused, TurnoutError, Unavailable
 
 __all__ = ["ROUTES"]
 
-SOURCE = ("source", "string", "The source it came from, where several sources use the same messageId.")
+SOURCE = ("source", "string", "The source it came from; an event of another one is not found.")
 
 
 PAUSE = 0.2
