@@ -34,7 +34,7 @@ from dataplane.config.model import Config
 from dataplane.deliver import untouched
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.exchange import Sent
-from dataplane.deliver.lanes import NO_OPTIONS, Entry
+from dataplane.deliver.lanes import NO_OPTIONS, Batch, Entry
 from dataplane.log.base import LogReader
 from dataplane.log.memory import MemoryLog
 from dataplane.log.partitions import Partitions
@@ -183,11 +183,11 @@ async def _settling(folder: Path, destinations: int) -> float:
     loop = asyncio.get_running_loop()
     with own_cpu() as spent:
         for first in range(1, EVENTS + 1, SIZE):
-            entries = [_entry(number, payload) for number in range(first, first + SIZE)]
+            offered = Batch([_entry(number, payload) for number in range(first, first + SIZE)], first + SIZE)
             now = loop.time()
             for courier in couriers:
                 lanes, settler, plan = courier.lanes, courier._settler, courier.plan
-                courier.offer_all(entries, first + SIZE)
+                courier.offer_all(offered)
                 while lanes.ready:
                     taken, _ = lanes.take(SIZE, 500_000, None)
                     journal.sent(plan.origin, plan.outgoing(taken), at=now, seconds=0.001, status=200)

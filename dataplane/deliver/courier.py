@@ -19,7 +19,7 @@ from dataplane.deliver.condition import Condition
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.holds import Held
 from dataplane.deliver.jobs import Job, Jobs
-from dataplane.deliver.lanes import Entry, Lanes, Part, lane_of
+from dataplane.deliver.lanes import Batch, Entry, Lanes, Part, lane_of
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.plan import Plan
 from dataplane.deliver.retries import Materialize, Retries
@@ -126,11 +126,11 @@ class Courier:
         if self.lanes.offer(entry):
             self._settler.decided(entry)
 
-    def offer_all(self, entries: Sequence[Entry], upto: int) -> None:
-        """Queue or settle events, the last there are before number `upto`."""
+    def offer_all(self, batch: Batch) -> None:
+        """Queue or settle many events."""
         if not self.given_up:
             self._filled = self._filled if self.lanes.count else asyncio.get_running_loop().time()
-            for entry in self.lanes.offer_all(entries, upto):
+            for entry in self.lanes.offer_all(batch):
                 self._settler.decided(entry)
 
     def passed(self, numbers: Mapping[str, Sequence[int]]) -> None:

@@ -14,7 +14,7 @@ from dataplane.deliver import untouched
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.failure import UNREADABLE
 from dataplane.deliver.gates import Addressee, Name, routed
-from dataplane.deliver.lanes import Entry, Part
+from dataplane.deliver.lanes import Batch, Entry, Part
 from dataplane.deliver.plan import Plan
 from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
@@ -66,7 +66,7 @@ async def dispatch(
         at += len(some)
         for courier, row in zip(couriers, rows, strict=True):
             if not overtaken(courier):
-                courier.offer_all(row, some[-1].number + 1)
+                courier.offer_all(Batch(row, some[-1].number + 1))
         if at < len(events) and not all(courier.room for courier in couriers):
             return False
     return True

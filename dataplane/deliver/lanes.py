@@ -17,7 +17,7 @@ from dataplane.pipeline.share import LANES
 from turnout.event import Event
 from turnout.verdict import Verdict
 
-__all__ = ["LANES", "NO_OPTIONS", "Entry", "Lanes", "Part", "lane_of"]
+__all__ = ["LANES", "NO_OPTIONS", "Batch", "Entry", "Lanes", "Part", "lane_of"]
 
 _MASK = LANES - 1
 
@@ -57,6 +57,23 @@ class Entry:
         self.plain = False
         self.size = sum(len(raw) for raw, _, _ in parts)
         self.decided = all(verdict is not None for _, _, verdict in parts)
+
+
+class Batch:
+    """Events in number order, the last there are before number `upto`.
+
+    What every destination would find out about them anew is found out once: whether each is in a lane of its own and
+    to be sent (`apart`), and their bytes.
+    """
+
+    __slots__ = ("apart", "entries", "lanes", "size", "upto")
+
+    def __init__(self, entries: Sequence[Entry], upto: int) -> None:
+        self.entries = entries
+        self.upto = upto
+        self.lanes = lanes = [entry.lane for entry in entries]
+        self.size = sum([entry.size for entry in entries])
+        self.apart = len(set(lanes)) == len(lanes) and True not in [entry.decided for entry in entries]
 
 
 class Lanes:
@@ -113,21 +130,20 @@ class Lanes:
             self._wake(lane)
         return False
 
-    def offer_all(self, entries: Sequence[Entry], upto: int) -> list[Entry]:
-        """Queue many events, the last there are before number `upto`; gives those to be settled now."""
+    def offer_all(self, batch: Batch) -> list[Entry]:
+        """Queue many events; gives those to be settled now."""
         heads, flying, waits, ready, stalled = self._heads, self._flying, self._waits, self._ready, self.stalled
+        entries, lanes = batch.entries, batch.lanes
         done: list[Entry] = []
-        lanes = () if self.count or self.flying or ready or stalled else [entry.lane for entry in entries]
-        if lanes and len(set(lanes)) == len(lanes) and True not in [entry.decided for entry in entries]:
-            for entry in entries:  # as below, where all is idle and no lane is there twice
-                lane = entry.lane
+        self.position = batch.upto  # so no lane needs to be told
+        if batch.apart and not (self.count or self.flying or ready or stalled):
+            for lane, entry in zip(lanes, entries, strict=True):  # as below, where all is idle and no lane there twice
                 heads[lane] = entry
                 waits[lane] = 1
             ready.extend(lanes)
-            self.count, self.bytes, self.position = len(lanes), sum([entry.size for entry in entries]), upto
+            self.count, self.bytes = len(lanes), batch.size
             return done
-        for entry in entries:
-            lane = entry.lane
+        for lane, entry in zip(lanes, entries, strict=True):
             if heads[lane] is not None:
                 self._behind(lane, entry)
                 continue
@@ -139,10 +155,9 @@ class Lanes:
                 waits[lane] = 1
                 ready.append(lane)
         self.count += len(entries) - len(done)
-        self.bytes += sum([entry.size for entry in entries])
+        self.bytes += batch.size
         if done:
             self.bytes -= sum([entry.size for entry in done])
-        self.position = upto  # so no lane needs to be told
         return done
 
     def _behind(self, lane: int, entry: Entry) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.failure import UNREADABLE
 from dataplane.deliver.gates import Name, routed
-from dataplane.deliver.lanes import NO_OPTIONS, Entry, Part, lane_of
+from dataplane.deliver.lanes import NO_OPTIONS, Batch, Entry, Part, lane_of
 from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.route import Filtered, Route, Send
 from turnout.event import Event
@@ -25,13 +25,13 @@ def hand_over(events: Sequence[Sequenced], couriers: Sequence[Courier]) -> None:
     index, names = named(events)
     first, upto = events[0].number, events[-1].number + 1
     broken = any(event.broken for event in events)
-    everything: list[Entry] = []
+    everything: Batch | None = None
     for courier in couriers:
         decisions = [routed(courier, *name) for name in names]
         fresh = not broken and courier.lanes.fresh(first)
         if fresh and all(isinstance(one, Send) and not one.options for one in decisions):
-            everything = everything or [_shared(event, courier) for event in events]
-            courier.offer_all(everything, upto)
+            everything = everything or Batch([_shared(event, courier) for event in events], upto)
+            courier.offer_all(everything)
         else:
             _some(events, courier, [decisions[i] for i in index], upto, fresh=fresh)
 
@@ -68,7 +68,7 @@ def _some(
         queued.append(_entry(event, courier, decision))
         busy.add(lane_of(event.key))
     courier.passed(passed)
-    courier.offer_all(queued, upto)
+    courier.offer_all(Batch(queued, upto))
 
 
 def _shared(event: Sequenced, courier: Courier) -> Entry:

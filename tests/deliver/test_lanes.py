@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from dataplane.deliver.lanes import LANES, Entry, Lanes, Part
+from dataplane.deliver.lanes import LANES, Batch, Entry, Lanes, Part
 from turnout.verdict import filtered
 
 
@@ -55,7 +55,7 @@ class LaneModel(RuleBasedStateMachine):
         first, batch = self.next, [entry(self.next + i, k, decided=d) for i, (k, d) in enumerate(made)]
         assert self.lanes.fresh(first)
         self.next += len(batch)
-        self.done.extend(e.number for e in self.lanes.offer_all(batch, self.next))
+        self.done.extend(e.number for e in self.lanes.offer_all(Batch(batch, self.next)))
         for one in batch:
             assert not self.lanes.wanted(one.number, one.key)
             self.keys[one.number] = one.key
@@ -71,7 +71,7 @@ class LaneModel(RuleBasedStateMachine):
         assert sorted([*again, *self.done, *flying]) == sorted(self.keys)
         batch = [entry(n, self.keys[n]) for n in again]
         if batch:
-            assert not self.lanes.offer_all(batch, self.next)
+            assert not self.lanes.offer_all(Batch(batch, self.next))
         self.lanes.position = max(self.lanes.position, self.next)
 
     @rule()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dataplane.deliver import dispatch, untouched
 from dataplane.deliver.courier import Courier
-from dataplane.deliver.lanes import LANES, Entry, Lanes
+from dataplane.deliver.lanes import LANES, Batch, Entry, Lanes
 from dataplane.deliver.plan import Plan
 from dataplane.deliver.recent import Recent
 from dataplane.pipeline.numbered import Sequenced, restored
@@ -54,8 +54,8 @@ class _Stand:
         if self.lanes.offer(entry):
             self.ended.append(_end(entry))
 
-    def offer_all(self, entries: Sequence[Entry], upto: int) -> None:
-        self.ended += [_end(entry) for entry in self.lanes.offer_all(entries, upto)]
+    def offer_all(self, batch: Batch) -> None:
+        self.ended += [_end(entry) for entry in self.lanes.offer_all(batch)]
 
     def passed(self, numbers: Mapping[str, Sequence[int]]) -> None:
         self.ended += [(number, reason) for reason, those in numbers.items() for number in those]
