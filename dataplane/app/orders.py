@@ -23,7 +23,7 @@ from dataplane.metrics.log import logger
 from turnout.clock import iso
 from turnout.errors import Fixable, FormatError, TurnoutError, Unavailable
 
-__all__ = ["Orders", "elsewhere"]
+__all__ = ["Orders", "cured", "elsewhere"]
 
 LOOK = 1.0
 """Seconds between looks whether a backlog wants the intake stopped."""
@@ -41,6 +41,22 @@ def elsewhere(found: Mapping[str, Mapping[str, Any]], role: str) -> dict[str, An
         for destination, known in found[name].items():
             told.setdefault(destination, (name, known))
     return {destination: known for destination, (name, known) in told.items() if name != role}
+
+
+def cured(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Roles and destinations that refuse one, or are down for it, without an event to probe with at both looks,
+    while they took events of another one between them."""
+    def took(destination: str, role: str) -> bool:
+        counts = [told[role]["delivered"].get(destination, 0) for told in (before, now) if role in told]
+        return len(counts) == 2 and counts[1] > counts[0]
+
+    return [
+        (role, destination)
+        for role, told in now.items()
+        for destination in told["idle"]
+        if destination in before.get(role, {}).get("idle", ())
+        and any(took(destination, other) for other in now if other != role)
+    ]
 
 
 class Orders:
@@ -66,13 +82,19 @@ class Orders:
         self._keep(self.pauses.following(config))
 
     def plain(self, role: str) -> dict[str, Any]:
-        """Plain JSON for a role: {pauses, stopping, found}; `found` is what other pipeline processes found out about
-        destinations, and probe."""
+        """Plain JSON for a role: {pauses, stopping, found, left}; `found` is what other pipeline processes found out
+        about destinations, and probe, `left` those that refuse us and that nobody probes."""
         stopping = {name: why for told in self._told.values() for name, why in told["stopping"].items()}
-        return {"pauses": self.pauses.plain(), "stopping": stopping, "found": elsewhere(self._found(), role)}
+        found = elsewhere(self._found(), role)
+        return {"pauses": self.pauses.plain(), "stopping": stopping, "found": found, "left": self._left()}
 
     def _found(self) -> dict[str, Any]:
         return {name: told["found"] for name, told in self._told.items()}
+
+    def _left(self) -> dict[str, Any]:
+        probed = {ident for told in self._told.values() for ident in told["found"]}
+        idle = ((ident, passed) for told in self._told.values() for ident, passed in told["idle"].items())
+        return {ident: passed for ident, passed in idle if passed is not None and ident not in probed}
 
     async def pause(self, config: Config, kind: Any, name: Any, *, by: str, reason: Any) -> dict[str, Any]:
         """Pause something; {paused, changed}. Raises `Fixable` for an unknown name."""
@@ -99,6 +121,7 @@ class Orders:
         if kind == "destination":
             for told in self._told.values():  # else the others would be told of it once more
                 told["found"].pop(name, None)
+                told["idle"].pop(name, None)
             found = await self._pipelines.ask("destination.resume", {"destination": name})
             changed, still = changed or found["changed"], found["still"]
         elif kind == "transformation":
@@ -123,9 +146,11 @@ class Orders:
         destinations, and pass it on, for ever."""
         while True:
             await asyncio.sleep(LOOK)
-            before = {name: self.plain(name) for name in self._children}
+            before, told = {name: self.plain(name) for name in self._children}, dict(self._told)
             for pipeline in self._pipelines.all():
                 await self._hear(pipeline)
+            for name, destination in cured(told, self._told):
+                await self._cure(self._children[name], destination)
             await self._tell(child for name, child in self._children.items() if self.plain(name) != before.get(name))
 
     async def _hear(self, pipeline: Child) -> None:
@@ -139,7 +164,15 @@ class Orders:
             except TurnoutError as error:
                 _log.warning("intake.unknown", reason=str(error))
         if name in self._told and time.monotonic() - self._heard[name] > AWAY:
-            self._told[name] = {**self._told[name], "found": {}}
+            self._told[name] = {**self._told[name], "found": {}, "idle": {}}
+
+    async def _cure(self, pipeline: Child, destination: str) -> None:
+        """Another one delivers to it: this one need not find that out, when it has an event again."""
+        try:
+            await pipeline.ask("destination.well", {"destination": destination}, timeout=5)
+            self._told[pipeline.name]["idle"].pop(destination, None)
+        except TurnoutError as error:
+            _log.warning("well.unknown", reason=str(error))
 
     def _keep(self, pauses: Pauses) -> None:
         """In the file first: a role that dies now learns it when it starts. Raises `Unavailable` (disk full)."""

@@ -68,7 +68,7 @@ class Pipeline:
         self._pauses = Pauses.of(orders.get("pauses") or [])
         self._found = orders.get("found") or {}
         if self._engine is not None:
-            self._engine.hold(self._pauses, self._found)
+            self._engine.hold(self._pauses, self._found, orders.get("left"))
 
     async def prepare(self, config: Config, texts: Texts | None = None) -> None:
         """Compile scripts and build destinations; raises `Fixable` and changes nothing."""

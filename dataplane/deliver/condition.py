@@ -8,7 +8,7 @@ from random import Random
 from dataplane.deliver.breaker import Breaker, Rejects
 from dataplane.deliver.exchange import Sent, all_delivered
 from dataplane.deliver.pace import Pace
-from dataplane.deliver.pausing import Active, Kind, Refusal, Refused
+from dataplane.deliver.pausing import Active, Kind, Passed, Refusal, Refused
 from dataplane.deliver.retry import OBEYED, obeyed, told
 from dataplane.metrics.log import logger
 from turnout.clock import Clock
@@ -43,13 +43,23 @@ class Condition:
         self._resting = False
         self._count()
 
-    def changed(self) -> None:
-        """Its config changed, or a person says so: whatever held it back may be mended."""
+    def changed(self, passed: Passed | None = None) -> None:
+        """Its config changed, or a person says so: whatever held it back may be mended. Where another process `passed`
+        on that it is refused, one event at a time finds out."""
         self.refusal.over()
+        if passed is not None:
+            self.refusal.take(passed)
         self.breaker.reset()
         self._rejects = Rejects()
         self._not_before = 0.0
         self._forbidden.clear()
+        self._count()
+
+    def well(self) -> None:
+        """It took an event of another process: as a probe that went well."""
+        self.breaker.succeeded()
+        self._forbidden.clear()
+        self.refusal.over()
         self._count()
 
     def rest(self, resting: bool) -> None:

@@ -21,6 +21,7 @@ from dataplane.deliver.holds import Held
 from dataplane.deliver.jobs import Job, Jobs
 from dataplane.deliver.lanes import Batch, Entry, Lanes, Part, lane_of
 from dataplane.deliver.ledger import Ledger
+from dataplane.deliver.pausing import Passed
 from dataplane.deliver.plan import Plan
 from dataplane.deliver.retries import Materialize, Retries
 from dataplane.deliver.settle import Settler
@@ -144,8 +145,7 @@ class Courier:
 
     def lowest(self) -> int:
         """The first event that it still needs from the log."""
-        waiting = self.chains.lowest()
-        cursor = self.lanes.lowest()
+        waiting, cursor = self.chains.lowest(), self.lanes.lowest()
         return cursor if waiting is None else min(cursor, waiting)
 
     def advance(self, position: int) -> None:
@@ -175,13 +175,13 @@ class Courier:
             self.condition.changed()
             self.hasten()
 
-    def hold(self, held: Held | None) -> None:
-        """Send nothing and read nothing while `held`; None lets it go on."""
+    def hold(self, held: Held | None, passed: Passed | None = None) -> None:
+        """Send nothing and read nothing while `held`; None lets it go on, and then it may have to probe (`passed`)."""
         if self.held is not None and self.held.script and not (held is not None and held.script):
             self._outdated()  # the script was paused to be mended
         waited, self.held = self.held is not None and self.held.elsewhere, held
-        if waited and held is None:  # for another process, which probed the tool and goes on
-            self.resume()
+        if waited and held is None:  # for another process, which probed the tool and goes on, or has nothing to
+            self.resume(passed)
         self.pump()
 
     def wait_for(self, stopped: Stopped, now: float) -> None:
@@ -194,9 +194,9 @@ class Courier:
         if self.stopped is not None:
             self.stopped, self.rests_until = None, 0.0
 
-    def resume(self) -> None:
-        """A person says to go on: forget that the tool refused us or was down."""
-        self.condition.changed()
+    def resume(self, passed: Passed | None = None) -> None:
+        """A person says to go on: forget that the tool refused us or was down. See `Condition.changed`."""
+        self.condition.changed(passed)
         self.hasten()
         self.ledger.dirty.add(self.plan.id)
         self.pump()

@@ -22,7 +22,7 @@ from dataplane.deliver.backlog import Backlogs
 from dataplane.deliver.books import Books
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.history import History
-from dataplane.deliver.holds import Found, held
+from dataplane.deliver.holds import Found, Left, held
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.moving import letters_begin
 from dataplane.deliver.pace import Paces
@@ -235,13 +235,14 @@ class Engine:
                 courier.condition.pace = pace
         self.hold(self.pauses, self.found)
 
-    def hold(self, pauses: Pauses, found: Found | None = None) -> None:
-        """What people paused, and what other processes found out, whole: it replaces what was said before."""
+    def hold(self, pauses: Pauses, found: Found | None = None, left: Left | None = None) -> None:
+        """What people paused, and what other processes found out, whole: it replaces what was said before. `left` is
+        who is refused though nobody probes: who has waited for that does."""
         if pauses != self.pauses:
             self.readers.forget()
         self.pauses, self.found = pauses, found or {}
         for courier in (*self.couriers.values(), *self.replays.couriers.values()):
-            courier.hold(held(courier.plan, pauses, self.found))
+            courier.hold(held(courier.plan, pauses, self.found), (left or {}).get(courier.plan.id))
 
     def abort(self) -> None:
         """Forget what was prepared."""

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from dataplane.config.pauses import Pauses
+from dataplane.deliver.pausing import Passed
 from dataplane.deliver.plan import Plan
 
-__all__ = ["Found", "Held", "held"]
+__all__ = ["Found", "Held", "Left", "held"]
 
 
 class Held(NamedTuple):
@@ -25,6 +26,9 @@ class Held(NamedTuple):
 
 Found = Mapping[str, Sequence[Any]]
 """What other processes found out, by destination: state, reason, since (ISO 8601)."""
+
+Left = Mapping[str, Passed]
+"""Destinations that refuse a process which has nothing to probe them with."""
 
 
 def held(plan: Plan, pauses: Pauses, found: Found | None = None) -> Held | None:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from turnout.clock import Clock
 
-__all__ = ["Active", "Kind", "Refusal", "Refused"]
+__all__ = ["Active", "Kind", "Passed", "Refusal", "Refused"]
 
 FIRST_PROBE = 60.0
 LAST_PROBE = 900.0
@@ -26,6 +26,10 @@ class Refused(NamedTuple):
     kind: str
     reason: str
     since: float
+
+
+Passed = tuple[str, str, float, float]
+"""A refusal that is passed on: kind, reason, since; seconds between its last probes."""
 
 
 def unsettled(destination: str, error: Exception, now: float) -> Refused:
@@ -69,6 +73,15 @@ class Refusal:
         """The tool took an event, or a person says to go on."""
         self.now = None
         self.probing = False
+
+    def passed(self) -> Passed | None:
+        """What another process goes on with where this one has nothing to probe with."""
+        return None if self.now is None else (*self.now, self._wait)
+
+    def take(self, passed: Passed) -> None:
+        """Probe in place of another process: at once, and then as seldom as that one did."""
+        kind, reason, since, self._wait = passed
+        self.now, self._until = Refused(kind, reason, since), self._clock.monotonic()
 
     def wait(self) -> float:
         """Seconds until the next probe may leave; 0 where one may leave now, or nothing is refused."""

@@ -51,14 +51,36 @@ def _probes(engine: Engine, courier: Courier) -> bool:
 
 
 def _intake(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    """Which destinations want no more events taken, and why; and which of them this process found to be down or to
-    refuse us, and probes: it has something to do so with, and the fault is not its own."""
-    found = {
-        ident: known
+    """Which destinations want no more events taken, and why; which of them this process found to be down or to refuse
+    us, the fault not being its own: those in `found` it probes, for those in `idle` (None where it is down) it has
+    nothing to do so with; and how many events each destination took."""
+    known = {
+        ident: (courier, said)
         for ident, courier in engine.couriers.items()
-        if (known := found_out(courier)) is not None and not _faulty(courier) and _probes(engine, courier)
+        if (said := found_out(courier)) is not None and not _faulty(courier)
     }
-    return {"stopping": dict(engine.backlogs.stopping), "found": found}
+    found = {ident: said for ident, (courier, said) in known.items() if _probes(engine, courier)}
+    idle = {
+        ident: courier.condition.refusal.passed()
+        for ident, (courier, _) in known.items() if ident not in found and courier.held is None
+    }
+    delivered = {ident: engine.ledger.counts[ident, "delivered"] for ident in engine.couriers}
+    return {"stopping": dict(engine.backlogs.stopping), "found": found, "idle": idle, "delivered": delivered}
 
 
-VERBS = {"destination.resume": _resume, "transformation.resume": _resume_script, "intake": _intake}
+def _well(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
+    """Another process delivers to a destination that this one has found not to be well; {changed}."""
+    courier = engine.couriers.get(str(args.get("destination")))
+    changed = courier is not None and courier.condition.down and not _faulty(courier)
+    if courier is not None and changed:
+        courier.condition.well()
+        courier.hasten()
+        engine.ledger.dirty.add(courier.plan.id)
+        courier.pump()
+    return {"changed": changed}
+
+
+VERBS = {
+    "destination.resume": _resume, "transformation.resume": _resume_script, "intake": _intake,
+    "destination.well": _well,
+}

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +126,17 @@ class Process:
     def __init__(self, name: str, found: dict[str, Any]) -> None:
         self.name, self.running, self.found = name, True, found
         self.told: dict[str, Any] = {}
+        self.idle: dict[str, Any] = {}
+        self.delivered = 0
+        self.well: list[str] = []
 
     async def ask(self, verb: str, args: dict[str, Any] | None = None, *, timeout: float = 30.0) -> Any:
         if verb == "intake":
-            return {"stopping": {}, "found": self.found}
+            return {"stopping": {}, "found": self.found, "idle": self.idle, "delivered": {"hook": self.delivered}}
+        if verb == "destination.well":
+            self.well.append(str((args or {})["destination"]))
+            self.idle.pop("hook")
+            return {"changed": True}
         self.told = dict(args or {})
         return None
 
@@ -154,5 +161,38 @@ async def test_a_process_that_is_away_for_long_probes_for_nobody(
         await told(False)
         other.running = True
         await told(True)
+    finally:
+        watching.cancel()
+
+
+async def test_one_that_a_tool_refuses_and_that_has_nothing_to_ask_with_is_told_that_others_deliver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its next event would hold all the others, until its probe is due: up to a quarter of an hour."""
+    monkeypatch.setattr("dataplane.app.orders.LOOK", 0.01)
+    one, other = Process("pipeline", {}), Process("pipeline-1", {})
+    refused = ["forbidden", "HTTP 403 for three or more users", 5.0, 900.0]
+    orders = Orders({"pipeline": one, "pipeline-1": other})  # type: ignore[dict-item]
+    one.delivered, other.delivered = 7, 100
+    watching = asyncio.create_task(orders.watch())
+
+    async def until(test: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not test():
+                await asyncio.sleep(0.01)
+
+    try:
+        other.idle = {"hook": refused}
+        await until(lambda: one.told.get("left") == {"hook": refused})
+        other.delivered += 1  # its own: what landed before it was refused
+        other.found = {"hook": ["paused", "x", None]}
+        await until(lambda: one.told.get("left") == {} and "hook" in one.told["found"])
+        other.found = {}
+        await until(lambda: one.told.get("left") == {"hook": refused})
+        assert other.well == []
+        one.delivered += 1
+        await until(lambda: other.well == ["hook"])
+        await until(lambda: one.told.get("left") == {})
+        assert one.well == []
     finally:
         watching.cancel()

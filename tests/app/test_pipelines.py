@@ -13,6 +13,7 @@ from typing import Any
 from urllib.error import HTTPError
 
 import pytest
+import xxhash
 
 from bench.plane import NotReady, Plane
 from bench.sink import Sink
@@ -262,6 +263,29 @@ def test_what_one_process_finds_out_of_a_tool_the_others_learn(moody: Moody, pla
     assert answer["changed"]
     assert not answer["still"]
     until(lambda: hook(plane)["delivered"] == 49)
+
+
+def test_one_without_events_that_a_tool_refused_holds_nobody_once_others_deliver(
+    moody: Moody, planes: Callable[[str], Plane]
+) -> None:
+    first = [f"u{n}" for n in range(60) if xxhash.xxh3_64_intdigest(f"u{n}".encode()) & 255 < 128]
+    second = [f"u{n}" for n in range(60) if f"u{n}" not in first]
+    moody.users = dict.fromkeys(first[:3], 403)
+    plane = planes(config(moody, 2)).start()
+    for n, user in enumerate(first[:3]):
+        assert post(plane, {"messageId": f"no{n}", "userId": user}) == 200
+    until(lambda: hook(plane)["dead"] == 3 and hook(plane)["state"] == "paused")
+    sent = 0
+
+    def goes_on() -> bool:
+        nonlocal sent
+        assert post(plane, {"messageId": f"yes{sent}", "userId": second[sent % len(second)]}) == 200
+        sent += 1
+        return bool(hook(plane)["state"] == "running")
+
+    until(goes_on)
+    assert post(plane, {"messageId": "late", "userId": first[5]}) == 200
+    until(lambda: hook(plane)["delivered"] == sent + 1)
 
 
 def reloaded(plane: Plane) -> bool:

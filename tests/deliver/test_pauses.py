@@ -159,3 +159,48 @@ async def test_one_that_has_nothing_to_probe_with_lets_another_process_probe(pla
     assert (await plant.call("intake", {}))["found"] == {}
     plant.clock.advance(2_970.0)
     assert list((await plant.call("intake", {}))["found"]) == ["hook"]
+
+
+async def test_one_that_waited_for_another_to_probe_probes_itself_where_that_has_nothing_to(
+    plant: Plant, server: Server
+) -> None:
+    """It waited because the tool refuses us: of what it has, one event finds out whether it still does."""
+    server.answer = lambda _: (403, {})
+    await plant.start(config(server.url))
+    plant.engine.hold(Pauses(), {"hook": ["paused", "rejects practically every event", None]})
+    await plant.send(*(event(f"u{n}", n) for n in range(50)))
+    await plant.until(lambda: row(plant)["unread"] == 50)
+    assert server.got == []
+    plant.engine.hold(Pauses(), {}, {"hook": ("rejects", "rejects practically every event", 5.0, 240.0)})
+    await plant.until(lambda: row(plant)["dead"] == 1)
+    await asyncio.sleep(0.2)
+    assert len(server.got) == 1
+    assert row(plant)["state"] == "paused"
+    assert list((await plant.call("intake", {}))["found"]) == ["hook"], "and the others wait for it"
+    plant.advance(470.0)
+    await asyncio.sleep(0.2)
+    assert len(server.got) == 1, "it asks as seldom as the other did"
+    server.answer = lambda _: (200, {})
+    plant.advance(20.0)
+    await plant.until(lambda: row(plant)["delivered"] == 49)
+    plant.engine.hold(Pauses(), {"hook": ["paused", "rejects practically every event", None]})
+    plant.engine.hold(Pauses(), {})
+    assert row(plant)["state"] == "running", "that one probed, and went on"
+
+
+async def test_a_delivery_of_another_process_ends_what_this_one_was_refused(plant: Plant, server: Server) -> None:
+    server.answer = lambda _: (403, {})
+    await plant.start(config(server.url))
+    await plant.send(*(event(f"u{n}", n) for n in range(3)))
+    await plant.until(lambda: row(plant)["dead"] == 3 and row(plant)["state"] == "paused")
+    told = await plant.call("intake", {})
+    assert told["found"] == {}
+    assert told["idle"]["hook"][0] == "forbidden"
+    assert told["delivered"] == {"hook": 0}
+    server.answer = lambda _: (200, {})
+    assert await plant.call("destination.well", {"destination": "hook"}) == {"changed": True}
+    assert await plant.call("destination.well", {"destination": "hook"}) == {"changed": False}
+    assert await plant.call("destination.well", {"destination": "gone"}) == {"changed": False}
+    assert row(plant)["state"] == "running"
+    await plant.send(event("u9", 9))
+    await plant.until(lambda: row(plant)["delivered"] == 1)
