@@ -72,11 +72,10 @@ class Arrival(NamedTuple):
     request: int = -1
 
 
-def sums(status: Mapping[str, Any], acknowledged: int | None, destroyed: int = 0) -> list[str]:
+def sums(status: Mapping[str, Any], acknowledged: int | None) -> list[str]:
     """The sums of docs/architecture.md (Words) that do not hold, as sentences.
 
-    `acknowledged` is how many events there must be; None: as many as it says. `destroyed` events at most, whose
-    bytes are gone, may have been counted and have no verdict.
+    `acknowledged` is how many events there must be; None: as many as it says.
     """
     unique = sum(row["unique"] for row in status["sources"].values())
     wrong = []
@@ -85,7 +84,7 @@ def sums(status: Mapping[str, Any], acknowledged: int | None, destroyed: int = 0
     for ident, row in status["destinations"].items():
         came = unique + row["born"] + row["revived"]
         went = sum(row[name] for name in ("delivered", "filtered", "dead", "pending", "unread", "archived"))
-        if not 0 <= came - went <= destroyed:
+        if came != went:
             wrong.append(f"{ident}: {unique} unique + {row['born']} born + {row['revived']} revived is not "
                          f"{went}, the sum of its verdicts")
     return wrong

@@ -91,6 +91,8 @@ DAMAGES: Mapping[str, Damage] = {
         lambda data, chance: _flip(_active(data), chance), RECORD, said="log.damage"),
     "log: a byte of an older segment flips": Damage(
         lambda data, chance: _flip(_older(data), chance), RECORD, said="log.damage"),
+    "log: a byte of an older segment flips, two pipeline processes": Damage(
+        lambda data, chance: _flip(_older(data), chance), RECORD, said="log.damage", pipelines=2),
     "log: an older segment is torn": Damage(
         lambda data, chance: _tear(_older(data), chance), RECORD, said="log.damage"),
     "log: head is garbage": Damage(lambda data, chance: _garbage(_partition(data) / "head", chance)),
@@ -112,10 +114,10 @@ DAMAGES: Mapping[str, Damage] = {
 def damaged(folder: Path, name: str, *, seed: int = 7, users: int = 8) -> Outcome:
     """A backlog, `kill -9`, the damage, a start; then the backlog and new events must arrive.
 
-    Events of records that the damage hit may be missing, and no others.
+    Events of records that the damage hit may be missing, and no others; those that had numbers are dead.
     """
     chance, damage, outcome = random.Random(f"{seed} {name}"), DAMAGES[name], Outcome(name, kills=1)
-    with Scene(folder, log="{segment_bytes: 65536}") as scene:
+    with Scene(folder, log="{segment_bytes: 65536}", pipelines=damage.pipelines) as scene:
         # Where the ids of events are gone, a repetition is an event of its own.
         with scene.users(users, 0.002, repeats=not damage.reread) as load:
             until(lambda: load.total > 400, "the users do not get on")

@@ -76,8 +76,9 @@ FATES: Mapping[str, Callable[[int], Fate]] = {"plain": plain, "shaped": shaped, 
 
 
 class Damage(NamedTuple):
-    """What is done to a data folder, and what it may cost: `records` of the log, `reread` of what was sent already,
-    `retried` events that only the state held. `counted`: the sums hold. `said` is the event of the log line."""
+    """What is done to a data folder, and what it may cost: events of `records` of the log, which are dead then,
+    `reread` of what was sent already, `retried` events that only the state held. `counted`: the sums hold. `said` is
+    the event of the log line, `pipelines` how many processes deliver."""
 
     do: Callable[[Path, Random], None]
     records: int = 0
@@ -85,6 +86,7 @@ class Damage(NamedTuple):
     retried: bool = False
     counted: bool = True
     said: str = ""
+    pipelines: int = 1
 
 
 class Answers:
@@ -190,7 +192,7 @@ class Scene:
             outcome.wrong += verdicts(status, load.acknowledged, FATES)
             outcome.wrong += received(self.folder / "data", status)
         elif damage.counted:
-            outcome.wrong += sums(status, None, damage.records)
+            outcome.wrong += sums(status, None)
         return outcome
 
     def arrivals(self, name: str) -> list[Arrival]:

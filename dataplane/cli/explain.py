@@ -46,7 +46,7 @@ def lines(found: Mapping[str, Any], *, full: bool) -> Iterator[Line]:
 def _event(found: Mapping[str, Any], *, full: bool) -> Iterator[Line]:
     event, decision = found["event"], found["decision"]
     if event is None:
-        yield f"event #{found['number']}: its bytes were released from the log", "bold"
+        yield f"event #{found['number']}: its bytes are not in the log any more", "bold"
     else:
         of = f", {event['place'] + 1} of {event['of']} in its request" if event["of"] > 1 else ""
         yield f"event #{found['number']}  {event['message_id']}", "bold"

@@ -71,7 +71,8 @@ def _show(found: dict[str, Any]) -> None:
         (name, role["state"], role["pid"], role["restarts"], role["last_exit"])
         for name, role in found["roles"].items()
     ))
-    _section("source", found.get("sources") or {})
+    # Of what damage took before it was counted, nobody knows the source.
+    _section("source", {name or "(unknown)": row for name, row in (found.get("sources") or {}).items()})
     _destinations(found.get("destinations") or {})
     for ident, row in (found.get("replays") or {}).items():
         held = "; the log keeps what it has not read" if row["holds_log"] else ""

@@ -12,7 +12,6 @@ import msgspec
 
 from dataplane.deliver import untouched
 from dataplane.deliver.courier import Courier
-from dataplane.deliver.failure import UNREADABLE
 from dataplane.deliver.gates import Addressee, Name, routed
 from dataplane.deliver.lanes import Batch, Entry, Part
 from dataplane.deliver.plan import Plan
@@ -315,7 +314,7 @@ def _decisions(couriers: Sequence[Addressee], events: Sequence[Sequenced]) -> li
 
 def _parts(courier: Addressee, event: Sequenced, decision: Route, made: Made | None) -> list[Part]:
     if event.broken:
-        return [(event.raw, {}, dead(f"{UNREADABLE}{event.broken}"))]
+        return [(event.raw, {}, dead(event.broken))]
     if (verdict := verdict_of(event)) is not None:
         return [(event.raw if verdict.outcome is Outcome.DEAD else _seen(courier, event.raw), {}, verdict)]
     if isinstance(decision, Filtered):

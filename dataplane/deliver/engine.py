@@ -141,7 +141,7 @@ class Engine:
         """What gives events their numbers, or follows the process that does."""
         folder, dedup, share = self._data / "sequence", config.dedup, self._share
         if share.follows:
-            return Follower(self._partitions, folder, share)
+            return Follower(self._partitions, folder, share, dedup=dedup.enabled)
         return Sequencer(
             self._partitions, folder, share=share,
             dedup=dedup.enabled, window=dedup.window.total_seconds(), max_ids=dedup.max_ids,

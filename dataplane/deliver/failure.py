@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from dataplane.pipeline.numbered import LOST, UNREADABLE
 from dataplane.pipeline.transform import SCRIPT
 from turnout.destination import UNSENT
 
 __all__ = ["BLOCKED", "CLASSES", "CLOSING", "EXPIRED", "LOST", "UNREADABLE", "UNSENT_BODY", "classify", "from_the_log"]
 
 EXPIRED = "gave up after "
-UNREADABLE = "unreadable: "
-LOST = "lost: "
 UNSENT_BODY = "cannot be sent: "
 ADAPTER = ("adapter error: ", ": adapter failed: ")
 BLOCKED = ": a private address; egress.allow_private permits it"

@@ -32,7 +32,7 @@ def lane_of(key: int) -> int:
 
 
 class Entry:
-    """One event with all its outputs. `at` is when it was received, in ms.
+    """One event with all its outputs. `at` is when it was received, in ms; 0 where nobody knows.
 
     What no script touched and no destination has options for is one entry for all of them, so nobody changes
     an entry. `event` is then the event itself, decoded once for all while it is there.
@@ -326,8 +326,8 @@ class Lanes:
 
     @property
     def oldest(self) -> int | None:
-        """When the oldest queued event was received, in ms; None where nothing is queued."""
-        return min((head.at for head in self._heads if head is not None), default=None)
+        """When the oldest queued event was received, in ms; None where nothing is queued of which that is known."""
+        return min((head.at for head in self._heads if head is not None and head.at), default=None)
 
     def stands(self, number: int, key: int) -> Literal["unread", "queued", "sending", "settled"]:
         """Where an event of an order key's hash is."""

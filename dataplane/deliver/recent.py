@@ -38,6 +38,8 @@ class Recent:
     def add(self, first: int, upto: int, events: Sequence[Sequenced]) -> None:
         """Keep a batch: all events from number `first` on, before `upto`."""
         batch = _Batch(first, upto, events, sum([len(event.raw) for event in events]))
+        if not batch.size:  # damage took them all: what is kept is bounded by their bytes, and these have none
+            return
         self._batches.append(batch)
         self._bytes += batch.size
         while self._bytes > self._most:

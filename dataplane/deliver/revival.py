@@ -142,7 +142,7 @@ def _revive(
     elif scripted and (made is None or made[0] is not courier):
         reason = "the log no longer holds its event, which its transformations need"
     elif not scripted and not letter.event:
-        reason = "its payload was not kept"
+        reason = "its bytes are gone, so that there is nothing to send"
     if reason or courier is None:
         found.left.append((row["id"], reason))
         return

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dataplane.deliver.courier import Courier
-from dataplane.deliver.failure import UNREADABLE
 from dataplane.deliver.gates import Name, routed
 from dataplane.deliver.lanes import NO_OPTIONS, Batch, Entry, Part, lane_of
 from dataplane.pipeline.numbered import Sequenced
@@ -88,7 +87,7 @@ def _shared(event: Sequenced, courier: Courier) -> Entry:
 def _entry(event: Sequenced, courier: Courier, decision: Route) -> Entry:
     part: Part
     if event.broken:
-        part = (event.raw, {}, dead(f"{UNREADABLE}{event.broken}"))
+        part = (event.raw, {}, dead(event.broken))
     elif isinstance(decision, Filtered):
         part = (event.raw if courier.watched else b"", {}, filtered(decision.reason))
     elif decision.options:

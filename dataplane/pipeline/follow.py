@@ -15,7 +15,6 @@ from dataplane.pipeline.blocks import Block
 from dataplane.pipeline.followed import Followed
 from dataplane.pipeline.numbered import READ_BYTES, Numbered, Sequenced, received
 from dataplane.pipeline.published import Published
-from dataplane.pipeline.secret import secret_of
 from dataplane.pipeline.share import Share
 from turnout.errors import Unavailable
 from turnout.protocol import Unit
@@ -29,11 +28,11 @@ MOST = 2_000
 class Follower(Numbered):
     """What `Sequencer` is to readers, in another process. It writes nothing."""
 
-    def __init__(self, partitions: Partitions, folder: Path, share: Share) -> None:
+    def __init__(self, partitions: Partitions, folder: Path, share: Share, *, dedup: bool = True) -> None:
         """Raises `Unavailable` where nothing was sequenced in this folder yet."""
         self._published = Published(folder)
         self._followed = Followed(folder, self._published.number)
-        super().__init__(partitions, self._followed, secret_of(folder), share)
+        super().__init__(partitions, self._followed, folder, share, dedup=dedup)
         self.lost = False
         self._held: dict[int, deque[Record]] = {}
 
@@ -51,11 +50,12 @@ class Follower(Numbered):
         has, upto = self.share.has, self._published.number
         if upto < self.next_number:
             raise Unavailable(f"the sequence goes on at {upto}, and was read up to {self.next_number}")
+        number = self.next_number
         try:
             blocks = self._followed.advance(upto, MOST)
         except FileNotFoundError as error:
             raise Unavailable("the sequence is lost: its file that was being read is gone") from error
-        for block in blocks:
+        for block in self._gaps.filled(blocks, number, self.next_number):
             mine = [
                 (index, key, offset, length)
                 for index, (flags, _, key, offset, length) in enumerate(block)
@@ -68,7 +68,7 @@ class Follower(Numbered):
     def _taken(self, block: Block, mine: list[tuple[int, int, int, int]]) -> list[Sequenced]:
         record = self._record_of(block)
         if record is None:
-            return []
+            return self._lost(block) if self._damaged(block) else []
         units: list[Unit] = []
         if all(length for *_, length in mine):  # nearly always: the bytes say where each event is
             envelope = received(record.envelope)
@@ -83,7 +83,7 @@ class Follower(Numbered):
         ]
 
     def _record_of(self, block: Block) -> Record | None:
-        """The record of a block; they are asked for in order. None where damage took it, which is said."""
+        """The record of a block; they are asked for in order. None where it is not there any more."""
         records = self._held.setdefault(block.partition, deque())
         while records and records[0].position < block.position:
             records.popleft()
@@ -91,7 +91,6 @@ class Follower(Numbered):
             records.extend(self.partitions.read(block.partition, block.position, READ_BYTES))
         if records and records[0].position == block.position:
             return records.popleft()
-        self._gone(block)
         return None
 
     def recount(self, number: int) -> Counter[tuple[str, str]]:

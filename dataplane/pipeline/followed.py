@@ -37,15 +37,17 @@ class Followed(Sidecar):
             if not self._path(self._in).exists() and self._turn_over():
                 continue  # it was read to its end and let go, and the writer was quicker to delete it
             for block, start, stop in self._walk(self._in, self._offset):
-                if block.first >= until:
+                if block.first >= (until if found else upto):  # the first one may stand behind damage
                     break
+                if block.first > self.next_number:
+                    self.positions.update(self.hole(self.next_number).behind)
                 found.append(block)
                 taken += 1
                 self._stand(self._in, block.first, start, self.positions)
                 self.positions[block.partition] = block.end
                 self.next_number = block.first + block.count
                 self._offset = stop
-            if not taken and not self._turn_over():
+            if not taken and not self._turn_over() and not self._pass_over(upto):
                 break
         return found
 
@@ -53,12 +55,24 @@ class Followed(Sidecar):
         """Go on in the file that begins where this one ends; False where there is none."""
         if self._in == self.next_number or not self._path(self.next_number).exists():
             return False
-        header = self._header(self.next_number)
+        return self._open(self.next_number)
+
+    def _pass_over(self, upto: int) -> bool:
+        """Go on in the next file there is, where this one's end is damaged: it was written to its end before that was
+        begun. False where none is to be read yet."""
+        later = [first for path in self._folder.glob("*.seq") if self._in < (first := int(path.stem)) <= upto]
+        if not later:
+            return False
+        written = next(self._walk(self._in, self._offset), None) is not None  # since it was looked at
+        return written or self._open(min(later))
+
+    def _open(self, first: int) -> bool:
+        header = self._header(first)
         if header is None:
             return False
-        if self.next_number not in self._firsts:  # it was there already when this one was opened
-            self._firsts.append(self.next_number)
-        self._in, self._offset = self.next_number, header.size
+        if first not in self._firsts:  # else it was there already when this one was opened
+            self._firsts.append(first)
+        self._in, self._offset, self.next_number = first, header.size, first
         return True
 
     def _forget(self) -> None:

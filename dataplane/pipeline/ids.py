@@ -14,6 +14,8 @@ import json
 import mmap
 import os
 import struct
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from typing import Any
 from dataplane.metrics.log import logger
 from turnout.errors import FormatError
 
-__all__ = ["MessageIds", "Table", "copied"]
+__all__ = ["MessageIds", "Table", "copied", "remembered"]
 
 log = logger()
 MAGIC = b"TOIDS\x01"
@@ -266,6 +268,19 @@ class MessageIds:
         for table in self._tables:
             table.close()
         self._tables = []
+
+
+def remembered(folder: Path, digests: Sequence[bytes]) -> list[int]:
+    """The event of each id, or -1, by the tables in `folder` as they are now, which another process may write."""
+    tables: list[Table] = []
+    for path in sorted(folder.glob("*.ids"), reverse=True):
+        with suppress(_Damaged, ValueError, struct.error, FileNotFoundError):  # dropped since, or said by the writer
+            tables.append(Table(path))
+    try:
+        return [next((n for n, _ in (t.find(digest) for t in tables) if n >= 0), -1) for digest in digests]
+    finally:
+        for table in tables:
+            table.close()
 
 
 def copied(folder: Path) -> None:

@@ -10,17 +10,22 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from dataplane.log.base import REFUSED as MARKED_REFUSED
 from dataplane.log.base import Record
 from dataplane.log.partitions import Partitions
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
-from dataplane.pipeline.blocks import Block
+from dataplane.pipeline.blocks import DUPLICATE, ENTRY, REFUSED, Block
 from dataplane.pipeline.enrich import Stamp, enrich, generated_id
 from dataplane.pipeline.head import EventHead
+from dataplane.pipeline.holes import Gaps
+from dataplane.pipeline.ids import remembered
+from dataplane.pipeline.secret import secret_of
 from dataplane.pipeline.share import WHOLE, Share
 from dataplane.pipeline.sidecar import Sidecar
 from dataplane.protocols import PROTOCOLS
@@ -28,7 +33,10 @@ from turnout import clock
 from turnout.errors import Refused
 from turnout.protocol import Envelope, Unit
 
-__all__ = ["Numbered", "Received", "RefusedEvent", "Sequenced", "received", "restored", "split"]
+__all__ = [
+    "LOST", "UNKNOWN", "UNREADABLE", "Numbered", "Received", "RefusedEvent", "Sequenced", "received", "restored",
+    "split",
+]
 
 log = logger()
 _envelope = msgspec.msgpack.Decoder(Envelope).decode
@@ -36,6 +44,11 @@ READ_BYTES = 512 << 10
 LOAD_BYTES = 4 << 20
 LOOK = 4_000
 """Events of all lanes that one of several processes looks at in one go, about, where few are its own."""
+TOLD = 10_000
+"""Damaged records that are remembered as said."""
+UNREADABLE = "unreadable: "
+LOST = "lost: "
+DESTROYED = f"{LOST}its record in the log was damaged"
 
 
 class RefusedEvent(NamedTuple):
@@ -58,7 +71,10 @@ class Received:
 
 
 class Sequenced:
-    """One unique event: where it stands, its head, and (made on first use) its enriched bytes."""
+    """One unique event: where it stands, its head, and (made on first use) its enriched bytes.
+
+    `broken` says why it is dead at every destination, whatever its scripts and routes are; "" where it is not.
+    """
 
     __slots__ = (
         "_enriched", "_message_id", "broken", "entry", "head", "key", "kind", "made", "number", "raw", "received",
@@ -74,7 +90,7 @@ class Sequenced:
             self.head = heads.read(raw)
         except Refused as error:  # it dies with this reason, for every destination
             self.head = EventHead()
-            self.broken = error.message
+            self.broken = f"{UNREADABLE}{error.message}"
         self.received = received
         self.source = received.envelope.source
         """Id of its source in config.yaml."""
@@ -117,14 +133,20 @@ class Sequenced:
 class Numbered(ABC):
     """Unique events by number. `share` says which lanes are this process's own."""
 
-    def __init__(self, partitions: Partitions, sidecar: Sidecar, secret: bytes, share: Share) -> None:
+    def __init__(
+        self, partitions: Partitions, sidecar: Sidecar, folder: Path, share: Share, *, dedup: bool
+    ) -> None:
         self.partitions = partitions
         self.sidecar = sidecar
         self.share = share
-        self._secret = secret
+        self._secret = secret_of(folder)
+        self._ids = folder / "ids"
+        self._dedup = dedup
+        self._gaps = Gaps(sidecar, partitions, self._decide)
         self.counts: Counter[tuple[str, str]] = Counter()
         self.refused: list[RefusedEvent] = []
         self.lost = False
+        self._told: set[tuple[int, int]] = set()
 
     @abstractmethod
     def next(self) -> list[Sequenced]:
@@ -172,6 +194,28 @@ class Numbered(ABC):
             units = []  # wholly refused requests are kept as they came, often as no JSON at all
         return envelope, units
 
+    def _decide(self, partition: int, record: Record, first: int) -> Block:
+        """What was decided of a record, whose first number is `first`, by what is in the log and the ids that are
+        remembered; one that is forgotten by now makes no duplicate. Changes and counts nothing."""
+        received, units = self._open(record)
+        rows: list[tuple[int, bytes, int, int, int]] = []
+        for index, (mark, key) in enumerate(record.each):
+            if mark & MARKED_REFUSED or index >= len(units):
+                rows.append((REFUSED, bytes(16), key, 0, 0))
+                continue
+            unit = units[index]
+            event = Sequenced(first + index, key, unit.raw, received, self._secret)
+            rows.append((0, self.digest(event.source, event.message_id), key, unit.offset, unit.length))
+        known = remembered(self._ids, [row[1] for row in rows]) if self._dedup else [-1] * len(rows)
+        here: dict[bytes, int] = {}
+        entries: list[bytes] = []
+        for number, (row, before) in enumerate(zip(rows, known, strict=True), first):
+            flags, identity = row[:2]
+            if not flags and self._dedup and (0 <= before < number or here.setdefault(identity, number) < number):
+                flags = DUPLICATE
+            entries.append(ENTRY.pack(flags, *row[1:]))
+        return Block(first, record.position, record.end, record.count, b"".join(entries), partition)
+
     def restore(self, number: int, key: int, raw: bytes, envelope: bytes) -> Sequenced:
         """An event that is kept elsewhere than in the log, as `load` gave it."""
         return restored(number, key, raw, envelope, self._secret)
@@ -187,23 +231,26 @@ class Numbered(ABC):
     def load(self, number: int, most: int) -> tuple[list[Sequenced], int]:
         """Up to about `most` unique events, or 4 MB of them, from `number` on, and the number to go on with.
 
-        For readers behind the head: decisions come from the sidecar, bytes from the log.
+        For whoever looks events up: decisions come from the sidecar, bytes from the log. Those whose bytes are gone
+        are left out.
         """
-        return self._load(number, most, WHOLE)
+        return self._load(number, most, WHOLE, lost=False)
 
     def mine(self, number: int, most: int) -> tuple[list[Sequenced], int]:
-        """As `load`, without the events of other processes' lanes: there may be none of its own, and more to go on
-        with."""
-        return self._load(number, most, self.share)
+        """The same for those who owe each event a verdict: only events of this process's own lanes, of which there
+        may be none and yet more to go on with; those whose record damage took are there, and `broken`."""
+        return self._load(number, most, self.share, lost=True)
 
-    def _load(self, number: int, most: int, share: Share) -> tuple[list[Sequenced], int]:
+    def _load(self, number: int, most: int, share: Share, *, lost: bool) -> tuple[list[Sequenced], int]:
         found: list[Sequenced] = []
         size = 0
         upto = number
         alone = share.alone
         until = None if alone else number + LOOK
         for block, record in self._records(number, READ_BYTES if most > 1 else 1):
-            if alone or any(not flags and share.has(key) for flags, _, key, _, _ in block):
+            if record is None:
+                found += self._lost(block, number) if lost else ()
+            elif alone or any(not flags and share.has(key) for flags, _, key, _, _ in block):
                 envelope, units = self._open(record)
                 for index, (flags, _, key, offset, length) in enumerate(block):
                     at = block.first + index
@@ -237,14 +284,15 @@ class Numbered(ABC):
         """A number at or before which the log has let go of everything; a dozen look-ups of the sidecar."""
         return self.sidecar.number_at(self.partitions.floors)
 
-    def _records(self, number: int, chunk: int = READ_BYTES) -> Iterator[tuple[Block, Record]]:
-        """Blocks from `number` on beside their records; a record lost to damage is passed over.
+    def _records(self, number: int, chunk: int = READ_BYTES) -> Iterator[tuple[Block, Record | None]]:
+        """Blocks from `number` on beside their records: None where damage took it. What the log has let go of is
+        passed over.
 
         `chunk` is how many bytes of the log are read at once, at least a record.
         """
         held: dict[int, deque[Record]] = {n: deque() for n in self.partitions.numbers}
         chunk //= len(held)
-        for block in self.sidecar.blocks(number):
+        for block in self._gaps.blocks(number):
             records = held.setdefault(block.partition, deque())
             while records and records[0].position < block.position:
                 records.popleft()
@@ -252,14 +300,29 @@ class Numbered(ABC):
                 records.extend(self.partitions.read(block.partition, block.position, chunk))
             if records and records[0].position == block.position:
                 yield block, records.popleft()
-            else:
-                self._gone(block)
+            elif self._damaged(block):
+                yield block, None
 
-    def _gone(self, block: Block) -> None:
-        """A record is not where its block says: the log has let go of it, or damage took it, which is said."""
-        if block.position >= self.partitions.floors.get(block.partition, 0):
+    def _damaged(self, block: Block) -> bool:
+        """Whether damage took the record that is not where its block says, which is said once; else the log has let
+        go of it."""
+        if block.position < self.partitions.floors.get(block.partition, 0):
+            return False
+        place = (block.partition, block.position)
+        if place not in self._told:
+            if len(self._told) >= TOLD:
+                self._told.clear()
+            self._told.add(place)
             log.error("sequence.damaged", first=block.first, events=block.count)
-            self.counts["", "damaged"] += block.count
+        return True
+
+    def _lost(self, block: Block, number: int = 0) -> list[Sequenced]:
+        """The unique events of its own lanes in a block whose record is gone, from `number` on."""
+        return [
+            _destroyed(at, key, self._secret)
+            for at, (flags, _, key, _, _) in enumerate(block, block.first)
+            if at >= number and not flags and self.share.has(key)
+        ]
 
     def pick(self, numbers: Sequence[int]) -> dict[int, Sequenced]:
         """Unique events by their numbers, which ascend; those the log has let go of are left out."""
@@ -267,7 +330,7 @@ class Numbered(ABC):
         wanted = deque(numbers)
         if not wanted:
             return found
-        for block in self.sidecar.blocks(wanted[0]):
+        for block in self._gaps.blocks(wanted[0]):
             while wanted and wanted[0] < block.first:
                 wanted.popleft()
             if not wanted:
@@ -295,11 +358,25 @@ def restored(number: int, key: int, raw: bytes, envelope: bytes, secret: bytes) 
     return Sequenced(number, key, raw, received(envelope), secret)
 
 
+def _destroyed(number: int, key: int, secret: bytes) -> Sequenced:
+    """An event of which only its block is left: no bytes, and nobody knows its source."""
+    event = Sequenced(number, key, b"", UNKNOWN, secret)
+    event.broken = DESTROYED
+    return event
+
+
 def received(packed: bytes) -> Received:
-    envelope = _envelope(packed)
+    return _received(_envelope(packed))
+
+
+def _received(envelope: Envelope) -> Received:
     moment, sent = clock.from_millis(envelope.received_at), envelope.sent_at
     who = (envelope.trusted, envelope.anonymous_id)
     return Received(envelope, Stamp(moment, clock.iso(moment), envelope.ip, sent, envelope.kind, *who))
+
+
+UNKNOWN = _received(Envelope(source="", protocol="", kind="", received_at=0, ip=""))
+"""What is known of a request whose record is gone."""
 
 
 def split(envelope: Envelope, body: bytes) -> list[Unit]:

@@ -21,9 +21,8 @@ from dataplane.pipeline.holes import mend
 from dataplane.pipeline.ids import MessageIds
 from dataplane.pipeline.intake import Intake
 from dataplane.pipeline.limbo import Limbo
-from dataplane.pipeline.numbered import READ_BYTES, Numbered, RefusedEvent, Sequenced
+from dataplane.pipeline.numbered import READ_BYTES, UNKNOWN, Numbered, RefusedEvent, Sequenced
 from dataplane.pipeline.published import Publisher
-from dataplane.pipeline.secret import secret_of
 from dataplane.pipeline.share import WHOLE, Share
 from dataplane.pipeline.sidecar import Sidecar
 from turnout.protocol import Envelope, Unit
@@ -48,18 +47,15 @@ class Sequencer(Numbered):
         """`known` is a number that no event had yet, by what others wrote down: where the sidecar is lost,
         numbers go on there, from where the log was told to let go."""
         sidecar = Sidecar(folder, known, partitions.let_go if known > 1 else None)
-        super().__init__(partitions, sidecar, secret_of(folder), share)
+        super().__init__(partitions, sidecar, folder, share, dedup=dedup)
         self.lost = self.sidecar.new and known > 1
         if self.lost:  # else what is numbered anew would be taken for a duplicate of itself
             shutil.rmtree(folder / "ids", ignore_errors=True)
         self._intake = Intake(partitions, self.sidecar.positions, max_bytes=READ_BYTES)
-        self._dedup = dedup
         self.ids = MessageIds(folder / "ids", window=window, max_ids=max_ids)
         self._seen = self.ids.seen
         self._entered = False
-        mend(self.sidecar, partitions, lambda part, record, first: self._record(part, record, first, []))
-        self.counts.clear()  # that was counted, and what was refused is kept
-        self.refused.clear()
+        mend(self.sidecar, partitions, self._decide)
         several = len(partitions.numbers) > 1
         self._limbo = Limbo(folder, self.ids, self.sidecar.next_number) if several else None
         self._seen = self._limbo.seen if self._limbo else self.ids.seen
@@ -76,7 +72,7 @@ class Sequencer(Numbered):
     def _reenter(self) -> None:
         """Enter ids that a power cut may have taken from the tables again; raises OSError (disk full)."""
         if self.ids.missing_from is not None:
-            for block in self.sidecar.blocks(self.ids.missing_from):
+            for block in self._gaps.blocks(self.ids.missing_from):
                 for index, (flags, digest, _, _, _) in enumerate(block):
                     if not flags:
                         self.ids.seen(digest, block.first + index, 0.0)
@@ -153,17 +149,18 @@ class Sequencer(Numbered):
     def recount(self, number: int) -> Counter[tuple[str, str]]:
         """Counts per source of the events from `number` on, from the sidecar.
 
-        Refused ones are said again: the books that were to keep them were not written.
+        Refused ones are said again: the books that were to keep them were not written. Where damage took a record,
+        its events count for the source "", since nobody knows theirs.
         """
         found: Counter[tuple[str, str]] = Counter()
         for block, record in self._records(number):
-            envelope = _envelope(record.envelope)
+            envelope = _envelope(record.envelope) if record is not None else UNKNOWN.envelope
             units: list[Unit] | None = None
             for index, (flags, *_) in enumerate(block):
                 if block.first + index < number:
                     continue
                 found[envelope.source, _RESULT[flags]] += 1
-                if flags & REFUSED:
+                if flags & REFUSED and record is not None:
                     units = self._open(record)[1] if units is None else units
                     raw = units[index].raw if index < len(units) else record.body
                     self._refuse(envelope, block.first + index, index, raw)

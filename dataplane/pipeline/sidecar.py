@@ -1,8 +1,8 @@
 """What *sequence* decided, on disk: which numbers a record's events have, and which are duplicates.
 
 `data/sequence/{first number, 20 digits}.seq`, in the format of blocks.py. A torn tail is cut at opening;
-the events are sequenced again. Damage before whole blocks is a hole, passed over until it is filled. A file of an
-older version is read and never added to.
+the events are sequenced again. Damage before whole blocks is a hole, passed over until it is filled (holes.py). A file
+of an older version is read and never added to.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """What is damaged between whole blocks of the last file: bytes `start` to `stop`, `count` numbers from `first` on.
+    """What is damaged between whole blocks: `count` numbers from `first` on, in the last file bytes `start` to `stop`.
 
     `before` is where each partition stood there, `behind` where its next record begins that has numbers.
     """
@@ -173,6 +173,27 @@ class Sidecar:
             found = self._headers[first] = Header(VERSION, first, at if at >= 0 else len(data), {})
         return found
 
+    def hole(self, number: int) -> Hole:
+        """The numbers around `number` that no whole block has, in whichever file: they are damaged since, or it is
+        gone. Reads a file from its beginning."""
+        at = max(0, bisect.bisect_right(self._firsts, number) - 1)
+        header = self._known(self._firsts[at])
+        first, before, behind = header.first, dict(header.positions), dict[int, int]()
+        end = None
+        for block, _, _ in self._walk(self._firsts[at], header.size):
+            if block.first <= number:
+                first, before[block.partition] = block.first + block.count, block.end
+            else:
+                end = block.first if end is None else end
+                behind.setdefault(block.partition, block.position)
+        if at + 1 < len(self._firsts):
+            following = self._known(self._firsts[at + 1])
+            last, ends = following.first, following.positions
+        else:
+            last, ends = self.next_number, self.positions
+        count = (last if end is None else end) - first
+        return Hole(0, 0, first, count, before, {**ends, **behind})
+
     def append(self, blocks: list[Block]) -> None:
         """Write blocks; they are durable after `sync`."""
         if self._size >= SEGMENT:
@@ -264,11 +285,19 @@ class Sidecar:
         if number >= self.next_number:
             return dict(self.positions)
         if len(self.positions) == 1:
-            return {block.partition: block.position for block in islice(self.blocks(number), 1)}
+            for block in islice(self.blocks(number), 1):
+                if self.first <= number < block.first:
+                    return self.hole(number).before
+                return {block.partition: block.position}
         first = self._firsts[max(0, bisect.bisect_right(self._firsts, number) - 1)]
         place = self._place_before(first, number)
-        ends = dict(place.positions)
+        ends, at = dict(place.positions), place.number
         for block, start, _ in self._walk(first, place.offset):
+            if block.first > number:
+                return ends
+            if block.first > at:
+                ends.update(self.hole(at).behind)
+            at = block.first + block.count
             if block.first + block.count > number:
                 return {**ends, block.partition: block.position}
             self._stand(first, block.first, start, ends)
@@ -289,7 +318,9 @@ class Sidecar:
             else:
                 high = middle - 1
         block = next(self.blocks(low), None)
-        return low if block is None else block.first
+        if block is None:
+            return low
+        return block.first if block.first <= low else self.hole(low).first
 
     def _stand(self, first: int, number: int, offset: int, positions: Mapping[int, int]) -> None:
         """Remember now and then where all partitions stand before a number."""

@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from test_sequence_partitions import Stored, all_of, ids, sequencer
 
+from dataplane.log.partitions import Partitions
+from dataplane.pipeline import sidecar
 from dataplane.pipeline.blocks import MARK
+from dataplane.pipeline.follow import Follower
+from dataplane.pipeline.numbered import Numbered
+from dataplane.pipeline.sequence import Sequencer
+from dataplane.pipeline.share import Share
+from dataplane.pipeline.sidecar import Sidecar
 
 
 def fill(folder: Path, *logs: Stored) -> list[tuple[int, str]]:
@@ -69,3 +77,161 @@ def test_damage_of_several_blocks_is_sequenced_again_from_there(tmp_path: Path) 
     assert all_of(again) == before[8:]
     assert ids(again.load(1, 100)[0]) == before
     again.close()
+
+
+# ---- in a file that is written no more
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a few blocks: of the twelve, the first 9 are in files that are written no more."""
+    monkeypatch.setattr(sidecar, "SEGMENT", 300)
+
+
+def blocks_of(folder: Path) -> list[tuple[Path, int]]:
+    """Where every block is, in order."""
+    found: list[tuple[Path, int]] = []
+    for path in sorted(folder.glob("*.seq")):
+        data, at = path.read_bytes(), -1
+        while (at := data.find(MARK, at + 1)) >= 0:
+            found.append((path, at))
+    return found
+
+
+def spoil(folder: Path, *places: int) -> None:
+    where = blocks_of(folder)
+    for place in places:
+        path, at = where[place]
+        data = bytearray(path.read_bytes())
+        data[at + 40] ^= 0x55
+        path.write_bytes(data)
+
+
+def paged(reader: Numbered, most: int, number: int = 1) -> list[tuple[int, str]]:
+    found: list[tuple[int, str]] = []
+    while number < reader.next_number:
+        events, number = reader.mine(number, most)
+        found += ids(events)
+    return found
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("partitions", [1, 2, 3])
+@pytest.mark.parametrize("place", [0, 3, 5, 6, 8])
+def test_a_damaged_block_of_an_older_file_is_decided_again_by_whoever_reads_it(
+    tmp_path: Path, partitions: int, place: int
+) -> None:
+    logs = [Stored() for _ in range(partitions)]
+    before = fill(tmp_path, *logs)
+    assert len(list(tmp_path.glob("*.seq"))) >= 3
+    spoil(tmp_path, place)
+
+    again = sequencer(tmp_path, *logs)
+    assert all_of(again) == []
+    assert not again.counts
+    for most in (1, 3, 100):
+        assert paged(again, most) == before
+    for start in range(1, 26):
+        assert paged(again, 2, start) == [one for one in before if one[0] >= start]
+    assert ids(list(again.pick([number for number, _ in before]).values())) == before
+    assert not again.counts
+    again.close()
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("places", [(0, 1), (2, 3, 4), (4, 5), (5, 6), (6, 7, 8), (0, 1, 2, 3, 4, 5)])
+def test_so_are_several_where_there_is_one_partition(tmp_path: Path, places: tuple[int, ...]) -> None:
+    log = Stored()
+    before = fill(tmp_path, log)
+    spoil(tmp_path, *places)
+    again = sequencer(tmp_path, log)
+    assert paged(again, 3) == before
+    again.close()
+
+
+@pytest.mark.usefixtures("small")
+def test_and_a_file_that_is_gone(tmp_path: Path) -> None:
+    log = Stored()
+    before = fill(tmp_path, log)
+    sorted(tmp_path.glob("*.seq"))[1].unlink()
+    again = sequencer(tmp_path, log)
+    assert paged(again, 3) == before
+    again.close()
+
+
+def test_and_what_is_damaged_while_it_runs(tmp_path: Path) -> None:
+    log = Stored()
+    before = fill(tmp_path, log)
+    running = sequencer(tmp_path, log)
+    for place in (3, 11):
+        spoil(tmp_path, place)
+        assert paged(running, 3) == before
+    log.add(500, "new")
+    assert all_of(running) == [(25, "new")]
+    assert paged(running, 3) == [*before, (25, "new")]
+    running.close()
+
+
+@pytest.mark.usefixtures("small")
+def test_the_log_keeps_what_stands_in_the_damage(tmp_path: Path) -> None:
+    """Else it may let go of records that a destination still needs."""
+    for logs in ([Stored()], [Stored(), Stored()]):
+        folder = tmp_path / str(len(logs))
+        fill(folder, *logs)
+        whole = sequencer(folder, *logs).sidecar
+        due = {number: whole.positions_of(number) for number in range(1, 26)}
+        spoil(folder, 4, 8)
+        again = Sidecar(folder)
+        for number, positions in due.items():
+            found = again.positions_of(number)
+            assert all(found.get(part, 0) <= position for part, position in positions.items()), number
+        for number in (9, 10, 17, 18):
+            assert again.number_at(due[number]) <= number, "no later than the record"
+        whole.close()
+        again.close()
+
+
+@pytest.mark.usefixtures("small")
+def test_what_cannot_be_told_is_said_and_what_the_log_let_go_of_is_not(tmp_path: Path) -> None:
+    log = Stored()
+    before = fill(tmp_path, log)
+    spoil(tmp_path, 1, 4)
+    log.floor = log.records[2].position
+    del log.records[4], log.records[:2]
+    again = sequencer(tmp_path, log)
+    with capture_logs() as said:
+        for _ in range(2):
+            assert [number for number, _ in paged(again, 3)] == [
+                number for number, _ in before if number > 4 and number not in (9, 10)
+            ]
+    assert [(one["event"], one["first"], one["filled"]) for one in said] == [("sequence.hole", 9, False)], "once"
+    again.close()
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("places", [(3,), (5,), (5, 6), (8,), (3, 4, 5, 6, 7, 8)])
+def test_those_that_follow_decide_it_alike(tmp_path: Path, places: tuple[int, ...]) -> None:
+    log = Stored()
+    logs = Partitions({0: log}, run=1)
+    log.add(0, "first")
+    first = Sequencer(logs, tmp_path, dedup=True, window=3600.0, max_ids=1000, share=Share(0, 2))
+    first.next()
+    ahead = Follower(logs, tmp_path, Share(1, 2))
+    for number in range(1, 12):
+        log.add(number, *(f"{number}-{n}" for n in range(3)), "first")
+        while first.next():
+            pass
+    due = ids(first.load(1, 100)[0])
+    assert len(due) == 1 + 11 * 3
+    spoil(tmp_path, *places)
+    behind = Follower(logs, tmp_path, Share(1, 2))
+    for reader in (first, ahead, behind):
+        if reader is ahead:
+            while reader.next_number < first.next_number:
+                at = reader.next_number
+                reader.next()
+                assert reader.next_number > at, "it gets on"
+        assert ids(reader.load(1, 100)[0]) == due
+    assert first.share.has(0), "all are of the first lane"
+    for reader in (first, ahead, behind):
+        reader.close()
