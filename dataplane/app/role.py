@@ -111,7 +111,12 @@ class Conductor:
             partition_of(self.name) or 0, process_of(self.name) or 0, int(args.get("run") or 0),
             joining=bool(args.get("joining")), ask=self.channel.ask if self.channel else None,
         )  # fmt: skip
-        reply = await self._role.start(config, place, args.get("scripts"))
+        try:
+            reply = await self._role.start(config, place, args.get("scripts"))
+        except OSError as error:  # a folder that is read-only or another user's, a disk that is full
+            _log.failure("role.not_started", error)
+            where = f"{error.filename} cannot be used: " if error.filename else ""
+            raise Unavailable(f"{where}{error.strerror or error}") from None
         self._started = True
         return reply
 

@@ -68,8 +68,14 @@ def settle(data: Path, processes: int) -> None:
         _settle(data, processes)
     except FormatError as error:
         raise Fixable(str(error)) from None
-    except (OSError, sqlite3.OperationalError) as error:
-        raise Fixable(f"processes.pipeline: {data / 'state'} cannot be written: {error}") from None
+    except OSError as error:
+        raise _unwritable(error.filename or data / "state", error.strerror) from None
+    except sqlite3.OperationalError as error:
+        raise _unwritable(f"a state file below {data}", error) from None
+
+
+def _unwritable(path: object, error: object) -> Fixable:
+    return Fixable(f"processes.pipeline: {path} cannot be written: {error}")
 
 
 def _settle(data: Path, processes: int) -> None:
@@ -117,8 +123,6 @@ def _write(path: Path, what: _Layout | _Moving) -> None:
         os.fsync(file.fileno())
     draft.replace(path)
     sync_folder(path.parent)
-
-
 
 
 def _sweep(data: Path) -> None:
@@ -170,7 +174,11 @@ def _kept(path: Path, before: int) -> Kept:
 
     Then nothing is made in its place: whoever starts next must see that it is.
     """
-    if not _whole(path):
+    try:
+        whole = _whole(path)
+    except sqlite3.OperationalError as error:  # it writes beside the file even to read it
+        raise _unwritable(path, error) from None
+    if not whole:
         raise Fixable(
             f"processes.pipeline: {path} is gone or damaged: start once with `pipeline: {before}`, as it was, which "
             "goes on from where the log was let go, and change it then"
@@ -346,13 +354,23 @@ def _finish(data: Path, moving: _Moving) -> None:
         sync_folder(folder)
     _let_go(data, moving)
     for process in range(moving.after, moving.before):
-        shutil.rmtree(Share(process, moving.before).home(data), ignore_errors=True)
+        _leave(Share(process, moving.before).home(data))
     if moving.after > 1:
         _write(data / "state" / "layout.json", _Layout(pipelines=moving.after))
     else:  # as a folder that always had one
         (data / "state" / "layout.json").unlink(missing_ok=True)
     (data / "state" / "moving.json").unlink()
     sync_folder(data / "state")
+
+
+def _leave(home: Path) -> None:
+    """Delete the folder of a process that is no more. Its state file must go: what it says is another one's to do now,
+    and a start that finds it is refused."""
+    for suffix in ("-wal", "-shm", ""):
+        (home / "state" / f"pipeline.db{suffix}").unlink(missing_ok=True)
+    shutil.rmtree(home, ignore_errors=True)
+    if home.exists():  # a mount point, or files of somebody else's
+        log.warning("state.left", folder=str(home))
 
 
 def _let_go(data: Path, moving: _Moving) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from dataplane.deliver.archive import Archive, Restore, Shelf
 from dataplane.deliver.state import last_letter, last_number
 from dataplane.pipeline.share import Share
+from turnout.errors import Unavailable
 
 __all__ = ["Rows", "Siblings"]
 
@@ -38,7 +39,7 @@ class Rows:
                 return db.execute(sql, values).fetchall()
             except sqlite3.DatabaseError as error:
                 if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-                    raise
+                    raise Unavailable(f"{self._path} cannot be read: {error}") from None
                 return []
 
 

@@ -21,6 +21,7 @@ from dataplane.deliver.renames import Renames, fact, read
 from dataplane.deliver.schema import migrate
 from dataplane.deliver.segments import Place
 from dataplane.metrics.log import logger
+from turnout.errors import Unavailable
 
 __all__ = ["Changes", "DestinationRow", "ExceptionRow", "Places", "State", "last_letter", "last_number"]
 
@@ -180,7 +181,10 @@ def last_number(rows: Callable[[str], Iterable[tuple[Any, ...]]]) -> int:
 
 def _opened(path: Path, begins: Callable[[], None]) -> sqlite3.Connection:
     """The file, brought to the newest version; one that is no database any more is put aside, and said."""
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except sqlite3.OperationalError as error:
+        raise _unusable(path, error) from None
     try:
         path.chmod(0o600)
         db.execute("PRAGMA journal_mode=WAL")
@@ -194,7 +198,7 @@ def _opened(path: Path, begins: Callable[[], None]) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             db.close()
-            raise
+            raise _unusable(path, error) from None
         reason = str(error)
     db.close()
     log.error("state.damaged", file=path.name, reason=reason)
@@ -203,6 +207,10 @@ def _opened(path: Path, begins: Callable[[], None]) -> sqlite3.Connection:
         if part.exists():
             part.rename(part.with_name(f"{part.name}.bad"))
     return _opened(path, begins)
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> Unavailable:
+    return Unavailable(f"{path} cannot be opened: {error}")
 
 
 def refuse(path: Path, destination: str, refused: Refused) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.plane import Plane, turnout
+from bench.plane import NotReady, Plane, turnout
 from bench.sink import Sink
 from dataplane.app.folders import make_folders
 from tests.app.test_app_run import MARK, config, post, until
@@ -172,3 +172,28 @@ def test_where_no_folder_can_be_made_is_one_line(tmp_path: Path) -> None:
     assert ran.stderr.startswith("turnout: data: cannot ")
     assert ran.stderr.strip().endswith("Not a directory")
     assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "pipelines", "said"),
+    [
+        ("state/pipeline.db", 1, "pipeline: {}/data/state/pipeline.db cannot be opened: unable to open database file"),
+        ("pipeline-1/state/pipeline.db", 2, "pipeline-1: {}/data/pipeline-1/state/pipeline.db cannot be opened: "),
+        ("archive/00000001.arc.new", 1, "pipeline: {}/data/archive/00000001.arc.new cannot be used: "),
+    ],
+)
+def test_a_start_says_which_file_of_its_own_cannot_be_used(
+    tmp_path: Path, name: str, pipelines: int, said: str
+) -> None:
+    """Something else stands there; as where a folder is read-only, or another user's."""
+    text = f"data: data\nserver: {{port: 0}}\nadmin: {{port: 0}}\nprocesses: {{pipeline: {pipelines}}}\n"
+    plane = Plane(tmp_path, text + "sources: {web: {write_key: k}}\n")
+    plane.start()
+    plane.stop()
+    path = tmp_path / "data" / name
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    with pytest.raises(NotReady) as ended:
+        plane.start()
+    assert f"\nturnout: {said.format(tmp_path)}" in str(ended.value)
+    assert "internal error" not in str(ended.value)

@@ -426,3 +426,44 @@ def test_what_is_to_be_renamed_and_is_gone_is_said(tmp_path: Path, monkeypatch: 
     (data / "pipeline-1/state/pipeline.db.next").unlink()
     with pytest.raises(Fixable, match="restore a backup"):
         layout.settle(data, 2)
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    data = made(tmp_path, 1)
+    (data / "pipeline-1").write_bytes(b"")
+    with pytest.raises(Fixable, match=r"^processes.pipeline: \S*/data/pipeline-1 cannot be written: File exists$"):
+        layout.settle(data, 2)
+    assert not list(data.rglob("*.next"))
+    (data / "pipeline-1").unlink()
+    layout.settle(data, 2)
+    (data / "pipeline-1/state/pipeline.db").unlink()
+    (data / "pipeline-1/state/pipeline.db").mkdir()
+    with pytest.raises(Fixable, match=r"^processes.pipeline: \S*/pipeline-1/state/pipeline.db cannot be written: un"):
+        layout.settle(data, 3)
+
+
+def test_a_folder_that_cannot_be_deleted_is_no_hindrance_and_its_state_file_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its state file would be refused at the next start, as that of a process that nobody knows."""
+    data = made(tmp_path, 2)
+    gone, unlink = data / "pipeline-1/state/pipeline.db", Path.unlink
+
+    def immutable(path: Path, missing_ok: bool = False) -> None:
+        if path == gone:
+            raise PermissionError(1, "Operation not permitted", str(path))
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", immutable)
+        patched.setattr(shutil, "rmtree", lambda path, ignore_errors=False: None)
+        for _ in range(2):
+            with pytest.raises(Fixable, match=r"pipeline-1/state/pipeline.db cannot be written: Operation not"):
+                layout.settle(data, 1)
+        patched.setattr(Path, "unlink", unlink)
+        layout.settle(data, 1)
+    layout.settle(data, 1)
+    assert everything(data, 1)["waiting"] == list(range(2000, 2000 + LANES))
+    assert (data / "pipeline-1").exists()
+    layout.settle(data, 2)
+    assert everything(data, 2)["waiting"] == list(range(2000, 2000 + LANES))
