@@ -136,11 +136,15 @@ def _check_known(data: Path, of: int) -> None:
     """Raise `Fixable` where there is a state file that the layout does not speak of: it may hold events, which nobody
     would send, and another one would take its place."""
     known = {Share(process, of).name for process in range(of)}
-    for path in sorted(data.glob("pipeline-*/state/pipeline.db")):
-        if (home := path.parents[1]).name not in known:
+    homes = [path.parents[1] for path in sorted(data.glob("pipeline-*/state/pipeline.db"))]
+    for home in homes:
+        if home.name not in known:
+            last = max((int(number) for one in homes if (number := one.name[9:]).isdecimal()), default=0)
+            said = msgspec.json.encode(_Layout(pipelines=last + 1)).decode()
             raise Fixable(
                 f"{home} is of a process that {data / 'state' / 'layout.json'} does not speak of: restore that file, "
-                "which says how many pipeline processes there were, or move the folder away if it is not of this data"
+                f"which says how many pipeline processes there were (by these folders `{said}`), or move the folder "
+                "away if it is not of this data"
             )
 
 

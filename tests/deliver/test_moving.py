@@ -342,8 +342,9 @@ def test_events_of_a_process_that_the_layout_does_not_know_are_not_passed_over(t
     before = everything(data, 3)
     said = (data / "state/layout.json").read_bytes()
     (data / "state/layout.json").unlink()  # restored without it
-    with pytest.raises(Fixable, match=r"pipeline-1 is of a process that .*layout\.json does not speak of"):
+    with pytest.raises(Fixable, match=r"pipeline-1 is of a process that .*layout\.json does not speak of") as refused:
         layout.settle(data, to)
+    assert f"`{said.decode()}`" in str(refused.value), "what the file has to say is known by the folders"
     (data / "state/layout.json").write_bytes(said)
     layout.settle(data, 3)
     assert everything(data, 3) == before
