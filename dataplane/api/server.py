@@ -76,7 +76,8 @@ class Admin:
         app = web.Application(client_max_size=BODY, middlewares=[self._guard(token), _answer_errors])
         app[DOOR] = who
         for route in ROUTES:
-            app.router.add_route(route.method, BASE + route.path, self._handler(route, who))
+            path = BASE + route.path.replace("{id}", "{id:[^/]+}")  # an id may have braces
+            app.router.add_route(route.method, path, self._handler(route, who))
         app.router.add_get("/metrics", self._metrics)
         app.on_response_prepare.append(self._begins(who))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)

@@ -13,10 +13,12 @@ from urllib.parse import quote, urlencode
 from turnout import codec
 from turnout.errors import Fixable, Refused, Unavailable
 
-__all__ = ["Client", "find_socket"]
+__all__ = ["Client", "find_socket", "segment"]
 
 TIMEOUT = 90.0
 """Seconds; a reload compiles every script."""
+LONGEST = 8_000
+"""Characters of an address that the admin API takes, a little below aiohttp's own bound."""
 
 
 class _Connection(http.client.HTTPConnection):
@@ -50,10 +52,10 @@ class Client:
             connection.request("GET", _target(path, query))
             response = connection.getresponse()
             if response.status != 200:
-                raise _error(response.status, codec.loads(response.read()))
+                raise _error(response.status, self._read(response.read(), response.status))
             while line := response.readline():
                 if line.strip():
-                    yield codec.loads(line)
+                    yield self._read(line, response.status)
         raise Unavailable(f"turnout at {self._path} ended")
 
     def _ask(self, method: str, path: str, body: bytes | None, query: dict[str, Any]) -> Any:
@@ -62,12 +64,20 @@ class Client:
             connection.request(method, _target(path, query), body, headers)
             response = connection.getresponse()
             status, answer = response.status, response.read()
-        found = codec.loads(answer)
+        found = self._read(answer, status)
         if status == 503 and "code" not in found:
             return found  # health that is red is an answer
         if status != 200:
             raise _error(status, found)
         return found
+
+    def _read(self, answer: bytes, status: int) -> Any:
+        """An answer as JSON; raises `Unavailable` for one that broke off, or that is another's."""
+        try:
+            return codec.loads(answer)
+        except Refused:
+            said = f"HTTP {status}, " if status != 200 else ""
+            raise Unavailable(f"turnout at {self._path} gave no whole answer ({said}{len(answer):,} bytes)") from None
 
     @contextmanager
     def _connection(self) -> Iterator[_Connection]:
@@ -83,13 +93,33 @@ class Client:
             raise Unavailable(f"turnout at {self._path} did not answer within {TIMEOUT:g} s") from None
         except (http.client.HTTPException, ConnectionError) as error:
             raise Unavailable(f"turnout at {self._path} hung up ({type(error).__name__})") from None
+        except OSError as error:  # a path that leads nowhere, or is too long for a socket
+            raise Fixable(f"{self._path}: {error.strerror or error}") from None
         finally:
             connection.close()
 
 
 def _target(path: str, query: dict[str, Any]) -> str:
     given = {name: value for name, value in query.items() if value not in ("", None)}
-    return f"/api/v1{quote(path, safe='/%')}" + (f"?{urlencode(given)}" if given else "")
+    try:
+        target = f"/api/v1{quote(path, safe='/%')}" + (f"?{urlencode(given)}" if given else "")
+    except UnicodeEncodeError as error:
+        raise _not_text(error) from None
+    if len(target) > LONGEST:
+        raise Fixable(f"what is asked for has {len(target):,} characters, and an address at most {LONGEST:,}")
+    return target
+
+
+def segment(text: str) -> str:
+    """Any text as one part of a route."""
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as error:
+        raise _not_text(error) from None
+
+
+def _not_text(error: UnicodeEncodeError) -> Fixable:
+    return Fixable(f"{error.object[:40]!a} is not UTF-8")
 
 
 def _error(status: int, found: Any) -> Exception:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from dataplane.cli.client import Client, find_socket
+from dataplane.cli.client import Client, find_socket, segment
 from dataplane.cli.output import counted, json_line, styled
 from turnout.durations import write_time
+from turnout.errors import Fixable
 
 __all__ = ["explain", "lines"]
 
@@ -28,7 +28,9 @@ SIGNS = {"add": "+", "remove": "-", "change": "~"}
 
 def explain(config: Path, socket: Path | None, event: str, source: str, *, full: bool, as_json: bool) -> None:
     """Print what became of an event."""
-    found = Client(find_socket(config, socket)).get(f"/explain/{quote(event, safe='')}", source=source)
+    if not event:
+        raise Fixable("say which event: its messageId, or '#' and its number")
+    found = Client(find_socket(config, socket)).get(f"/explain/{segment(event)}", source=source)
     if as_json:
         json_line(found)
     else:

@@ -51,6 +51,8 @@ def _opened(output: str) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     path = Path(output)
+    if path.is_dir():
+        raise Fixable(f"{output or '.'}: is a folder; name a file, or - for standard output")
     part = path.with_name(f"{path.name}.part")
     try:
         file = os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")

@@ -21,6 +21,8 @@ __all__ = ["client", "dead_filter", "discard", "listing", "refused_filter", "ret
 
 IDS = 500
 """Ids in one request."""
+DIGITS = 20
+"""What has so many digits is no id."""
 CUT = 200
 """Characters of a refused event in a list; `show` and `--json` have more."""
 WAIT = 0.5
@@ -65,7 +67,8 @@ def _moment(option: str, text: str) -> str:
     try:
         return clock.iso(datetime.now(UTC) - duration(text))
     except (ValueError, OverflowError):
-        raise Fixable(f"{option} {text}: write a moment (2026-11-23T09:36) or how long ago (15m, 2h, 7d)") from None
+        said = f"{option} {cut(text, 40)}: write a moment (2026-11-23T09:36) or how long ago (15m, 2h, 7d)"
+        raise Fixable(said) from None
 
 
 def listing(
@@ -109,7 +112,7 @@ def _counts(kind: str, found: dict[str, Any]) -> None:
 
 def show(client: Client, kind: str, key: str, *, as_json: bool) -> None:
     """Show one of them with all that is kept."""
-    found = client.get(f"/{kind}/{key}")
+    found = client.get(f"/{kind}/{_ids(kind, [key])[0]}")
     if as_json:
         json_line(found)
     else:
@@ -127,22 +130,26 @@ def retry(
     """Try dead letters again; exit 1 where some had to be left."""
     _check(ids, wanted, every)
     flags = {"retransform": True} if retransform else {}
-    total = len(ids) or client.get("/dead/summary", **wanted)["total"]
+    letters = _ids("dead", ids)
+    total = len(letters) or client.get("/dead/summary", **wanted)["total"]
     found: dict[str, Any] = {"retried": 0, "left": [], "not_found": []}
     try:
         with Progress("on their way again:", total) as progress:
-            if ids:
-                _retry_ids(client, ids, flags, found, progress)
+            if letters:
+                _retry_ids(client, letters, flags, found, progress)
             else:
                 _retry_all(client, wanted, flags, found, progress)
-    finally:
-        _said(found, as_json=as_json)
+    except BaseException:
+        if any(found.values()):
+            _said(found, as_json=as_json)
+        raise
+    _said(found, as_json=as_json)
     if found["left"] or found["not_found"]:
         raise typer.Exit(1)
 
 
 def _said(found: dict[str, Any], *, as_json: bool) -> None:
-    """What was done, also where it was interrupted."""
+    """What was done, also as far as it came until it was interrupted."""
     if as_json:
         json_line(found)
         return
@@ -157,10 +164,10 @@ def _said(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _retry_ids(
-    client: Client, ids: list[str], flags: dict[str, Any], found: dict[str, Any], progress: Progress
+    client: Client, ids: list[int], flags: dict[str, Any], found: dict[str, Any], progress: Progress
 ) -> None:
     for at in range(0, len(ids), IDS):
-        _post(client, {"ids": [_id(one) for one in ids[at : at + IDS]], **flags}, found)
+        _post(client, {"ids": ids[at : at + IDS], **flags}, found)
         progress.at(found["retried"])
 
 
@@ -203,16 +210,19 @@ def discard(
 ) -> None:
     """Give them up for good; without `yes` only say how many, exit 1."""
     _check(ids, wanted, every)
-    found = {"total": len(ids)} if ids else client.get(f"/{kind}/summary", **wanted)
+    numbers = _ids(kind, ids)
+    found = {"total": len(numbers)} if numbers else client.get(f"/{kind}/summary", **wanted)
     if not yes:
         if as_json:
             json_line({"matching": found["total"], "discarded": 0})
         else:
-            if not ids and found["total"]:
+            if not numbers and found["total"]:
                 _counts(kind, found)
-            say(f"{counted(found['total'], WORD[kind])} would be discarded for good: say --yes to do it")
+            what = f"what is kept under {counted(len(numbers), KEYS[kind])}" if numbers \
+                else counted(found["total"], WORD[kind])
+            say(f"{what} would be discarded for good: say --yes to do it")
         raise typer.Exit(1)
-    bodies: list[dict[str, Any]] = [{"ids": [_id(one) for one in ids[at : at + IDS]]} for at in range(0, len(ids), IDS)]
+    bodies: list[dict[str, Any]] = [{"ids": numbers[at : at + IDS]} for at in range(0, len(numbers), IDS)]
     done, missing = 0, []
     with Progress("discarded", found["total"]) as progress:
         for body in bodies or [{**wanted, "all": every}]:
@@ -234,5 +244,9 @@ def discard(
         raise typer.Exit(1)
 
 
-def _id(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdigit() else text
+def _ids(kind: str, texts: list[str]) -> list[int]:
+    """The ids that are given, each once; raises `Fixable` for what is none."""
+    for text in texts:
+        if not (text.isascii() and text.isdigit() and len(text) < DIGITS):
+            raise Fixable(f"{cut(text, 40) or 'nothing'}: an id is a number, as `turnout {kind} list` shows them")
+    return list(dict.fromkeys(map(int, texts)))

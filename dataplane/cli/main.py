@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -75,6 +76,7 @@ def version(json: AsJson = False) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; every error is one line on stderr and an exit code."""
+    _open_streams()
     try:
         return app(arguments)
     except KeyboardInterrupt:
@@ -87,9 +89,17 @@ def main(arguments: list[str] | None = None) -> Any:
         if os.environ.get("TURNOUT_DEBUG"):
             raise
         from dataplane.cli.failure import sentence
+        from dataplane.cli.output import warn
 
-        typer.echo(f"turnout: {sentence(error)}", err=True)
+        warn(f"turnout: {sentence(error)}")
         sys.exit(1)
+
+
+def _open_streams() -> None:
+    """Standard streams that are closed (`<&-`) are empty ones: nothing else may be opened under their numbers."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - it stays open
 
 
 if __name__ == "__main__":

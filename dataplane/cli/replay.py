@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from dataplane.cli.client import Client, find_socket
-from dataplane.cli.output import json_line, say, table, warn
+from dataplane.cli.output import cut, json_line, say, table, warn
 from turnout import clock, codec
 from turnout.durations import duration
 from turnout.errors import Fixable, Unavailable
@@ -106,13 +106,14 @@ def moment(text: str, now: datetime, option: str) -> str:
     except (ValueError, OverflowError):
         found = clock.parse(text)
     if found is None:
-        raise Fixable(f"{option}: {text} is neither a time (2026-11-23T09:30Z) nor a while ago (90m, 2h, 7d)")
+        raise Fixable(f"{option}: {cut(text, 40)} is neither a time (2026-11-23T09:30Z) nor a while ago (90m, 2h, 7d)")
     return clock.iso(found)
 
 
 def _number(ident: str) -> str:
     if not ident.isascii() or not ident.isdigit():
-        raise Fixable(f"{ident}: the id of a replay is a number; `turnout replay list` shows them")
+        said = "the id of a replay is a number; `turnout replay list` shows them"
+        raise Fixable(f"{cut(ident, 40) or 'nothing'}: {said}")
     return ident
 
 

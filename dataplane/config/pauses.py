@@ -119,7 +119,7 @@ def check(config: Config, kind: Any, name: Any, reason: Any = "") -> tuple[Kind,
         raise Fixable(f"kind is one of {', '.join(KINDS)}")
     names = known(config, kind)
     if not isinstance(name, str) or name not in names:
-        shown = name[:64] if isinstance(name, str) and name.isprintable() else "of this name"
+        shown = name[:64] if isinstance(name, str) and name and name.isprintable() else "of this name"
         others = f"; there is {', '.join(sorted(names)[:10])}" if names else "; the config has none"
         raise Fixable(f"there is no {kind} {shown}{meant(str(name), names) or others}")
     if not isinstance(reason, str) or len(reason) > REASON or not reason.isprintable():

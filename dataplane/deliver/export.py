@@ -14,7 +14,7 @@ from typing import ClassVar
 from turnout import Context, Delivery, Destination, Event, Record, Settings, Verdict, codec, delivered, retry
 from turnout.errors import Fixable
 
-__all__ = ["Export", "Lines", "reserve"]
+__all__ = ["Export", "Lines", "reserve", "vacant"]
 
 _TAIL = 1 << 20
 
@@ -44,6 +44,14 @@ def reserve(path: Path) -> None:
         raise Fixable(f"{path} exists already: name a new file") from None
     except OSError as error:
         raise Fixable(f"{path} cannot be made: {error.strerror}") from None
+
+
+def vacant(path: Path) -> None:
+    """Raise `Fixable` where `reserve` would, as far as that can be said without making the file."""
+    if path.exists():
+        raise Fixable(f"{path} exists already: name a new file")
+    if not path.parent.is_dir():
+        raise Fixable(f"{path} cannot be made: {path.parent} is no folder")
 
 
 class Lines:

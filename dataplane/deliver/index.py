@@ -15,7 +15,7 @@ from typing import Any
 
 from dataplane.deliver.segments import Place
 
-__all__ = ["DEAD", "REFUSED", "Filter", "Index", "Row", "Spot", "Table", "place", "spot", "spot_text"]
+__all__ = ["DEAD", "REFUSED", "Filter", "Index", "Row", "Spot", "Table", "place", "spot", "spot_text", "whole"]
 
 Row = dict[str, Any]
 Spot = tuple[int, int]
@@ -93,10 +93,15 @@ def spot_text(millis: int, key: int) -> str:
 
 def spot(text: str) -> Spot | None:
     """The place that a cursor says; None where it says none."""
-    millis, _, key = text.rpartition("_")
-    if not key.isdecimal() or not key.isascii() or not (millis or "0").isdecimal() or not millis.isascii():
-        return None
-    return (int(millis or 0), int(key))
+    first, _, second = text.rpartition("_")
+    millis, key = whole(first or "0"), whole(second)
+    return None if millis is None or key is None else (millis, key)
+
+
+def whole(text: str) -> int | None:
+    """A whole number that SQLite can hold; None where the text is none."""
+    found = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 1 << 63
+    return found if found < 1 << 63 else None
 
 
 def place(row: Row) -> Place:

@@ -9,7 +9,7 @@ from typing import Any
 from dataplane.deliver.dead import unpack_dead, unpack_refused
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.failure import CLASSES
-from dataplane.deliver.index import DEAD, REFUSED, Filter, Row, Spot, Table, place, spot, spot_text
+from dataplane.deliver.index import DEAD, REFUSED, Filter, Row, Spot, Table, place, spot, spot_text, whole
 from dataplane.deliver.revival import retry
 from turnout import clock, codec
 from turnout.errors import Fixable, FormatError, Refused
@@ -58,10 +58,11 @@ def _moment(args: dict[str, Any], name: str) -> float | None:
 
 
 def _key(args: dict[str, Any], table: Table) -> int:
-    try:
-        return int(args["id"])
-    except (TypeError, ValueError):
-        raise Fixable(f"an id is a number, as `turnout {table.name} list` shows them") from None
+    given = args["id"]
+    found = whole(str(given)) if isinstance(given, int | str) else None
+    if found is None:
+        raise Fixable(f"an id is a number, as `turnout {table.name} list` shows them")
+    return found
 
 
 def _span(engine: Engine, args: dict[str, Any], table: Table) -> tuple[Spot, int]:
@@ -71,9 +72,10 @@ def _span(engine: Engine, args: dict[str, Any], table: Table) -> tuple[Spot, int
         return (0, 0), engine.ledger.index.newest(table)
     after, _, upto = str(cursor).partition("-")
     at = spot(after)
-    if at is None or not (upto.isascii() and upto.isdigit()):
+    last = whole(upto)
+    if at is None or last is None:
         raise Fixable("cursor is what the page before said")
-    return at, int(upto)
+    return at, last
 
 
 def _cursor(at: Spot, upto: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from dataplane.deliver import dispatch
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.engine import Engine
+from dataplane.deliver.export import vacant
 from dataplane.deliver.rehearsal import rehearse, stopped
 from dataplane.deliver.replay import define, marked, rate_of
 from dataplane.deliver.replay_state import ReplayRow
@@ -36,10 +38,10 @@ TRIED = 50
 
 
 def _ident(args: dict[str, Any]) -> int:
-    try:
-        return int(args["id"])
-    except (KeyError, TypeError, ValueError):
-        raise Fixable("the id of a replay is a number") from None
+    given = args.get("id")
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise Fixable("the id of a replay is a number")
+    return given
 
 
 async def _start(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
@@ -123,6 +125,8 @@ async def _count(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     definition = define(args)
     replays = engine.replays
     replays.check(definition)
+    if definition.file:
+        vacant(Path(definition.file))
     if {"first", "position", "end"} <= set(given):
         first, position, end, letters = given["first"], given["position"], given["end"], given.get("letters", 0)
     else:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dataplane.deliver.index import spot_text
+from dataplane.deliver.index import spot_text, whole
 from dataplane.inspect.conclude import conclude
 from turnout.clock import parse
 from turnout.errors import Fixable
@@ -127,10 +127,11 @@ def _in_order(value: Any) -> Any:
 
 def step(cursor: Any, count: int) -> tuple[int, str]:
     """The process at which a walk goes on, and its own cursor; raises `Fixable`."""
-    number, _, inner = str(cursor or "0.").partition(".")
-    if not number.isdigit() or int(number) >= count:
+    first, _, inner = str(cursor or "0.").partition(".")
+    place = whole(first)
+    if place is None or place >= count:
         raise Fixable("cursor is what the page before said")
-    return int(number), inner
+    return place, inner
 
 
 def walked(found: Sequence[Json]) -> Json:

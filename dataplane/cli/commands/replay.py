@@ -46,7 +46,8 @@ def begin(
         bool, typer.Option("--no-transform", help="Leave out the destination's transformations.")
     ] = False,
     rate: Annotated[
-        float, typer.Option("--rate", min=0, help="Most events a second; 0: half of `delivery.rate`, or 100.")
+        float,
+        typer.Option("--rate", min=0, max=1_000_000, help="Most events a second; 0: half of `delivery.rate`, or 100."),
     ] = 0,
     unordered: Annotated[
         bool, typer.Option("--unordered", help="The destination may get them after newer events of a user.")
