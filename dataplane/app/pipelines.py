@@ -106,6 +106,10 @@ async def _explain(children: Sequence[Child], verb: str, args: Args) -> Any:
     return together.explained(whole, await _each(children[1:], verb, [number] * (len(children) - 1)))
 
 
+async def _left(children: Sequence[Child], verb: str, args: Args) -> Any:
+    return together.left(await _each(children, verb, [args] * len(children)))
+
+
 async def _open(children: Sequence[Child], verb: str, args: Args) -> Any:
     found = await _each(children, verb, [args] * len(children))
     return {"tail": [one["tail"] for one in found]}
@@ -122,6 +126,6 @@ async def _watched(children: Sequence[Child], verb: str, args: Args) -> Any:
 _ASKED: Mapping[str, Callable[[Sequence[Child], str, Args], Awaitable[Any]]] = {
     "dead.list": _page, "dead.export": _page, "dead.show": _first, "dead.summary": _sum,
     "dead.retry": _walk, "dead.discard": _walk, "destination.resume": _resume, "transformation.resume": _resume,
-    "explain": _explain, "tail.open": _open, "tail.read": _watched, "tail.close": _watched,
+    "explain": _explain, "plan.left": _left, "tail.open": _open, "tail.read": _watched, "tail.close": _watched,
 }
 """What concerns all; everything else is answered by the process that sequences."""

@@ -12,9 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from dataplane.app.reading import difference, read
 from dataplane.app.supervisor import Supervisor, needs_restart
 from dataplane.clock import SystemClock
-from dataplane.config import load
+from dataplane.deliver.reload import named, undecided
 from dataplane.deliver.sampling import scripts_of, unpacked
 from dataplane.inspect.planning import Side, changes, refusals
 from transformations.pool import Pool
@@ -29,29 +30,32 @@ _one = asyncio.Lock()
 async def plan(
     supervisor: Supervisor, file: Path, *, last: timedelta, limit: int, sources: Sequence[str], examples: int
 ) -> dict[str, Any]:
-    """`{"same", "events", "of", "restart", "refused", "destinations"}`; see docs/plan.md.
+    """`{"same", "events", "of", "restart", "refused", "destinations", …}`; see docs/plan.md.
 
     Raises `ConfigError` for a candidate that is not good, `Unavailable` where the pipeline is down.
     """
     if _one.locked():
         raise Unavailable("another plan is being made: try again in a minute")
     async with _one:
-        candidate = await asyncio.to_thread(load, file)
-        running = supervisor.config
+        reading = await asyncio.to_thread(read, file)
+        before, candidate = supervisor.reading, reading.config
+        running = before.config
         clock = SystemClock()
         since = int((clock.now() - last).timestamp() * 1000)
         asked = {"since": since, "limit": limit, "sources": list(sources)}
         sample = await supervisor.ask("pipeline", "plan.sample", asked)
+        left = await supervisor.ask("pipeline", "plan.left", {"taken": sorted(named(candidate))})
         pool = Pool(1, sandbox=running.sandbox)
         await pool.start()
         try:
             found = await changes(
                 Side(running, scripts_of(sample["scripts"])), Side(candidate), unpacked(sample["events"]),
-                runner=pool, clock=clock, examples=examples,
+                runner=pool, clock=clock, examples=examples, left=left,
             )
-            refused = await refusals(candidate, pool)
+            refused = [undecided(name, **one) for name, one in left.items() if name not in candidate.discard]
+            refused += await refusals(candidate, pool)
         finally:
             await pool.stop()
     restart = needs_restart(running, candidate)
     counts = {"sampled": len(sample["events"]), "of": sample["of"]}
-    return {**found, **counts, "restart": restart, "refused": refused}
+    return {**found, **counts, **difference(before, reading), "restart": restart, "refused": refused}

@@ -74,6 +74,11 @@ class Supervisor:
         self._said: set[str] = set()
 
     @property
+    def reading(self) -> Reading:
+        """The configuration in force, as it was read."""
+        return self._reading
+
+    @property
     def config(self) -> Config:
         """The configuration in force."""
         return self._reading.config

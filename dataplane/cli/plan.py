@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from dataplane.cli.client import Client, find_socket
-from dataplane.cli.output import json_line, say
+from dataplane.cli.output import counted, cut, json_line, say
 from turnout import codec
 from turnout.durations import duration
 from turnout.errors import Fixable
@@ -19,6 +19,8 @@ __all__ = ["CHANGES", "plan"]
 
 CHANGES = 3
 """Exit code where something would change."""
+WIDTH = 300
+"""Characters of a text that an event or a script made."""
 
 
 def plan(
@@ -31,8 +33,10 @@ def plan(
     """
     try:
         seconds = duration(last).total_seconds()
-    except ValueError:
-        raise Fixable(f"--last: {last} is no duration such as 90m, 24h or 7d") from None
+    except ValueError as error:
+        raise Fixable(f"--last {cut(last, 40)}: {error}") from None
+    if not seconds:
+        raise Fixable(f"--last {last}: must be longer than 0s")
     if (base is None) != (not events):
         raise Fixable("give --base and --events together (offline), or neither (the running data plane)")
     if base is not None:
@@ -49,11 +53,14 @@ def plan(
     if as_json:
         json_line(found)
     else:
-        _show(found)
+        asked = f" within {last}" + (f" from {' or '.join(sources)}" if sources else "")
+        _show(found, asked)
     if found["refused"]:
         raise typer.Exit(1)
     if not found["same"]:
         raise typer.Exit(CHANGES)
+    if not found["events"] and found["changed"]:
+        raise typer.Exit(1)
 
 
 def _as_given(text: str, config: Path) -> str:
@@ -65,14 +72,15 @@ async def _offline(
     config: Path, base: Path, events: str, *, sources: list[str], limit: int, examples: int
 ) -> dict[str, Any]:
     """Both configurations from their files, events from a file: for CI, where nothing runs."""
+    from dataplane.app.reading import difference, read
     from dataplane.cli.sandbox import workers
     from dataplane.cli.source import read_events
     from dataplane.clock import SystemClock
-    from dataplane.config import load
     from dataplane.inspect.planning import Side, changes, refusals
     from dataplane.inspect.preview import sequence
 
-    old, candidate = load(base), load(config)
+    before, after = read(base), read(config)
+    old, candidate = before.config, after.config
     clock = SystemClock()
     source = (sources or list(old.sources) or [""])[0]
     if source not in old.sources:
@@ -82,40 +90,67 @@ async def _offline(
     async with workers(old.sandbox) as pool:
         found = await changes(Side(old), Side(candidate), taken, runner=pool, clock=clock, examples=examples)
         refused = await refusals(candidate, pool)
-    return {**found, "sampled": len(taken), "of": len(raws), "restart": [], "refused": refused}
+    counts = {"sampled": len(taken), "of": len(raws)}
+    return {**found, **counts, **difference(before, after), "restart": [], "refused": refused}
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(found: dict[str, Any], asked: str) -> None:
     sampled = "" if found["events"] == found["of"] else f" of about {found['of']:,}, evenly chosen"
-    say(f"compared with {found['events']:,} events{sampled}")
+    say(f"compared with {counted(found['events'], 'event')}{sampled}" if found["events"]
+        else f"no event was received{asked}: there is nothing to compare with")  # fmt: skip
     if found["events"] < found["sampled"]:
-        say(f"(time ran out before the other {found['sampled'] - found['events']:,} that were chosen)")
+        say(f"(then it ended, before the other {found['sampled'] - found['events']:,} that were chosen: "
+            f"{found['ended']})")  # fmt: skip
     for name, one in found["destinations"].items():
-        _show_destination(name, one)
+        _show_destination(name, one, compared=found["events"] > 0)
     if found["restart"]:
         say(f"\na reload cannot change {', '.join(found['restart'])}: that needs a restart")
-    say("\nnothing would change for these events" if found["same"] else "\nsome of these events would end otherwise")
+    if beside := _beside(found):
+        say(f"\nbeside destinations: {beside}")
+    say(f"\n{_sum(found)}")
     if found["refused"]:
         say("\na reload would refuse this configuration, and change nothing:")
         for line in found["refused"]:
             say(f"  {line}")
 
 
-def _show_destination(name: str, one: dict[str, Any]) -> None:
+def _beside(found: dict[str, Any]) -> str:
+    """What else a reload would change: sources, scripts, sections."""
+    shown: list[str] = []
+    for name in found["changed"]:
+        word = "new" if name in found["added"] else "gone" if name in found["removed"] else "changed"
+        if not name.startswith("destinations.") and name not in found["restart"]:
+            shown.append(f"{name} ({word})")
+    return ", ".join(shown)
+
+
+def _sum(found: dict[str, Any]) -> str:
+    """All of it in a sentence."""
+    if not found["events"]:
+        return ("what would change for events is not known" if found["changed"] else
+                "the configuration is the same")  # fmt: skip
+    if found["same"]:
+        return "nothing would change for these events"
+    if all(one["state"] in ("same", "renamed") and not one["changes"] for one in found["destinations"].values()):
+        return "nothing would change for these events but the names of destinations"
+    return "some of these events would end otherwise"
+
+
+def _show_destination(name: str, one: dict[str, Any], *, compared: bool) -> None:
     was = f" (was {one['was']})" if one.get("was") else ""
-    say(f"\n{name}{was}: {one['state']}")
+    state = "not compared" if one["state"] == "same" and one["settings"] and not compared else one["state"]
+    say(f"\n{name}{was}: {state}")
     if one["settings"]:
         say(f"  differs in {', '.join(one['settings'])}")
     for side in ("before", "after"):
         if one[side] and (one["state"] in ("new", "removed") or one["changes"]):
             say(f"  {side}: " + ", ".join(f"{n:,} {status}" for status, n in one[side].items()))
-    if one["state"] == "removed":
-        say(f"  while it has a backlog, a reload wants `was: {name}` at the destination that takes it over, "
-            f"or `discard: [{name}]`")  # fmt: skip
+    for note in one["notes"]:
+        say(f"  {note}")
     for change in one["changes"]:
         say(f"  {change['count']:,} {_kind(change['kind'])}")
         for reason, number in sorted(change["reasons"].items(), key=lambda item: -item[1])[:5]:
-            say(f"    {number:,} {reason}")
+            say(f"    {number:,} {cut(reason, WIDTH)}")
         for example in change["examples"]:
             _show_example(example)
 
@@ -126,7 +161,7 @@ def _kind(kind: str) -> str:
 
 def _show_example(example: dict[str, Any]) -> None:
     name = f" {example['event']!r}" if example.get("event") else ""
-    say(f"    e.g. {example['type']}{name} {example['message_id']} from {example['source']}")
+    say(f"    e.g. {cut(example['type'], WIDTH)}{name} {cut(example['message_id'], WIDTH)} from {example['source']}")
     for one in example.get("diff", ()):
         if one.get("secret"):
             say(f"      ~ {one['path']}: another secret value")

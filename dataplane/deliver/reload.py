@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
+from typing import NamedTuple
 
 from dataplane.config.model import Config
 from dataplane.deliver.courier import Courier
@@ -15,7 +16,10 @@ from dataplane.deliver.state import DestinationRow, last_number
 from dataplane.pipeline.share import Share
 from turnout.errors import ConfigError
 
-__all__ = ["changed_scripts", "check_removed", "check_stopped", "fresh_row", "rename_and_remove", "retire"]
+__all__ = [
+    "Backlog", "backlogs", "changed_scripts", "check_removed", "check_stopped", "fresh_row", "named",
+    "rename_and_remove", "retire", "undecided",
+]
 
 
 def fresh_row(ident: str, number: int) -> DestinationRow:
@@ -23,17 +27,33 @@ def fresh_row(ident: str, number: int) -> DestinationRow:
     return DestinationRow(ident, number, array("Q", [number] * LANES), 0.0)
 
 
-def check_removed(config: Config, couriers: Mapping[str, Courier], ledger: Ledger, head: int) -> None:
-    """A removed destination with a backlog is an error until someone says what is to become of it."""
+class Backlog(NamedTuple):
+    """What a destination has not delivered: events that it has not read, at most; and those put aside."""
+
+    unread: int
+    aside: int
+
+
+def backlogs(taken: Collection[str], couriers: Mapping[str, Courier], ledger: Ledger, head: int) -> dict[str, Backlog]:
+    """What the destinations that are not among `taken` have still to deliver; those that have nothing are left out."""
     stored = ledger.state.destinations()
-    for ident in sorted({*stored, *couriers}):
-        if _accounted(config, ident):
-            continue
+    found: dict[str, Backlog] = {}
+    for ident in sorted({*stored, *couriers} - {*taken}):
         courier = couriers.get(ident)
         if courier is not None:
-            _check(ident, head, min(courier.snapshot().cursors), len(courier.chains))
+            cursor, aside = min(courier.snapshot().cursors), len(courier.chains)
         else:
-            _check(ident, head, min(stored[ident].cursors), sum(1 for _ in ledger.state.exceptions(ident)))
+            cursor, aside = min(stored[ident].cursors), sum(1 for _ in ledger.state.exceptions(ident))
+        if cursor < head or aside:
+            found[ident] = Backlog(head - cursor, aside)
+    return found
+
+
+def check_removed(config: Config, couriers: Mapping[str, Courier], ledger: Ledger, head: int) -> None:
+    """A removed destination with a backlog is an error until someone says what is to become of it."""
+    left = backlogs({*named(config), *config.discard}, couriers, ledger, head)
+    if left:
+        raise ConfigError("\n".join(undecided(ident, *one) for ident, one in left.items()))
 
 
 def check_stopped(config: Config) -> None:
@@ -45,25 +65,26 @@ def check_stopped(config: Config) -> None:
     head = max(last_number(file.rows) for file in files) + 1
     for file in files:
         for ident, cursors in file.rows("SELECT id, cursors FROM destination WHERE id NOT LIKE 'replay:%'"):
-            if not _accounted(config, ident):
+            if ident not in named(config) and ident not in config.discard:
                 ((rows,),) = file.rows("SELECT count(*) FROM exception WHERE destination=?", ident)
-                _check(ident, head, min(array("Q", cursors)), rows)
+                unread = head - min(array("Q", cursors))
+                if unread > 0 or rows:
+                    raise ConfigError(undecided(ident, unread, rows))
 
 
-def _accounted(config: Config, ident: str) -> bool:
-    """Whether the config says what is to become of a destination."""
-    taken = (item.was for item in config.destinations.values())
-    return ident in config.destinations or ident in config.discard or ident in taken
+def named(config: Config) -> frozenset[str]:
+    """The destinations that a config goes on with, under the names they have and had."""
+    return frozenset({*config.destinations, *(item.was for item in config.destinations.values() if item.was)})
 
 
-def _check(ident: str, head: int, cursor: int, rows: int) -> None:
-    if cursor < head or rows:
-        raise ConfigError(
-            f"destinations.{ident} is gone from the config but still has a backlog "
-            f"(up to {head - cursor} events unread, {rows} put aside): "
-            f"write `was: {ident}` at the destination that takes it over, "
-            f"or give it up with a top-level `discard: [{ident}]`"
-        )
+def undecided(ident: str, unread: int, aside: int) -> str:
+    """Why a config without a destination is refused."""
+    return (
+        f"destinations.{ident} is gone from the config but still has a backlog "
+        f"(up to {unread} events unread, {aside} put aside): "
+        f"write `was: {ident}` at the destination that takes it over, "
+        f"or give it up with a top-level `discard: [{ident}]`"
+    )
 
 
 def rename_and_remove(

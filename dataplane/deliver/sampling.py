@@ -10,10 +10,12 @@ from typing import Any
 import msgspec
 
 from dataplane.deliver.engine import Engine
+from dataplane.deliver.reload import backlogs
 from dataplane.deliver.replaying import number_at
 from dataplane.pipeline.numbered import Sequenced, restored
 from transformations.base import Script
 from turnout.errors import Fixable
+from turnout.spelling import meant
 
 __all__ = ["VERBS", "scripts_of", "unpacked"]
 
@@ -30,10 +32,14 @@ async def _sample(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     """`since` Unix milliseconds, `limit`, `sources` ([] for all): events evenly spread over the time since.
 
     All of them where `limit` allows; else `of` is about how many there are, refused ones among them. At
-    most 16 MB of events, however large the limit.
+    most 16 MB of events, however large the limit. Raises `Fixable` for a source that nobody knows.
     """
     limit, since = args.get("limit", 1_000), args.get("since", 0)
     sources = args.get("sources", [])
+    known = {*engine.config.sources, *(name for name, _ in engine.source_counts())}
+    if unknown := [name for name in sources if name not in known]:
+        there = f" (there are: {', '.join(sorted(known)) or 'none'})"
+        raise Fixable(f"no source is called {unknown[0]}{meant(unknown[0], known) or there}")
     if not isinstance(limit, int) or not 1 <= limit <= MOST or not isinstance(since, int):
         raise Fixable(f"plan: limit is a number from 1 to {MOST:,}")
     sequencer = engine.sequencer
@@ -42,7 +48,7 @@ async def _sample(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     places = 1 if span <= limit else min(PLACES, limit)
     each = limit if places == 1 else -(-limit // places)
     found: list[Sequenced] = []
-    room = BYTES
+    room, looked = BYTES, 0
     for place in range(places):
         start, stop = first + span * place // places, first + span * (place + 1) // places
         taken = 0
@@ -52,14 +58,16 @@ async def _sample(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
             for event in events:
                 if taken == each or event.number >= stop or event.received_at < since or room <= 0:
                     continue
+                looked += 1
                 if not sources or event.source in sources:
                     found.append(event)
                     room -= len(event.raw)
                     taken += 1
             await asyncio.sleep(2 * (asyncio.get_running_loop().time() - began))
     scripts = {script.name: script for courier in engine.couriers.values() for script in courier.plan.scripts}
+    about = span if len(found) == looked else round(span * len(found) / looked)
     return {
-        "of": len(found) if places == 1 and room > 0 else span,
+        "of": len(found) if places == 1 and room > 0 else max(about, len(found)),
         "events": [_packed(event) for event in found[:limit]],
         "scripts": [msgspec.to_builtins(script) for script in scripts.values()],
     }
@@ -80,4 +88,10 @@ def scripts_of(rows: Sequence[Any]) -> Mapping[str, Script]:
     return {script.name: script for script in msgspec.convert(rows, list[Script])}
 
 
-VERBS = {"plan.sample": _sample}
+def _left(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
+    """What destinations beside those of `taken` have still to deliver: `{id: {"unread", "aside"}}`."""
+    left = backlogs(args["taken"], engine.couriers, engine.ledger, engine.sequencer.next_number)
+    return {ident: one._asdict() for ident, one in left.items()}
+
+
+VERBS = {"plan.sample": _sample, "plan.left": _left}

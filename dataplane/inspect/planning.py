@@ -29,10 +29,11 @@ from transformations.base import Runner, Script, Tester
 from turnout.auth import shown as with_auth
 from turnout.clock import Clock
 from turnout.destination import Context
-from turnout.errors import ConfigError, Fixable
+from turnout.errors import ConfigError, Fixable, Stopped
 from turnout.event import Event
 from turnout.preview import describe, describe_record
 from turnout.request import Record
+from turnout.spelling import meant
 from turnout.verdict import Verdict
 
 __all__ = ["Side", "changes", "refusals"]
@@ -49,6 +50,10 @@ class Side:
     scripts: Mapping[str, Script] | None = None
 
 
+Left = Mapping[str, Mapping[str, int]]
+"""Of destinations with a backlog: events `unread`, at most, and put `aside`."""
+
+
 @dataclass(slots=True)
 class _Stand:
     """A destination that nothing is ever sent to."""
@@ -61,10 +66,12 @@ class _Stand:
 
 async def changes(
     base: Side, candidate: Side, events: Sequence[Sequenced], *,
-    runner: Runner, clock: Clock, examples: int = 3, seconds: float = 60.0,
+    runner: Runner, clock: Clock, examples: int = 3, seconds: float = 60.0, left: Left | None = None,
 ) -> dict[str, Any]:
-    """What `compare` says, and `events`, how many were compared: fewer than given where time ran out.
+    """What `compare` says, `notes` at each destination, and `events`, how many were compared: fewer than given where
+    time ran out or a script was killed too often, and then `ended` says so.
 
+    `left` is what destinations that the candidate has not any more have still to deliver; None where nobody knows.
     Raises `Fixable` where the candidate cannot be used (a script that does not compile), or where not
     even the first events could be run in `seconds`.
     """
@@ -84,7 +91,29 @@ async def changes(
         {"message_id": event.message_id, "source": event.source, "type": event.kind, "event": event.head.event}
         for event in events[:done]
     ]
-    return {"events": done, **compare(named, stood, examples)}
+    found = compare(named, stood, examples)
+    for name, one in found["destinations"].items():
+        one["notes"] = _notes(name, one["state"], base.config, candidate.config, left)
+    return {"events": done, "ended": run.ended, **found}
+
+
+def _notes(name: str, state: str, base: Config, candidate: Config, left: Left | None) -> list[str]:
+    """What is to be known of a destination that comes or goes, beside the events."""
+    if state == "new" and (was := candidate.destinations[name].was):
+        return [f"`was: {was}`: there is no such destination{meant(was, base.destinations)}, so it begins anew"]
+    if state != "removed":
+        return []
+    given_up = name in candidate.discard
+    if left is None:
+        return ["its backlog is given up (`discard`)" if given_up else (
+            f"while it has a backlog, a reload wants `was: {name}` at the destination that takes it over, "
+            f"or `discard: [{name}]`"
+        )]  # fmt: skip
+    if name not in left:
+        return ["it has no backlog"]
+    how = "which is given up (`discard`)" if given_up else "and nothing says what is to become of it"
+    unread, aside = left[name]["unread"], left[name]["aside"]
+    return [f"it has a backlog, {how}: up to {unread:,} events unread, {aside:,} put aside"]
 
 
 async def refusals(config: Config, tester: Tester, seconds: float = 20.0) -> list[str]:
@@ -148,12 +177,14 @@ class _Run:
         self._until = until
         self._made: dict[tuple[str, str], list[Outcome]] = {}
         self._same: set[str] = set()
+        self.ended = ""
 
     async def all(
         self, events: Sequence[Sequenced],
         pairs: Mapping[str, tuple[str, Plan | None, Plan | None]], closed: Mapping[str, str],
     ) -> int:
-        """Run the events in slices until they or the time are over; how many were run."""
+        """Run the events in slices until they or the time are over, or a script is killed too often; how many were
+        run, and `ended` says why not all were."""
         self._same = {
             name for name, (was, one, other) in pairs.items()
             if not closed and not was and one is not None and other is not None and _alike(one, other)
@@ -165,10 +196,14 @@ class _Run:
                 async with asyncio.timeout_at(self._until):
                     await self._slice(part, pairs, closed)
             except TimeoutError:
+                self.ended = "time ran out"
+                break
+            except Stopped as error:
+                self.ended = str(error)
                 break
             done += len(part)
         if events and not done:
-            raise Fixable("the scripts took too long for the first events: nothing could be compared")
+            raise Fixable(f"nothing could be compared, not even the first events: {self.ended}")
         for outcomes in self._made.values():
             del outcomes[done:]  # of the slice that time ran out in
         return done

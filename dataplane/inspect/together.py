@@ -17,7 +17,7 @@ from dataplane.inspect.conclude import conclude
 from turnout.clock import parse
 from turnout.errors import Fixable
 
-__all__ = ["PAGE", "explained", "lines", "newest", "oldest", "places", "status", "step", "summed", "walked"]
+__all__ = ["PAGE", "explained", "left", "lines", "newest", "oldest", "places", "status", "step", "summed", "walked"]
 
 PAGE = 100
 """Rows of a page, where nobody says how many."""
@@ -109,6 +109,16 @@ def summed(found: Sequence[Json]) -> Json:
     for one in found:
         _add(total, one)
     return {name: _in_order(value) for name, value in total.items()}
+
+
+def left(found: Sequence[Json]) -> Json:
+    """Backlogs of destinations: each process read its own lanes up to a number, and put its own events aside."""
+    total: Json = {}
+    for one in found:
+        for ident, row in one.items():
+            mine = total.setdefault(ident, {"unread": 0, "aside": 0})
+            total[ident] = {"unread": max(mine["unread"], row["unread"]), "aside": mine["aside"] + row["aside"]}
+    return total
 
 
 def _add(total: Json, one: Mapping[str, Any]) -> None:

@@ -156,7 +156,81 @@ def test_new_and_removed_destinations_and_secrets(filled: Plane, sink: Sink) -> 
     code, found = asked(filled)
     assert (found["destinations"]["other"]["state"], found["destinations"]["fourth"]["state"]) == ("removed", "new")
     shown = run(filled.folder, "plan", "--config", "new.yaml")[1]
-    assert "or `discard: [other]`" in shown
+    assert "other: removed\n  before: 40 sent\n  it has no backlog\n" in shown
+
+
+def test_a_removed_destination_with_a_backlog_is_refused_as_a_reload_does(
+    data_plane: Callable[..., Plane], sink: Sink
+) -> None:
+    more = '  down: {type: webhook, settings: {webhook_url: "http://127.0.0.1:9/"}}'
+    plane = data_plane(CONFIG.format(url=sink.url, script="clean.py", token="t", more=more), files={"clean.py": SAME})
+    send(plane, 6)
+    assert sink.wait(lambda s: len(s.events) == 12)
+    text = CONFIG.format(url=sink.url, script="clean.py", token="t", more="")
+    (plane.folder / "config.yaml").write_text(text)
+    code, out, err = run(plane.folder, "plan")
+    assert (code, err) == (1, "")
+    assert "down: removed\n  before: 6 sent\n  it has a backlog, and nothing says what is to become of it" in out
+    said = out.partition("a reload would refuse this configuration, and change nothing:\n  ")[2].strip()
+    assert said.startswith("destinations.down is gone from the config but still has a backlog")
+    code, _, err = run(plane.folder, "reload")
+    assert (code, err.partition(" (up to")[0]) == (1, f"turnout: {said.partition(' (up to')[0]}")
+    (plane.folder / "config.yaml").write_text(text + "discard: [down]\n")
+    code, out, _ = run(plane.folder, "plan")
+    assert code == 3
+    assert "it has a backlog, which is given up (`discard`)" in out
+    renamed = text + more.replace("down: {", "later: {was: down, ") + "\n"
+    (plane.folder / "config.yaml").write_text(renamed)
+    code, out, _ = run(plane.folder, "plan")
+    assert code == 3
+    assert "later (was down): renamed\n" in out
+    assert out.endswith("\nnothing would change for these events but the names of destinations\n")
+
+
+def test_what_changes_beside_destinations_is_named(filled: Plane, sink: Sink) -> None:
+    candidate(filled, sink)
+    file = filled.folder / "new.yaml"
+    file.write_text(file.read_text().replace("{website:", "{shop: {write_key: wk_shop}, website:"))
+    code, found = asked(filled)
+    assert (code, found["changed"], found["added"], found["removed"]) == (0, ["sources.shop"], ["sources.shop"], [])
+    assert "\nbeside destinations: sources.shop (new)\n" in run(filled.folder, "plan", "--config", "new.yaml")[1]
+    for name, said in (("websiet", "did you mean website?"), ("shop", "there are: website")):
+        code, out, err = run(filled.folder, "plan", "--config", "new.yaml", "--source", name)
+        assert (code, out, err) == (1, "", f"turnout: no source is called {name} ({said})\n")
+
+
+def test_where_there_is_no_event_nothing_is_promised(data_plane: Callable[..., Plane], sink: Sink) -> None:
+    plane = data_plane(CONFIG.format(url=sink.url, script="clean.py", token="t", more=""), files={"clean.py": SAME})
+    code, out, _ = run(plane.folder, "plan", "--source", "website")
+    assert code == 0
+    assert out.startswith("no event was received within 1h from website: there is nothing to compare with\n")
+    assert out.endswith("\nthe configuration is the same\n")
+    candidate(plane, sink, token="other")
+    code, out, _ = run(plane.folder, "plan", "--config", "new.yaml")
+    assert code == 1
+    assert "hook: not compared\n  differs in settings.webhook_url\n" in out
+    assert out.endswith("\nwhat would change for events is not known\n")
+
+
+def test_what_an_event_is_called_begins_no_line(filled: Plane, sink: Sink) -> None:
+    (filled.folder / "odd.json").write_text(json.dumps(
+        {"type": "track", "event": "Odd", "userId": "u", "messageId": "m\nother: removed", "properties": {"n": 2}}
+    ))  # fmt: skip
+    assert run(filled.folder, "send", "odd.json")[0] == 0
+    assert sink.wait(lambda s: len(s.events) == 2)
+    (filled.folder / "clean.py").write_text("def transformEvent(event, metadata):\n    return None\n")
+    out = run(filled.folder, "plan", "--examples", "20", "--last", "30m", "--limit", "1000")[1]
+    assert "other: same" in out.splitlines()
+    assert "other: removed" not in out.splitlines()
+
+
+@pytest.mark.parametrize(("last", "said"), [
+    ("0", "must be longer than 0s"), ("-1h", "must be a duration such as"), ("36501d", "must be at most 36500d"),
+])  # fmt: skip
+def test_how_far_back_is_a_duration(tmp_path: Path, last: str, said: str) -> None:
+    code, out, err = run(tmp_path, "plan", f"--last={last}")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"turnout: --last {last}: {said}")
 
 
 def test_a_broken_candidate_is_exit_1_with_its_place(filled: Plane, sink: Sink) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Run
 
 from bench.plane import Plane, turnout
 from bench.sink import Sink
 
+Run = Callable[..., tuple[int, str, str]]
 CONFIG = """\
 server: {{port: 0}}
 admin: {{port: 0}}

@@ -17,7 +17,7 @@ from dataplane.inspect.planning import SLICE, Side, changes, refusals
 from dataplane.inspect.preview import sequence
 from dataplane.pipeline.numbered import Sequenced
 from transformations.base import Item, Outputs, Ran, Script, Trial
-from turnout.errors import Fixable
+from turnout.errors import Fixable, Stopped
 
 CONFIG = """
 sources: {web: {write_key: k}, app: {write_key: k2, enabled: true}}
@@ -101,10 +101,50 @@ async def test_what_could_be_compared_in_time_is_told(base: str) -> None:
     taken = events(SLICE * 40)
     found = await compared(base, other, taken, Slow(0.05), seconds=1.0)
     assert 0 < found["events"] < len(taken)
-    assert found["events"] % SLICE == 0
+    assert (found["events"] % SLICE, found["ended"]) == (0, "time ran out")
     assert found["destinations"]["hook"]["changes"][0]["count"] == found["events"]
-    with pytest.raises(Fixable, match="took too long"):
+    with pytest.raises(Fixable, match="not even the first events: time ran out"):
         await compared(base, other, taken, Slow(30.0), seconds=0.1)
+
+
+async def test_a_script_that_is_killed_again_and_again_ends_it_there(base: str) -> None:
+    other = CONFIG.replace("https://example.com/", "https://example.com/other")
+
+    class Killing(Slow):
+        async def run(self, script: Script, items: Sequence[Item]) -> list[Ran]:
+            if self.runs >= 4:  # two slices on both sides
+                raise Stopped("transformation clean is stopped: its worker was killed", script="clean")
+            return await Slow.run(self, script, items)
+
+    found = await compared(base, other, events(SLICE * 5), Killing())
+    assert (found["events"], found["ended"]) == (
+        2 * SLICE, "transformation clean is stopped: its worker was killed"
+    )
+    assert found["destinations"]["hook"]["changes"][0]["count"] == 2 * SLICE
+
+
+@pytest.mark.parametrize(("left", "more", "note"), [
+    (None, "", "while it has a backlog, a reload wants `was: disk` at"),
+    (None, "discard: [disk]", "its backlog is given up (`discard`)"),
+    ({}, "", "it has no backlog"),
+    ({"disk": {"unread": 1_200, "aside": 3}}, "discard: [disk]",
+     "it has a backlog, which is given up (`discard`): up to 1,200 events unread, 3 put aside"),
+    ({"disk": {"unread": 0, "aside": 3}}, "",
+     "it has a backlog, and nothing says what is to become of it: up to 0 events unread, 3 put aside"),
+])  # fmt: skip
+async def test_what_becomes_of_a_backlog_is_said(base: str, left: Any, more: str, note: str) -> None:
+    gone = "\n".join(line for line in CONFIG.splitlines() if "disk:" not in line) + f"\n{more}\n"
+    found = await compared(base, gone, events(1), Slow(), left=left)
+    (said,) = found["destinations"]["disk"]["notes"]
+    assert said.startswith(note)
+    assert found["destinations"]["hook"]["notes"] == []
+
+
+async def test_a_misspelt_was_is_said(base: str) -> None:
+    found = await compared(base, CONFIG.replace("disk: {", "files: {was: dsk, "), events(1), Slow())
+    assert found["destinations"]["files"]["notes"] == [
+        "`was: dsk`: there is no such destination (did you mean disk?), so it begins anew"
+    ]
 
 
 async def test_fixtures_that_never_end_are_named(base: str) -> None:

@@ -88,6 +88,13 @@ def test_counts_in_groups_are_added_up() -> None:
     }  # fmt: skip
 
 
+def test_a_backlog_is_as_far_as_the_process_that_is_furthest_behind() -> None:
+    other = {"crm": {"unread": 3, "aside": 4}, "disk": {"unread": 1, "aside": 0}}
+    both = {"crm": {"unread": 5, "aside": 6}, "disk": {"unread": 1, "aside": 0}}
+    assert together.left([{"crm": {"unread": 5, "aside": 2}}, other]) == both
+    assert together.left([{}, {}]) == {}
+
+
 def test_ids_are_unknown_where_no_process_knows_them() -> None:
     one = {"retried": 1, "left": [], "full": None, "not_found": [2, 3], "cursor": None}
     other = {"retried": 1, "left": [{"id": 2, "reason": "no"}], "full": "crm", "not_found": [1, 3], "cursor": None}

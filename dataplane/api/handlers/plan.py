@@ -15,6 +15,8 @@ from turnout.errors import Refused
 
 __all__ = ["ROUTES"]
 
+LONGEST = 36_500 * 86_400
+"""Seconds that a plan may look back."""
 _FIELDS: dict[str, Any] = {
     "file": {"type": "string", "description": "Absolute path of the candidate."},
     "last": {"type": "number", "description": "Seconds; events received since. Default: 3600."},
@@ -33,8 +35,8 @@ async def _plan(supervisor: Supervisor, request: web.Request) -> Any:
     sources, limit, examples = asked.get("sources", []), asked.get("limit", 1_000), asked.get("examples", 3)
     if not isinstance(file, str) or not Path(file).is_absolute():
         raise Refused("file", "file is the absolute path of the candidate")
-    if not isinstance(last, int | float) or not 0 < last < 1e9:
-        raise Refused("last", "last is a number of seconds")
+    if not isinstance(last, int | float) or not 0 < last <= LONGEST:
+        raise Refused("last", "last is a number of seconds, above 0 and up to a hundred years")
     if not isinstance(sources, list) or not all(isinstance(name, str) for name in sources):
         raise Refused("sources", "sources is a list of ids")
     if not isinstance(examples, int) or not 0 <= examples <= 20:
