@@ -1,7 +1,7 @@
 """`turnout`: the command line; the commands are declared in `commands/`.
 
-Exit codes: 0 done, 1 not done (the message says why), 2 the command line itself is wrong,
-130 interrupted.
+Exit codes: 0 done (or the reader of the output has seen enough: `| head`), 1 not done (the message says why), 2 the
+command line itself is wrong, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ def main(arguments: list[str] | None = None) -> Any:
         return app(arguments)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`); Python must not complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # typer and rich make 1 of it
+            sys.exit(0)
+        raise
     except Exception as error:  # the last line of defence: people see no traceback
         if os.environ.get("TURNOUT_DEBUG"):
             raise

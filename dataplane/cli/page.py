@@ -23,7 +23,7 @@ COMMAND` shows where they came from).
 
 | exit code | meaning |
 |---|---|
-| 0 | done |
+| 0 | done; also where whoever reads the output has seen enough (`head -1`) |
 | 1 | not done; the message says why (`check`: not good; `status`: not well; `preview`: nothing to send) |
 | 2 | the command line itself is wrong |
 | 3 | `plan`: something would change |

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import threading
@@ -134,6 +135,20 @@ def test_a_socket_that_is_none(cli: Run, tmp_path: Path, path: str, said: str) -
     (tmp_path / "file").write_text("")
     code, out, err = cli("status", "--socket", path)
     assert (code, out, said in err, err.count("\n")) == (1, "", True, 1)
+
+
+@pytest.mark.parametrize(
+    "words", [("version",), ("docs", "configuration"), ("docs", "destination"), ("check",)], ids=" ".join
+)
+def test_a_reader_that_has_seen_enough(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG.format(url="https://example.com"))
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(
+        [turnout(), *words], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    os.close(writing)
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(("closed", "words", "code", "said"), [
