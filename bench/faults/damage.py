@@ -25,6 +25,13 @@ def _flip(path: Path, chance: random.Random, at: float = 0.5) -> None:
     path.write_bytes(data)
 
 
+def _page(path: Path, chance: random.Random) -> None:
+    """4 KiB of the file, from its middle on, are another's."""
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(chance.randbytes(min(4096, path.stat().st_size // 4)))
+
+
 def _tear(path: Path, chance: random.Random) -> None:
     """The file ends a few bytes early."""
     size = max(0, path.stat().st_size - 1 - chance.randrange(40))
@@ -99,6 +106,7 @@ DAMAGES: Mapping[str, Damage] = {
     "log: head is lost": Damage(lambda data, chance: _gone(_partition(data) / "head", chance)),
     "sequence: the sidecar is torn": Damage(lambda data, chance: _tear(_sidecar(data), chance)),
     "sequence: a byte of the sidecar flips": Damage(lambda data, chance: _flip(_sidecar(data), chance)),
+    "sequence: a page of the sidecar is garbage": Damage(lambda data, chance: _page(_sidecar(data), chance)),
     "sequence: the folder is lost": Damage(
         lambda data, chance: _gone(data / "sequence", chance), reread=True, counted=False, said="sequence.lost"),
     "sequence: the message ids are lost": Damage(lambda data, chance: _gone(data / "sequence/ids", chance)),

@@ -51,6 +51,8 @@ async def find(engine: Engine, wanted: str, source: str) -> Found:
     """
     found = await _named(engine, wanted, source)
     found.block = await asyncio.to_thread(block_of, engine.data / "sequence", found.number)
+    if found.block is None:  # nearly always because it was let go
+        found.block = engine.sequencer.block(found.number)
     if found.block is not None:
         found.stored = _stored(engine, found.block, found.number)
     if source and (came := _source(engine, found)) not in ("", source):

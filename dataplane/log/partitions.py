@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dataplane.log.base import LogReader, Record
@@ -50,6 +50,12 @@ class Partitions:
         """Durable records of one partition, as `LogReader.read`; none of a partition that is not there."""
         reader = self._readers.get(partition)
         return () if reader is None else reader.read(position, max_bytes)
+
+    def between(self, partition: int, start: int, end: int) -> Iterator[Record]:
+        """Records of one partition from position `start` to before `end`, those that are there."""
+        while start < end and (records := self.read(partition, start)):
+            yield from (record for record in records if record.position < end)
+            start = records[-1].end
 
     async def wait(self, positions: Mapping[int, int], timeout: float) -> bool:
         """Return True as soon as any partition's head is beyond its position, False after `timeout` seconds."""

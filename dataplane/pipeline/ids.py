@@ -14,8 +14,8 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -270,14 +270,16 @@ class MessageIds:
         self._tables = []
 
 
-def remembered(folder: Path, digests: Sequence[bytes]) -> list[int]:
-    """The event of each id, or -1, by the tables in `folder` as they are now, which another process may write."""
+@contextmanager
+def remembered(folder: Path | None) -> Iterator[Callable[[bytes], int]]:
+    """The event of an id, 0 where none is known, by the tables in `folder` (None: no tables) as they are now; another
+    process may write them."""
     tables: list[Table] = []
-    for path in sorted(folder.glob("*.ids"), reverse=True):
+    for path in sorted(folder.glob("*.ids"), reverse=True) if folder is not None else ():
         with suppress(_Damaged, ValueError, struct.error, FileNotFoundError):  # dropped since, or said by the writer
             tables.append(Table(path))
     try:
-        return [next((n for n, _ in (t.find(digest) for t in tables) if n >= 0), -1) for digest in digests]
+        yield lambda digest: next((n for n, _ in (table.find(digest) for table in tables) if n > 0), 0)
     finally:
         for table in tables:
             table.close()

@@ -15,16 +15,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dataplane.log.base import REFUSED as MARKED_REFUSED
 from dataplane.log.base import Record
 from dataplane.log.partitions import Partitions
 from dataplane.metrics.log import logger
 from dataplane.pipeline import head as heads
-from dataplane.pipeline.blocks import DUPLICATE, ENTRY, REFUSED, Block
+from dataplane.pipeline.blocks import Block
 from dataplane.pipeline.enrich import Stamp, enrich, generated_id
 from dataplane.pipeline.head import EventHead
 from dataplane.pipeline.holes import Gaps
-from dataplane.pipeline.ids import remembered
+from dataplane.pipeline.recall import Recall
 from dataplane.pipeline.secret import secret_of
 from dataplane.pipeline.share import WHOLE, Share
 from dataplane.pipeline.sidecar import Sidecar
@@ -140,9 +139,9 @@ class Numbered(ABC):
         self.sidecar = sidecar
         self.share = share
         self._secret = secret_of(folder)
-        self._ids = folder / "ids"
         self._dedup = dedup
-        self._gaps = Gaps(sidecar, partitions, self._decide)
+        self._recall = Recall(partitions, folder / "ids" if dedup else None, self._secret, self._sent, self.digest)
+        self._gaps = Gaps(sidecar, partitions, self._recall)
         self.counts: Counter[tuple[str, str]] = Counter()
         self.refused: list[RefusedEvent] = []
         self.lost = False
@@ -194,27 +193,9 @@ class Numbered(ABC):
             units = []  # wholly refused requests are kept as they came, often as no JSON at all
         return envelope, units
 
-    def _decide(self, partition: int, record: Record, first: int) -> Block:
-        """What was decided of a record, whose first number is `first`, by what is in the log and the ids that are
-        remembered; one that is forgotten by now makes no duplicate. Changes and counts nothing."""
-        received, units = self._open(record)
-        rows: list[tuple[int, bytes, int, int, int]] = []
-        for index, (mark, key) in enumerate(record.each):
-            if mark & MARKED_REFUSED or index >= len(units):
-                rows.append((REFUSED, bytes(16), key, 0, 0))
-                continue
-            unit = units[index]
-            event = Sequenced(first + index, key, unit.raw, received, self._secret)
-            rows.append((0, self.digest(event.source, event.message_id), key, unit.offset, unit.length))
-        known = remembered(self._ids, [row[1] for row in rows]) if self._dedup else [-1] * len(rows)
-        here: dict[bytes, int] = {}
-        entries: list[bytes] = []
-        for number, (row, before) in enumerate(zip(rows, known, strict=True), first):
-            flags, identity = row[:2]
-            if not flags and self._dedup and (0 <= before < number or here.setdefault(identity, number) < number):
-                flags = DUPLICATE
-            entries.append(ENTRY.pack(flags, *row[1:]))
-        return Block(first, record.position, record.end, record.count, b"".join(entries), partition)
+    def _sent(self, record: Record) -> tuple[str, list[Unit]]:
+        envelope, units = self._open(record)
+        return envelope.envelope.source, units
 
     def restore(self, number: int, key: int, raw: bytes, envelope: bytes) -> Sequenced:
         """An event that is kept elsewhere than in the log, as `load` gave it."""
@@ -323,6 +304,11 @@ class Numbered(ABC):
             for at, (flags, _, key, _, _) in enumerate(block, block.first)
             if at >= number and not flags and self.share.has(key)
         ]
+
+    def block(self, number: int) -> Block | None:
+        """What was decided of event `number`, also where that is damaged since; None where it was let go."""
+        found = next(self._gaps.blocks(number), None) if number >= self.sidecar.first else None
+        return found if found is not None and found.first <= number else None
 
     def pick(self, numbers: Sequence[int]) -> dict[int, Sequenced]:
         """Unique events by their numbers, which ascend; those the log has let go of are left out."""

@@ -55,7 +55,7 @@ class Sequencer(Numbered):
         self.ids = MessageIds(folder / "ids", window=window, max_ids=max_ids)
         self._seen = self.ids.seen
         self._entered = False
-        mend(self.sidecar, partitions, self._decide)
+        mend(self.sidecar, partitions, self._recall)
         several = len(partitions.numbers) > 1
         self._limbo = Limbo(folder, self.ids, self.sidecar.next_number) if several else None
         self._seen = self._limbo.seen if self._limbo else self.ids.seen

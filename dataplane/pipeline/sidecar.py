@@ -49,7 +49,8 @@ class _Place:
 class Hole:
     """What is damaged between whole blocks: `count` numbers from `first` on, in the last file bytes `start` to `stop`.
 
-    `before` is where each partition stood there, `behind` where its next record begins that has numbers.
+    `before` is where each partition stood there, `behind` where its next record begins that has numbers. Of others
+    that is not known where it is `open`, else they have none there.
     """
 
     start: int
@@ -58,6 +59,7 @@ class Hole:
     count: int
     before: dict[int, int]
     behind: dict[int, int]
+    open: bool = True
 
 
 class Sidecar:
@@ -173,26 +175,32 @@ class Sidecar:
             found = self._headers[first] = Header(VERSION, first, at if at >= 0 else len(data), {})
         return found
 
-    def hole(self, number: int) -> Hole:
-        """The numbers around `number` that no whole block has, in whichever file: they are damaged since, or it is
-        gone. Reads a file from its beginning."""
+    def missing(self, number: int) -> list[Hole]:
+        """The numbers that no whole block of a file has, of the one in which event `number` is or was: they are
+        damaged since, or it is gone. Reads the file from its beginning."""
         at = max(0, bisect.bisect_right(self._firsts, number) - 1)
         header = self._known(self._firsts[at])
-        first, before, behind = header.first, dict(header.positions), dict[int, int]()
-        end = None
+        following = self._known(self._firsts[at + 1]) if at + 1 < len(self._firsts) else None
+        ends, next_number = dict(header.positions), header.first
+        behind = dict(following.positions) if following is not None else {}
+        found: list[Hole] = []
         for block, _, _ in self._walk(self._firsts[at], header.size):
-            if block.first <= number:
-                first, before[block.partition] = block.first + block.count, block.end
-            else:
-                end = block.first if end is None else end
-                behind.setdefault(block.partition, block.position)
-        if at + 1 < len(self._firsts):
-            following = self._known(self._firsts[at + 1])
-            last, ends = following.first, following.positions
-        else:
-            last, ends = self.next_number, self.positions
-        count = (last if end is None else end) - first
-        return Hole(0, 0, first, count, before, {**ends, **behind})
+            if block.first > next_number:
+                count = block.first - next_number
+                found.append(Hole(0, 0, next_number, count, dict(ends), {}, open=not behind))
+            for hole in found:
+                hole.behind.setdefault(block.partition, block.position)
+            ends[block.partition], next_number = block.end, block.first + block.count
+        if (count := (self.next_number if following is None else following.first) - next_number) > 0:
+            found.append(Hole(0, 0, next_number, count, dict(ends), {}, open=not behind))
+        for hole in found:
+            for partition, position in behind.items():
+                hole.behind.setdefault(partition, position)
+        return found
+
+    def hole(self, number: int) -> Hole:
+        """The hole that event `number` is in."""
+        return next(hole for hole in self.missing(number) if number < hole.first + hole.count)
 
     def append(self, blocks: list[Block]) -> None:
         """Write blocks; they are durable after `sync`."""
@@ -208,21 +216,16 @@ class Sidecar:
             self.positions[block.partition] = block.end
         self.next_number = blocks[-1].first + blocks[-1].count
 
-    def fill(self, hole: Hole, block: Block) -> bool:
-        """Write the block that was damaged again; False where it is not the one that was there."""
-        packed = pack(block)
+    def fill(self, hole: Hole, blocks: list[Block]) -> bool:
+        """Write the blocks that were damaged again; False where they are not those that were there."""
+        packed = b"".join(map(pack, blocks))
         if len(packed) != hole.stop - hole.start:
             return False
         os.pwrite(self._file, packed, hole.start)
         self.sync()
+        for block in blocks:
+            self.positions[block.partition] = max(block.end, self.positions.get(block.partition, 0))
         return True
-
-    def cut(self, hole: Hole) -> None:
-        """Forget everything from a hole on: it is sequenced again."""
-        os.ftruncate(self._file, hole.start)
-        self._size, self.next_number = hole.start, hole.first
-        self.positions.clear()
-        self.positions.update(hole.before)
 
     def sync(self) -> None:
         """Make what was appended durable; may be called from another thread."""

@@ -257,6 +257,10 @@ async def test_events_whose_block_in_an_older_file_of_the_sequence_is_damaged_ar
         await plant.until(lambda: plant.status()["destinations"]["hook"]["unread"] == 0)
         await plant.until(lambda: plant.status()["destinations"]["hook"]["pending"] == 0)
         assert plant.status()["destinations"]["hook"]["delivered"] == 16
+        for wanted in ("#1", "ann-0"):
+            told = await explain(plant.engine, plant.runner, wanted)
+            assert told["event"]["message_id"] == "ann-0"
+            assert told["destinations"]["hook"]["verdict"] == "delivered"
         sums(plant, "hook")
         await plant.stop()
     assert per_user(server.taken) == {"ann": list(range(8)), "bob": list(range(8))}
