@@ -158,11 +158,13 @@ class Readers:
         )
 
     def _wait(self, couriers: Sequence[Courier], stopped: Stopped) -> None:
-        """A script does not run: they stay where they are, and try again when it is probed."""
+        """A script does not run: they stay where they are, and try again when it is probed; at once where another one
+        is in force by now."""
         self.forget()
         now = asyncio.get_running_loop().time()
         for courier in couriers:
-            courier.wait_for(stopped, now)
+            if not dispatch.overtaken(courier):
+                courier.wait_for(stopped, now)
 
     def _rest(self, couriers: Sequence[Courier]) -> None:
         """After a fault they read again a second later, from where they stand."""

@@ -74,7 +74,10 @@ class Replaying:
                 try:
                     took = await self._slice(selection)
                 except Stopped as stopped:
-                    await self._stopped(stopped)
+                    if self._over:
+                        courier.pump()  # so that the script in force makes it anew
+                    else:
+                        await self._stopped(stopped)
                 else:
                     courier.go_on()
                     await asyncio.sleep(2 * took)

@@ -147,6 +147,28 @@ async def test_that_the_old_script_was_stopped_holds_nothing_back(plant: Plant, 
     assert row(plant)["state"] == "running"
 
 
+@pytest.mark.parametrize("behind", [False, True], ids=["front", "behind"])
+async def test_that_the_old_script_was_stopped_keeps_nobody_from_reading(
+    plant: Plant, scripts: Slow, server: Server, behind: bool
+) -> None:
+    """Of what is read for the first time, too: the new script would wait until the old one is probed."""
+    await plant.start(config(server.url, chain="[split]", delivery=DELIVERY))
+    hook = [Pause("destination", "hook", "2026-11-18T11:00:00.000Z", "ann", "")] if behind else []
+    plant.engine.hold(Pauses(pauses=tuple(hook)))
+    scripts.stopped["split"] = Stopped("killed five times", script="split", since=0.0, after=300.0, left=300.0)
+    scripts.gate.clear()
+    await plant.send(event("ann", 1))
+    if behind:
+        await plant.until(lambda: row(plant)["unread"] == 1)
+        plant.engine.hold(Pauses())
+        plant.engine.readers.send()
+    await plant.until(lambda: scripts.begun == 1)
+    await mended(plant, scripts, server)
+    await plant.until(lambda: row(plant)["delivered"] == 1)
+    assert [e["event"] for e in server.taken] == ["New"]
+    assert row(plant)["state"] == "running"
+
+
 async def test_a_dead_letter_that_is_retried_is_made_by_the_script_in_force(
     plant: Plant, scripts: Slow, server: Server
 ) -> None:
