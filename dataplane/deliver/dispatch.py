@@ -3,9 +3,8 @@ once per chain, route each copy again."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 from weakref import ref
 
 import msgspec
@@ -28,7 +27,7 @@ from turnout.verdict import Outcome, dead, filtered
 
 __all__ = [
     "Kept", "Made", "chains_of", "decided", "dispatch", "entries", "entries_of", "entry_of", "fewer", "groups",
-    "overtaken", "portions", "routed",
+    "overtaken", "portion", "routed",
 ]
 
 
@@ -60,34 +59,30 @@ async def dispatch(
     if not plan.chain and not chains_of(plan, events):
         untouched.hand_over(events, couriers)
         return True
-    at = 0
-    async for some, rows in portions(runner, events, couriers, plan, upstream=upstream, kept=kept, keep=keep):
-        at += len(some)
+    rest = events
+    while rest:
+        some, rows = await portion(runner, rest, couriers, plan, upstream=upstream, kept=kept, keep=keep)
+        rest = rest[len(some) :]
         for courier, row in zip(couriers, rows, strict=True):
             if not overtaken(courier):
                 courier.offer_all(Batch(row, some[-1].number + 1))
-        if at < len(events) and not all(courier.room for courier in couriers):
+        if rest and not all(courier.room for courier in couriers):
             return False
     return True
 
 
-async def portions(
-    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee], plan: Plan, **how: Any
-) -> AsyncIterator[tuple[Sequence[Sequenced], list[list[Entry]]]]:
-    """A batch made ready as `entries` does: in one piece, or, where scripts make more of it than is held at once, in
-    several, one after the other."""
-    at, most = 0, len(events)
-    while at < len(events):
-        some = events[at : at + most]
+async def portion(
+    runner: Runner, events: Sequence[Sequenced], couriers: Sequence[Addressee], plan: Plan, *,
+    upstream: Upstream | None = None, kept: Kept | None = None, keep: bool = True,
+) -> tuple[Sequence[Sequenced], list[list[Entry]]]:
+    """The first of a batch made ready as `entries` does: all, or as many as scripts do not make too much of at once."""
+    while True:
         try:
-            rows = await entries(runner, some, couriers, plan, **how)
+            return events, await entries(runner, events, couriers, plan, upstream=upstream, kept=kept, keep=keep)
         except Overfull as over:
-            if len(some) == 1:
+            if len(events) == 1:
                 raise
-            most = fewer(len(some), over)
-            continue
-        at += len(some)
-        yield some, rows
+            events = events[: fewer(len(events), over)]
 
 
 def fewer(count: int, over: Overfull) -> int:

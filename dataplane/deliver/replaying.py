@@ -115,7 +115,9 @@ class Replaying:
             group = events[start : start + share]
             for event in group:
                 event.enriched = marked(event.enriched, self.row.id, self._at)
-            async for some, made in dispatch.portions(self._runner, group, [self.courier], self.courier.plan):
+            while group:
+                some, made = await dispatch.portion(self._runner, group, [self.courier], self.courier.plan)
+                group = group[len(some) :]
                 if self._over:
                     return
                 for entry in made[0]:

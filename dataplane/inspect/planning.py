@@ -251,11 +251,12 @@ class _Run:
         )  # fmt: skip
 
     async def _outcomes(self, plan: Plan, events: Sequence[Sequenced]) -> list[Outcome]:
-        return [
-            self._outcome(plan, event, entry)
-            async for some, (entries,) in dispatch.portions(self._runner, events, [_Stand(plan)], plan)
-            for event, entry in zip(some, entries, strict=True)
-        ]
+        found: list[Outcome] = []
+        while events:
+            some, (entries,) = await dispatch.portion(self._runner, events, [_Stand(plan)], plan)
+            found += [self._outcome(plan, event, entry) for event, entry in zip(some, entries, strict=True)]
+            events = events[len(some) :]
+        return found
 
     def _outcome(self, plan: Plan, event: Sequenced, entry: Entry) -> Outcome:
         at = Context(self._now, plan.delivery)
