@@ -34,7 +34,7 @@ def places(cursor: Any, count: int) -> list[str | None]:
     if cursor in (None, ""):
         return [""] * count
     parts = str(cursor).split(".")
-    if len(parts) != count:
+    if len(parts) != count or not set(parts) - {ENDED}:  # behind the last page there is none
         raise Fixable("cursor is what the page before said")
     return [None if part == ENDED else part for part in parts]
 

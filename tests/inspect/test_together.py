@@ -72,7 +72,7 @@ def test_pages_over_all_are_in_order_and_have_each_letter_once(
 
 
 def test_a_cursor_of_another_number_of_processes_is_no_cursor() -> None:
-    for cursor in ("12", "1.2.3", "5"):
+    for cursor in ("12", "1.2.3", "5", "x.x"):
         with pytest.raises(Fixable, match="cursor"):
             together.places(cursor, 2)
     for cursor in ("7.", "x", "-1."):
