@@ -77,7 +77,8 @@ def ask(plane: Plane, path: str, token: str | None = None, body: bytes | None = 
         return error.code, json.loads(error.read())
 
 
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait for it; an event that was tried a few times may wait for 32 seconds by itself."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not become true"

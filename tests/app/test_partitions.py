@@ -16,6 +16,7 @@ import pytest
 
 from bench.plane import NotReady, Plane
 from bench.sink import Sink
+from tests.app.test_app_run import until
 
 CONFIG = """\
 server: {{port: {port}}}
@@ -62,13 +63,6 @@ def patient(plane: Plane, event: dict[str, Any]) -> None:
         except (OSError, http.client.HTTPException):
             continue  # its process died before it answered
     raise AssertionError("never acknowledged")
-
-
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not become true"
-        time.sleep(0.02)
 
 
 def metrics(plane: Plane) -> str:

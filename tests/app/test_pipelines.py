@@ -18,7 +18,8 @@ import xxhash
 from bench.plane import NotReady, Plane
 from bench.sink import Sink
 from dataplane.deliver.state import Changes, ExceptionRow, State
-from tests.app.test_partitions import metrics, post, until
+from tests.app.test_app_run import until
+from tests.app.test_partitions import metrics, post
 from tests.cli.test_dead_commands import cli
 
 CONFIG = """\
