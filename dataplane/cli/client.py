@@ -22,8 +22,8 @@ LONGEST = 8_000
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT)
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
         self._path = path
 
     def connect(self) -> None:
@@ -33,10 +33,14 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Client:
-    """Asks the admin API; raises what it answers as an error of the house's tree."""
+    """Asks the admin API; raises what it answers as an error of the house's tree.
 
-    def __init__(self, path: Path) -> None:
+    An answer is waited for `timeout` seconds.
+    """
+
+    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
         self._path = path
+        self._timeout = timeout
 
     def get(self, path: str, **query: Any) -> Any:
         """GET a route under /api/v1; empty parameters are left out."""
@@ -82,7 +86,7 @@ class Client:
     @contextmanager
     def _connection(self) -> Iterator[_Connection]:
         """A connection that is closed in the end; what goes wrong on it is said for people."""
-        connection = _Connection(self._path)
+        connection = _Connection(self._path, self._timeout)
         try:
             yield connection
         except (FileNotFoundError, ConnectionRefusedError):
@@ -90,7 +94,7 @@ class Client:
         except PermissionError:
             raise Fixable(f"{self._path}: not permitted; run this as the user who runs turnout") from None
         except TimeoutError:
-            raise Unavailable(f"turnout at {self._path} did not answer within {TIMEOUT:g} s") from None
+            raise Unavailable(f"turnout at {self._path} did not answer within {self._timeout:g} s") from None
         except (http.client.HTTPException, ConnectionError) as error:
             raise Unavailable(f"turnout at {self._path} hung up ({type(error).__name__})") from None
         except OSError as error:  # a path that leads nowhere, or is too long for a socket

@@ -19,6 +19,8 @@ __all__ = ["CHANGES", "plan"]
 
 CHANGES = 3
 """Exit code where something would change."""
+PATIENCE = 240.0
+"""Seconds: a minute of events, one of fixtures, and what comes before and between."""
 WIDTH = 300
 """Characters of a text that an event or a script made."""
 
@@ -46,7 +48,7 @@ def plan(
             "file": str(config.absolute()), "last": seconds, "limit": limit, "sources": sources, "examples": examples,
         }
         try:
-            found = Client(find_socket(config, socket)).post("/plan", codec.dumps(wanted))
+            found = Client(find_socket(config, socket), PATIENCE).post("/plan", codec.dumps(wanted))
         except Fixable as error:
             raise Fixable(_as_given(str(error), config)) from None
         found["refused"] = [_as_given(line, config) for line in found["refused"]]

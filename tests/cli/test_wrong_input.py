@@ -16,6 +16,8 @@ import pytest
 
 from bench.plane import Plane, turnout
 from bench.sink import Sink
+from dataplane.cli.client import Client
+from turnout.errors import Unavailable
 
 Run = Callable[..., tuple[int, str, str]]
 CONFIG = """\
@@ -126,6 +128,15 @@ def test_an_answer_that_is_none(cli: Run, tmp_path: Path, words: tuple[str, ...]
     assert err.startswith("turnout: turnout at admin.sock ")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_an_answer_that_does_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind("admin.sock")
+        door.listen()
+        with pytest.raises(Unavailable, match=r"turnout at admin\.sock did not answer within 0\.05 s"):
+            Client(Path("admin.sock"), 0.05).get("/status")
 
 
 @pytest.mark.parametrize(("path", "said"), [

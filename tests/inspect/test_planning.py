@@ -156,5 +156,5 @@ async def test_fixtures_that_never_end_are_named(base: str) -> None:
     config = parse(CONFIG, base, {})
     assert await refusals(config, Stuck(), 0.01) == []  # there are none
     Path(base).with_name("clean.test.yaml").write_text("cases: [{name: a, event: {}, dropped: true}]")
-    with pytest.raises(Fixable, match=r"the fixtures took longer than 0\.01 s: `turnout test`"):
-        await refusals(config, Stuck(), 0.01)
+    (said,) = await refusals(config, Stuck(), 0.01)
+    assert said.startswith("the fixtures took longer than 0.01 s, and a reload waits no longer: `turnout test`")
