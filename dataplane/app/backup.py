@@ -39,8 +39,8 @@ def backup(
 ) -> Report:
     """Write the folder `data` to `target` (`.tar.gz` or `.tar.zst`, mode 0600), whole or not at all.
 
-    `settled` returns when the running pipeline has finished what it was in the middle of; it is not
-    called where nothing runs. `step` is told bytes done and bytes in all. Raises `Fixable` and OSError.
+    `settled` returns when the running pipeline has finished what it was in the middle of, and written it down; it is
+    not called where nothing runs. `step` is told bytes done and bytes in all. Raises `Fixable` and OSError.
     """
     if not data.is_dir():
         raise Fixable(f"data: {data} does not exist, so there is nothing to back up")

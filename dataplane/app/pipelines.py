@@ -13,7 +13,7 @@ from typing import Any
 from dataplane.app.child import Child
 from dataplane.app.place import process_of
 from dataplane.inspect import together
-from turnout.errors import Fixable, Refused
+from turnout.errors import Fixable, Refused, Unavailable
 
 __all__ = ["Pipelines"]
 
@@ -110,6 +110,15 @@ async def _left(children: Sequence[Child], verb: str, args: Args) -> Any:
     return together.left(await _each(children, verb, [args] * len(children)))
 
 
+async def _written(children: Sequence[Child], verb: str, args: Args) -> Any:
+    """By those that are there: who is away has nothing that is not written."""
+    found = await asyncio.gather(*(child.ask(verb, args) for child in children), return_exceptions=True)
+    wrong = [one for one in found if isinstance(one, BaseException) and not isinstance(one, Unavailable)]
+    if wrong:
+        raise wrong[0]
+    return together.summed([one for one in found if not isinstance(one, BaseException)])
+
+
 async def _open(children: Sequence[Child], verb: str, args: Args) -> Any:
     found = await _each(children, verb, [args] * len(children))
     return {"tail": [one["tail"] for one in found]}
@@ -126,6 +135,7 @@ async def _watched(children: Sequence[Child], verb: str, args: Args) -> Any:
 _ASKED: Mapping[str, Callable[[Sequence[Child], str, Args], Awaitable[Any]]] = {
     "dead.list": _page, "dead.export": _page, "dead.show": _first, "dead.summary": _sum,
     "dead.retry": _walk, "dead.discard": _walk, "destination.resume": _resume, "transformation.resume": _resume,
-    "explain": _explain, "plan.left": _left, "tail.open": _open, "tail.read": _watched, "tail.close": _watched,
+    "books.write": _written, "explain": _explain, "plan.left": _left,
+    "tail.open": _open, "tail.read": _watched, "tail.close": _watched,
 }
 """What concerns all; everything else is answered by the process that sequences."""

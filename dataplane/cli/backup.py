@@ -23,7 +23,7 @@ def backup(config: Path, socket: Path | None, target: Path, *, as_json: bool) ->
     data = connection(config).data
 
     def settled() -> None:
-        Client(find_socket(config, socket)).get("/status")
+        Client(find_socket(config, socket)).post("/books")
 
     with _progress("copying", as_json) as step:
         made = copying.backup(data, target, settled=settled, step=step)

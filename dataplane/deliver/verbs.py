@@ -15,7 +15,15 @@ __all__ = ["VERBS", "Verb", "call"]
 Verb = Callable[[Engine, dict[str, Any]], Any]
 """Engine and arguments to plain JSON, at once or to be awaited."""
 
+
+async def _write(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
+    """Write the books down as they are now; {written}: 0 where the disk takes nothing."""
+    await engine.ledger.flush()
+    return {"written": int(not engine.ledger.stuck)}
+
+
 VERBS: Mapping[str, Verb] = {
+    "books.write": _write,
     **letters.VERBS, **resume.VERBS, **replay_verbs.VERBS, **sampling.VERBS, **tail.VERBS, **forget.VERBS,
 }
 

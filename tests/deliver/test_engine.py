@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 
 import pytest
 from engine_kit import Plant, Server, config, event, per_user
@@ -37,6 +38,18 @@ async def test_events_arrive_once_enriched_and_in_order(plant: Plant, server: Se
     assert one["request_ip"] == one["context"]["ip"] == "203.0.113.9"
     assert {"timestamp", "rudderId", "originalTimestamp"} <= set(one)
     balanced(plant)
+
+
+async def test_the_books_are_written_when_somebody_asks(
+    plant: Plant, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dataplane.deliver.books.COMMIT_EVERY", 3_600)
+    await plant.start(config(server.url))
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: counts(plant)["delivered"] == 1)
+    assert await plant.call("books.write", {}) == {"written": 1}
+    with contextlib.closing(sqlite3.connect(plant.folder / "data/state/pipeline.db")) as db:
+        assert ("hook", "delivered", 1) in db.execute("SELECT id, what, n FROM count").fetchall()
 
 
 async def test_duplicates_and_refused_are_counted_not_sent(plant: Plant, server: Server) -> None:
