@@ -228,6 +228,8 @@ class TestOfAnotherType:
         await plant.reload(config(tool, ident="other", more="    was: jobs"))
         await plant.engine.books.commit()
         assert [one[1] for one in stored(plant)] == ["other"]
+        # a changed config has it asked for at once; what time does afterwards must not meet that question
+        await plant.until(lambda: tool.asked["poll"] == 2 and waits(plant, "other"))
         plant.advance(61)
         await plant.until(done(plant, 1, "other"))
         assert tool.taken == ["ann-1"]
