@@ -271,7 +271,7 @@ def restarts(status: Mapping[str, Any]) -> str:
 
 def _quiet(status: Mapping[str, Any]) -> bool:
     rows = status.get("destinations")
-    if rows is None or status["log"] is None:
+    if rows is None or status["stale"] or status["log"] is None:
         return False
     parts = status["log"]["partitions"].values()
     if any(part["sequenced"] is None or part["sequenced"] < part["head"] for part in parts):

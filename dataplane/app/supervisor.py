@@ -26,6 +26,7 @@ from dataplane.deliver.reload import check_stopped
 from dataplane.inspect.disk import disk
 from dataplane.inspect.health import judge
 from dataplane.inspect.partitions import combine
+from dataplane.inspect.together import seen
 from dataplane.inspect.together import status as merged
 from dataplane.log.epochs import next_run
 from dataplane.metrics.counters import Counters
@@ -64,7 +65,7 @@ class Supervisor:
         self._pipelines = Pipelines(self._children)
         self._tokens = Tokens()
         self._counters = Counters()
-        self._last: dict[str, Any] = {}  # the status that pipeline processes answered last
+        self._last: dict[str, tuple[str, dict[str, Any]]] = {}  # what pipeline processes answered last, and when
         self.orders = Orders(self._children)
         self._watching: asyncio.Task[None] | None = None
         self._lock: Lock | None = None
@@ -188,16 +189,20 @@ class Supervisor:
 
     async def status(self) -> dict[str, Any]:
         """Everything `turnout status` shows, as plain JSON."""
-        roles: dict[str, Any] = {}
         parts: dict[str, Any] = {}
-        for child in self._children.values():
-            roles[child.name] = child.describe()
-            if child.running:
-                try:
-                    parts[child.name] = await child.ask("status", timeout=5)
-                except TurnoutError as error:
-                    roles[child.name]["error"] = str(error)
-        pipeline = merged(self._stands(parts))
+        errors: dict[str, str] = {}
+
+        async def ask(child: Child) -> None:
+            try:
+                parts[child.name] = await child.ask("status", timeout=5)
+            except TurnoutError as error:
+                errors[child.name] = str(error)
+
+        await asyncio.gather(*(ask(child) for child in self._children.values() if child.running))
+        roles = {name: child.describe() for name, child in self._children.items()}
+        for name, error in errors.items():
+            roles[name]["error"] = error
+        pipeline = self._stands(parts)
         logs: dict[int, dict[str, Any]] = {}
         for name, part in parts.items():
             for number, state in part["log"].items():
@@ -211,15 +216,15 @@ class Supervisor:
         }
         return {"health": judge(status), **status}
 
-    def _stands(self, parts: dict[str, Any]) -> list[Any]:
-        """The pipeline processes' parts of the status, taken out of all; of several, as it was last of one that is
-        away."""
-        names = [child.name for child in self._pipelines.all()]
+    def _stands(self, parts: dict[str, Any]) -> dict[str, Any]:
+        """What the pipeline processes say, taken out of all; of one that does not answer, what it said last."""
+        names, now = [child.name for child in self._pipelines.all()], iso(datetime.now(UTC))
         told = {name: parts.pop(name) for name in names if name in parts}
-        if len(names) > 1:
-            self._last.update(told)
-            told = self._last
-        return [told[name] for name in names if name in told]
+        self._last |= {name: (now, part) for name, part in told.items()}
+        stale = {name: self._last[name][0] if name in self._last else None for name in names if name not in told}
+        found = merged([self._last[name][1] for name in names if name in self._last])
+        types = {ident: item.type for ident, item in self.config.destinations.items()}
+        return seen(found, types, stale, answered=bool(told))
 
     def pids(self) -> dict[str, int]:
         """Process ids of the living roles."""

@@ -71,6 +71,9 @@ def _show(found: dict[str, Any]) -> None:
         (name, role["state"], role["pid"], role["restarts"], role["last_exit"])
         for name, role in found["roles"].items()
     ))
+    for name, moment in found["stale"].items():
+        how = f"what is said of its events is of {moment}" if moment else "nothing is known of its events yet"
+        say(f"  {name} does not answer: {how}")
     # Of what damage took before it was counted, nobody knows the source.
     _section("source", {name or "(unknown)": row for name, row in (found.get("sources") or {}).items()})
     _destinations(found.get("destinations") or {})
@@ -126,19 +129,23 @@ def _destinations(rows: dict[str, dict[str, Any]]) -> None:
     columns = ("destination", "type", "state", "delivered", "filtered", "dead", "archived", "to go", "backlog")
     table("", columns, (
         (
-            name, row["type"], row["state"], row["delivered"], row["filtered"],
-            row["dead"] - row["revived"] - row["discarded"] - row["dropped"], row["archived"],
-            row["pending"] + row["unread"], _backlog(row.get("backlog")),
+            name, row["type"], row["state"], row["delivered"], row["filtered"], _kept(row), row["archived"],
+            None if row["pending"] is None else row["pending"] + row["unread"], _backlog(row.get("backlog")),
         )
         for name, row in rows.items()
     ))  # fmt: skip
     for name, row in rows.items():
-        if row["state"] != "running" or row.get("reason"):
+        if row["state"] != "unknown" and (row["state"] != "running" or row["reason"]):
             since = f" since {row['since']}" if row["since"] else ""
             probe = f"; tried again at {row['next_probe_at']}" if row["next_probe_at"] else ""
             say(f"  {name}: {row['state']}{since}: {row['reason']}{probe}")
         if jobs := row["jobs"]:
             say(f"  {name}: {jobs:,} {'job' if jobs == 1 else 'jobs'} under way at the tool")
+
+
+def _kept(row: dict[str, Any]) -> int | None:
+    """Dead letters that are kept; None where nobody has said yet."""
+    return None if row["dead"] is None else row["dead"] - row["revived"] - row["discarded"] - row["dropped"]
 
 
 def _backlog(held: dict[str, Any] | None) -> str:

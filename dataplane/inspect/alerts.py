@@ -120,8 +120,12 @@ def changes(
 
 def _removed(key: Key, status: Mapping[str, Any]) -> bool:
     """Whether it is about a destination that is known to be there no more."""
-    destinations = status.get("destinations")
-    return key[0] in _OF_DESTINATION and destinations is not None and key[1] not in destinations
+    return key[0] in _OF_DESTINATION and key[1] not in status["destinations"]
+
+
+def _unseen(status: Mapping[str, Any]) -> bool:
+    """Whether no pipeline process answered, so that what is said of destinations is old."""
+    return bool(status.get("stale")) and all(row["state"] == "unknown" for row in status["destinations"].values())
 
 
 def _next(old: Standing | None, seen: _Seen, key: Key, now: float) -> Standing:
@@ -150,8 +154,9 @@ def observe(
         blind |= {"log_closed", "log_full", "disk"}
     else:
         found |= _log(log)
-    found |= _room(status, limits, standing)
-    if status.get("destinations") is None:
+    unseen = _unseen(status)
+    found |= _room(status, {} if unseen else status, limits, standing)
+    if unseen:
         blind |= set(ALERTS) - {"crash_loop", "log_closed"}  # also what the pipeline says of the log
     else:
         found |= _destinations(status, limits, standing)
@@ -175,10 +180,12 @@ def _log(log: Mapping[str, Any]) -> dict[Key, str]:
     return {}
 
 
-def _room(status: Mapping[str, Any], limits: Alerts, standing: frozenset[Key]) -> dict[Key, str]:
-    """The disk, and the log as the buffer of what is undelivered."""
+def _room(
+    status: Mapping[str, Any], told: Mapping[str, Any], limits: Alerts, standing: frozenset[Key]
+) -> dict[Key, str]:
+    """The disk, and the log as the buffer of what is undelivered, as the pipeline `told`."""
     found: dict[Key, str] = {}
-    disk, buffer = (status.get("disk") or {}).get("share"), status.get("buffer") or {}
+    disk, buffer = (status.get("disk") or {}).get("share"), told.get("buffer") or {}
     if disk is not None and _above(disk, limits, ("disk", "disk"), standing):
         found["disk", "disk"] = f"the disk of the data folder is {disk:.0%} full"
     share, left = buffer.get("share"), buffer.get("full_in")
@@ -187,7 +194,7 @@ def _room(status: Mapping[str, Any], limits: Alerts, standing: frozenset[Key]) -
         found["disk", "log"] = f"undelivered events fill {share:.0%} of the log"
     elif left is not None and left < soon:
         found["disk", "log"] = f"undelivered events fill the log in about {_span(left)} at this rate"
-    for name, reason in (status.get("stopping_intake") or {}).items():
+    for name, reason in (told.get("stopping_intake") or {}).items():
         found["log_full", name] = f"no events are taken: {_cut(reason)}"
     return found
 
@@ -221,9 +228,10 @@ def _counted(
     dead: Counts, status: Mapping[str, Any], now: float
 ) -> Counts:
     """Counts of dead letters up to now, back to the last one that is a minute old."""
-    if (destinations := status.get("destinations")) is None:
+    if _unseen(status):
         return dead
-    counts = {name: row.get("dead", 0) for name, row in destinations.items()}
+    rows = status["destinations"].items()
+    counts = {name: row.get("dead", 0) for name, row in rows if row.get("dead", 0) is not None}
     dead = (*(sample for sample in dead if sample[0] < now), (now, counts))
     old = [sample for sample in dead if sample[0] <= now - MINUTE]
     return (*old[-1:], *(sample for sample in dead if sample[0] > now - MINUTE))

@@ -40,8 +40,8 @@ def judge(status: dict[str, Any]) -> dict[str, Any]:
                 f"{name}: its backlog is at {backlog['share']:.0%} of its bound "
                 f"({backlog['bytes']:,} bytes, oldest {write_span(backlog['age'])})"
             )
-        gone = sum(destination.get(name, 0) for name in ("revived", "discarded", "dropped"))
-        dead = destination.get("dead", 0) - gone
+        gone = sum(destination.get(name) or 0 for name in ("revived", "discarded", "dropped"))
+        dead = (destination.get("dead") or 0) - gone
         if dead > 0:
             warnings.append(f"{name}: {dead} dead (turnout dead list --destination {name})")
     for folder, size in (status.get("lost_letters") or {}).items():

@@ -13,17 +13,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dataplane.deliver.index import spot_text, whole
+from dataplane.deliver.ledger import COUNTED
 from dataplane.inspect.conclude import conclude
 from turnout.clock import parse
 from turnout.errors import Fixable
 
-__all__ = ["PAGE", "explained", "left", "lines", "newest", "oldest", "places", "status", "step", "summed", "walked"]
+__all__ = [
+    "PAGE", "explained", "left", "lines", "newest", "oldest", "places", "seen", "status", "step", "summed", "walked",
+]
 
 PAGE = 100
 """Rows of a page, where nobody says how many."""
 ENDED = "x"
 STATES = ("disabled", "paused", "down", "stalled", "running")
 """What is said of a destination where processes differ: the first of these."""
+SILENT = "no pipeline process answers; figures are as they were last"
+_UNKNOWN: Mapping[str, Any] = {
+    "type": "", "state": "unknown", "reason": SILENT, "since": None,
+    **dict.fromkeys(("queued", "in_flight", "retrying", "waiting", "jobs")),
+    **dict.fromkeys(("next_retry_at", "next_probe_at", "oldest_queued_at")),
+    **dict.fromkeys(what for what in COUNTED if what != "cancelled"), "unread": None, "pending": None,
+}
+"""What is said of a destination of which no process said anything yet."""
+_NOTHING: Mapping[str, Any] = {
+    "sources": {}, "destinations": {}, "sequenced": None, "position": None, "head": None, "positions": {},
+    "replays": {}, "state_stuck": False, "lost_letters": {}, "buffer": None, "stopping_intake": {},
+    "transformations": None, "geolocation": None,
+}
+"""What there is to say before any process has answered."""
 Json = dict[str, Any]
 
 
@@ -219,6 +236,23 @@ def status(found: Sequence[Json]) -> Json:
         "stopping_intake": {name: why for one in found for name, why in one["stopping_intake"].items()},
         "transformations": _pools([one["transformations"] for one in found]),
     }
+
+
+def seen(found: Json, types: Mapping[str, str], stale: Mapping[str, str | None], *, answered: bool) -> Json:
+    """The pipeline's part of the status: `found`, though some or all of its processes do not answer now.
+
+    `stale` says of each that does not when it did last. Destinations are those of the configuration, in `types` by
+    id; where none of the processes `answered`, nobody knows their state, and figures are as they were.
+    """
+    rows = found.get("destinations", {})
+    if stale:
+        moment = min((at for at in stale.values() if at is not None), default=None)
+        fresh = {**_UNKNOWN, "since": moment}
+        rows = {ident: rows.get(ident) or {**fresh, "type": types[ident]} for ident in sorted(types)}
+        if not answered:
+            said = {"state": "unknown", "reason": SILENT, "since": moment, "next_probe_at": None}
+            rows = {ident: {**row, **said} for ident, row in rows.items()}
+    return {**_NOTHING, **found, "destinations": rows, "stale": dict(stale)}
 
 
 def _row(rows: Sequence[Json]) -> Json:

@@ -62,6 +62,14 @@ BAD: dict[str, dict[str, Any]] = {
 }
 
 
+BLIND: dict[str, Any] = {
+    "roles": {}, "stale": {"pipeline": "then"},
+    "destinations": {"crm": {"state": "unknown", "reason": "", "dead": 10_000, "backlog": {"share": 0.9}}},
+    "state_stuck": True, "buffer": {"share": 0.9}, "stopping_intake": {"crm": "full"},
+}  # fmt: skip
+"""While no pipeline process answers."""
+
+
 def test_a_stopped_script_is_more_than_one_that_was_killed() -> None:
     row = {"since": "then", "reason": "its worker was killed 5 times in a row", "next_probe_at": "soon"}
     seen = status(transformations={"benched": ["mark"], "stopped": {"mark": row}})
@@ -114,11 +122,12 @@ def test_dead_letters_are_counted_over_a_minute() -> None:
 
 
 def test_what_cannot_be_seen_neither_begins_nor_ends_anything() -> None:
-    blind = {"roles": {"pipeline": {"crash_loop": False}}}
     looks = [(0.0, BAD["destination_down"]), (31.0, BAD["destination_down"])]
-    looks += [(float(t), blind) for t in range(40, 400, 5)]
+    looks += [(float(t), BLIND) for t in range(40, 400, 5)]
     assert [one[3] for one in play(*looks)] == ["firing"]
-    assert play((0.0, blind), (500.0, blind)) == []
+    assert play((0.0, BLIND), (500.0, BLIND)) == []
+    part = {**crm(dead=None), "stale": {"pipeline-1": None}}
+    assert play(*((float(t), part) for t in range(0, 200, 5)), (205.0, crm(dead=10_000))) == [], "no rate is known"
 
 
 @pytest.mark.parametrize("kind", ["backlog", "destination_down", "destination_paused"])
@@ -172,7 +181,7 @@ def test_beginnings_and_ends_alternate(steps: list[tuple[str, float]]) -> None:
     open_now: dict[tuple[str, str], str] = {}
     for name, wait in steps:
         now += wait
-        seen = {"roles": {}} if name == "blind" else BAD.get(name, status())
+        seen = BLIND if name == "blind" else BAD.get(name, status())
         memory, told = changes(memory, seen, LIMITS, now)
         for one in told:
             key = (one.kind, one.subject)

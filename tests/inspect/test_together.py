@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dataplane.app.orders import elsewhere
 from dataplane.deliver.index import spot, spot_text
 from dataplane.inspect import together
+from dataplane.inspect.health import judge
 from turnout.clock import from_millis, iso
 from turnout.errors import Fixable
 
@@ -130,6 +131,30 @@ def test_a_destination_is_as_the_process_says_that_is_worst_off() -> None:
     assert found["sources"] == {"web": {"unique": 7}}
     assert together.status([]) == {}
     assert together.status([held]) is held
+
+
+def test_of_a_process_that_does_not_answer_figures_are_as_they_were() -> None:
+    types = {"hook": "webhook", "crm": "http"}
+    whole = together.seen(status(delivered=4), types, {}, answered=True)
+    assert whole["destinations"] == {"hook": row(delivered=4)}
+    assert whole["stale"] == {}
+
+    half = together.seen(status(state="down", delivered=4), {"hook": "webhook"}, {"pipeline-1": "then"}, answered=True)
+    assert half["destinations"]["hook"] == row(state="down", delivered=4), "who answers knows how it is"
+    assert half["stale"] == {"pipeline-1": "then"}
+
+    gone = together.seen(status(delivered=4, unread=2.0), types, {"pipeline": "then"}, answered=False)
+    assert gone["destinations"]["hook"] == row(
+        delivered=4, unread=2.0, state="unknown", since="then", reason=together.SILENT, next_probe_at=None
+    )
+    fresh = gone["destinations"]["crm"]
+    assert (fresh["type"], fresh["state"], fresh["delivered"]) == ("http", "unknown", None)
+    assert together.seen(status(), {}, {"pipeline": "then"}, answered=False)["destinations"] == {}, "removed since"
+
+    never = together.seen({}, types, {"pipeline": None}, answered=False)
+    assert {one["state"] for one in never["destinations"].values()} == {"unknown"}
+    assert never.keys() >= status().keys()
+    assert judge({**never, "roles": {"pipeline": {"state": "restarting"}}})["problems"] == ["pipeline: restarting"]
 
 
 def test_of_those_that_found_a_tool_down_the_first_probes_and_all_others_wait() -> None:
