@@ -111,14 +111,21 @@ class Child:
         self.state = "running"
         self._watching = asyncio.create_task(self._watch())
 
-    async def ask(self, verb: str, args: dict[str, Any] | None = None, *, timeout: float = 30.0) -> Any:
-        """Ask the role; raises its error, or `Unavailable` naming it."""
-        if self._channel is None:
-            raise Unavailable(f"the {self.name} role is not running ({self.state})")
+    async def ask(
+        self, verb: str, args: dict[str, Any] | None = None, *, timeout: float = 30.0, silence: float | None = None
+    ) -> Any:
+        """Ask the role; raises its error, or `Unavailable` naming it.
+
+        With `silence` one that does not work yet, or says nothing at all for so many seconds, is not waited for.
+        """
+        if self._channel is None or (silence is not None and not self.running):
+            how = f"the {self.name} process is {self.state}"
+            raise Unavailable(f"{how}: try again in a moment, or see `turnout status`")
         try:
-            return await self._channel.ask(verb, args, timeout=timeout)
+            return await self._channel.ask(verb, args, timeout=timeout, silence=silence)
         except Unavailable as error:
-            raise Unavailable(f"{self.name}: {error}") from None
+            which = f" (process {self.pid})" if silence is not None and self.pid is not None else ""
+            raise Unavailable(f"{self.name}{which}: {error}") from None
 
     def kill(self) -> None:
         """End the process at once; unless it is being stopped, it is started again."""

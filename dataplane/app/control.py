@@ -1,8 +1,9 @@
 """The channel between the app and a role: questions and answers, one JSON object a line.
 
 `{"id", "verb", "args"}` is answered by `{"id", "ok"}` or `{"id", "error": {"type", "message"}}`,
-in any order. Errors of the house's tree arrive as what they were; anything else arrives as
-`Unavailable` with only its type, because its message may quote what it met.
+in any order; a `ping` is answered by the channel itself. Errors of the house's tree arrive as what
+they were; anything else arrives as `Unavailable` with only its type, because its message may quote
+what it met.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ __all__ = ["Answer", "Channel"]
 
 LINE = 64 << 20
 """Longest line, in bytes: a page of dead letters with their payloads fits."""
+
+_PING, _PONG = b'{"id":0,"verb":"ping"}\n', b'{"id":0,"ok":null}\n'
+"""Nobody waits for this answer by its number: that anything came is what it says."""
 
 Answer = Callable[[str, dict[str, Any]], Awaitable[Any]]
 """What answers the other side's questions: verb and arguments to plain JSON."""
@@ -45,6 +49,7 @@ class Channel:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = True
+        self._heard = 0.0
 
     @classmethod
     async def over(cls, sock: socket.socket, answer: Answer = _deaf) -> Channel:
@@ -52,8 +57,13 @@ class Channel:
         reader, writer = await asyncio.open_unix_connection(sock=sock, limit=LINE)
         return cls(reader, writer, answer)
 
-    async def ask(self, verb: str, args: dict[str, Any] | None = None, *, timeout: float = 30.0) -> Any:
-        """Ask the other side; raises its error, or `Unavailable` when it is gone or takes too long."""
+    async def ask(
+        self, verb: str, args: dict[str, Any] | None = None, *, timeout: float = 30.0, silence: float | None = None
+    ) -> Any:
+        """Ask the other side; raises its error, or `Unavailable` when it is gone or takes too long.
+
+        With `silence`, also once nothing at all was heard of it for so many seconds: one that is busy answers pings.
+        """
         if not self._open:
             raise Unavailable("the process is gone")
         number = next(self._ids)
@@ -62,8 +72,11 @@ class Channel:
         self._waiting[number] = future
         try:
             async with asyncio.timeout(timeout):
-                await self._send(line)
-                return await future
+                if silence is None:
+                    await self._send(line)
+                    return await future
+                self._writer.write(line)  # who is silent does not read either
+                return await self._while_heard(future, silence)
         except TimeoutError:
             raise Unavailable(f"no answer to {verb} within {timeout:g} s") from None
         except OSError:
@@ -71,10 +84,23 @@ class Channel:
         finally:
             self._waiting.pop(number, None)
 
+    async def _while_heard(self, future: asyncio.Future[Any], silence: float) -> Any:
+        now = asyncio.get_running_loop().time
+        asked = now()
+        while (left := max(asked, self._heard) + silence - now()) > 0:
+            if (await asyncio.wait([future], timeout=min(left, silence / 4)))[0]:
+                return future.result()
+            self._writer.write(_PING)
+        raise Unavailable(
+            f"nothing was heard of it for {silence:g} s; where it stays so, end it with kill -9: "
+            "it is started again and goes on where it was"
+        )
+
     async def serve(self) -> None:
         """Read until the other side is gone; every question is answered in its own task."""
         try:
             while line := await self._reader.readline():
+                self._heard = asyncio.get_running_loop().time()
                 self._take(codec.loads(line))
         except (OSError, Refused, ValueError) as error:
             _log.failure("control.broken", error)
@@ -93,6 +119,9 @@ class Channel:
         self._writer.close()
 
     def _take(self, message: dict[str, Any]) -> None:
+        if message.get("verb") == "ping":
+            self._writer.write(_PONG)
+            return
         if "verb" in message:
             task = asyncio.create_task(self._reply(message))
             self._tasks.add(task)

@@ -18,6 +18,14 @@ from turnout.errors import Fixable, Refused, Unavailable
 __all__ = ["Pipelines"]
 
 Args = dict[str, Any]
+SILENCE = 5.0
+"""Seconds without any sign of life after which a process is not waited for; one that is busy gives signs."""
+READING = frozenset((
+    "dead.list", "dead.summary", "dead.show", "dead.export", "refused.list", "refused.summary", "refused.show",
+    "refused.export", "explain", "replay.list", "replay.status", "replay.count", "plan.sample", "plan.left",
+    "tail.open", "tail.read", "tail.close",
+))
+"""Verbs that change nothing."""
 
 
 class Pipelines:
@@ -35,18 +43,23 @@ class Pipelines:
         everyone = self.all()
         asked = _ASKED.get(verb)
         if len(everyone) == 1 or asked is None:
-            return await everyone[0].ask(verb, args)
+            return await _ask(everyone[0], verb, args)
         return await asked(everyone, verb, dict(args or {}))
+
+
+async def _ask(child: Child, verb: str, args: Args | None) -> Any:
+    """What only reads is not waited for where nobody is there; what changes something may be under way."""
+    return await child.ask(verb, args, silence=SILENCE if verb in READING else None)
 
 
 async def _each(children: Sequence[Child], verb: str, args: Sequence[Args]) -> list[Any]:
     """All answers; raises the first error."""
-    return list(await asyncio.gather(*(child.ask(verb, one) for child, one in zip(children, args, strict=True))))
+    return list(await asyncio.gather(*(_ask(child, verb, one) for child, one in zip(children, args, strict=True))))
 
 
 async def _known(children: Sequence[Child], verb: str, args: Sequence[Args]) -> list[Any]:
     """Answers, None of those to whom something named is unknown; raises the first `Fixable` where it is to all."""
-    asked = (child.ask(verb, one) for child, one in zip(children, args, strict=True))
+    asked = (_ask(child, verb, one) for child, one in zip(children, args, strict=True))
     found = await asyncio.gather(*asked, return_exceptions=True)
     wrong = [one for one in found if isinstance(one, BaseException)]
     if len(wrong) == len(found) or any(not isinstance(one, Fixable) for one in wrong):
@@ -81,7 +94,7 @@ async def _walk(children: Sequence[Child], verb: str, args: Args) -> Any:
     number, inner = together.step(args.get("cursor"), len(children))
     while True:
         try:
-            found = await children[number].ask(verb, {**args, "cursor": inner or None})
+            found = await _ask(children[number], verb, {**args, "cursor": inner or None})
         except Fixable:
             if inner or number + 1 == len(children):
                 raise
@@ -101,7 +114,7 @@ async def _resume(children: Sequence[Child], verb: str, args: Args) -> Any:
 
 async def _explain(children: Sequence[Child], verb: str, args: Args) -> Any:
     """The process that sequences finds the event; all say what became of it."""
-    whole = await children[0].ask(verb, args)
+    whole = await _ask(children[0], verb, args)
     number = {"id": f"#{whole['number']}", "brief": True}
     return together.explained(whole, await _each(children[1:], verb, [number] * (len(children) - 1)))
 

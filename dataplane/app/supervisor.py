@@ -194,7 +194,7 @@ class Supervisor:
 
         async def ask(child: Child) -> None:
             try:
-                parts[child.name] = await child.ask("status", timeout=5)
+                parts[child.name] = await child.ask("status", timeout=8, silence=5)
             except TurnoutError as error:
                 errors[child.name] = str(error)
 

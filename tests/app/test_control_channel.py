@@ -141,3 +141,29 @@ async def test_what_is_too_long_is_an_error_and_the_channel_goes_on(monkeypatch:
     app.close()
     role.close()
     await asyncio.gather(*tasks)
+
+
+async def test_who_is_busy_is_waited_for_and_who_is_silent_is_not() -> None:
+    gate = asyncio.Event()
+
+    async def answer(verb: str, args: dict[str, Any]) -> Any:
+        await gate.wait()
+        return verb
+
+    app, role, *tasks = await _pair(answer)
+    asked = asyncio.create_task(app.ask("long", silence=0.2))
+    with pytest.raises(Unavailable, match=r"no answer to short within 0\.5 s"):  # longer than the silence
+        await app.ask("short", timeout=0.5, silence=0.2)
+    assert not asked.done(), "the other side answers pings"
+    gate.set()
+    assert await asked == "long"
+    gate.clear()
+    tasks[1].cancel()  # it reads nothing any more
+    await asyncio.wait([tasks[1]])
+    app, role, *more = await _pair(answer)
+    more[1].cancel()
+    with pytest.raises(Unavailable, match=r"nothing was heard of it for 0\.2 s"):
+        await app.ask("long", silence=0.2)
+    app.close()
+    role.close()
+    await asyncio.gather(more[0])

@@ -50,7 +50,8 @@ def test_a_tail_survives_a_restart_of_the_pipeline(data_plane: Callable[..., Pla
     process = tailing(plane)
     assert process.stdout is not None
     os.kill(json.loads(cli(plane, "status", "--json")[1])["roles"]["pipeline"]["pid"], signal.SIGKILL)
-    assert "restarted" in process.stdout.readline()
+    assert "the pipeline does not answer; waiting for it" in process.stdout.readline()
+    assert "watching again; what was done meanwhile is not shown" in process.stdout.readline()
     post(plane, {"event": "Seen", "messageId": "m1"})
     assert "track Seen" in process.stdout.readline()
     plane.stop()

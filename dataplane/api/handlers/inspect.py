@@ -42,8 +42,9 @@ async def _tail(supervisor: Supervisor, request: web.Request) -> Any:
             try:
                 found = await supervisor.ask("pipeline", "tail.read", tail)
             except (Refused, Unavailable):
+                await _write(response, {"note": "the pipeline does not answer; waiting for it"})
                 tail = await _reopened(supervisor, wanted)
-                await _write(response, {"note": "the pipeline restarted; what it did meanwhile is not shown"})
+                await _write(response, {"note": "watching again; what was done meanwhile is not shown"})
                 continue
             if found["not_shown"]:
                 await _write(response, {"not_shown": found["not_shown"]})
