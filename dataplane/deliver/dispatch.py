@@ -12,7 +12,7 @@ import msgspec
 from dataplane.deliver import untouched
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.gates import Addressee, Name, routed
-from dataplane.deliver.lanes import Batch, Entry, Part
+from dataplane.deliver.lanes import NO_OPTIONS, Batch, Entry, Part
 from dataplane.deliver.plan import Plan
 from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
@@ -186,6 +186,8 @@ def _made(event: Sequenced, came: transform.Came) -> Made:
     """A script may change an event's integrations and type, which decide where it goes."""
     if isinstance(came, Outputs):
         (raw,) = came.events
+        if raw == event.enriched:  # as scripts leave most events that they only look at
+            return Made(raw, (bytes(event.head.integrations), event.kind, event.source), came.sound)
         name = _name(event, raw)
         if not isinstance(name, transform.Part):
             return Made(raw, name, came.sound)
@@ -239,7 +241,7 @@ def _rows(
 def _shared(courier: Addressee, event: Sequenced, made: Made) -> Entry:
     """The entry of an event's only output for every destination that it is for as it is."""
     raw, (_, kind, source) = made.raw, made.name
-    entry = made.entry = Entry(event.number, event.key, source, event.received_at, [(raw, {}, None)])
+    entry = made.entry = Entry(event.number, event.key, source, event.received_at, ((raw, NO_OPTIONS, None),))
     if not isinstance(event, Sourced):  # those are kept elsewhere, and by their bytes
         trusted = source in courier.plan.trusted
         entry.event = Event(
