@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["meant", "nearest"]
+__all__ = ["meant", "nearest", "unknown"]
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
@@ -19,3 +19,10 @@ def meant(given: str, known: Iterable[str]) -> str:
     """` (did you mean instance_url?)`, or nothing where no known name is close."""
     name = nearest(given, known)
     return f" (did you mean {name}?)" if name else ""
+
+
+def unknown(what: str, given: str, known: Iterable[str]) -> str:
+    """`no source is called wbe (did you mean web?)`, or with the names that there are where none is close."""
+    names = list(known)
+    there = f" (there are: {', '.join(names) or 'none'})"
+    return f"no {what} is called {given}{meant(given, names) or there}"

@@ -24,6 +24,7 @@ from dataplane.metrics.log import logger
 from turnout.clock import from_millis, retry_after
 from turnout.errors import Refused, TurnoutError
 from turnout.request import Response
+from turnout.spelling import unknown
 
 __all__ = ["Alerting"]
 
@@ -100,10 +101,10 @@ class Alerting:
         Raises `Refused` where there is no such channel.
         """
         configured = self._config().alerts.channels
-        if not configured or (only and only not in configured):
-            known = ", ".join(configured) or "none: add one under `alerts.channels`"
-            raise Refused("not_found", f"no alert channel is called {only} (there are: {known})" if only
-                          else f"there is no alert channel ({known})")
+        if not configured:
+            raise Refused("not_found", "there is no alert channel: add one under `alerts.channels`")
+        if only and only not in configured:
+            raise Refused("not_found", unknown("alert channel", only, configured))
         now = time.time()
         alert = Alert("test", "turnout", "test", "a test alert; nothing is wrong", now, now)
         names = [only] if only else list(configured)

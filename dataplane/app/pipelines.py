@@ -92,9 +92,10 @@ async def _walk(children: Sequence[Child], verb: str, args: Args) -> Any:
     if args.get("ids") is not None:
         return together.walked(await _each(children, verb, [args] * len(children)))
     number, inner = together.step(args.get("cursor"), len(children))
+    begun = bool(args.get("cursor"))  # what is named was known to a process before
     while True:
         try:
-            found = await _ask(children[number], verb, {**args, "cursor": inner or None})
+            found = await _ask(children[number], verb, {**args, "cursor": inner or None, "begun": begun})
         except Fixable:
             if inner or number + 1 == len(children):
                 raise

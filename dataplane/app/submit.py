@@ -12,7 +12,7 @@ import aiohttp
 from dataplane.config import Config
 from turnout import codec
 from turnout.errors import Fixable, Refused, Unavailable
-from turnout.spelling import meant
+from turnout.spelling import meant, unknown
 
 __all__ = ["Reply", "local_url", "submit", "write_key"]
 
@@ -35,8 +35,7 @@ def write_key(config: Config, source: str | None) -> tuple[str, str]:
             raise Fixable("no source is enabled: add one under `sources:` in the configuration")
         source = enabled[0]
     if source not in config.sources:
-        known = ", ".join(config.sources) or "none"
-        raise Fixable(f"no source is called {source} (there are: {known})")
+        raise Fixable(unknown("source", source, config.sources))
     return source, config.sources[source].keys[0]
 
 

@@ -14,6 +14,7 @@ from dataplane.cli.output import counted, cut, json_line, say
 from turnout import codec
 from turnout.durations import duration
 from turnout.errors import Fixable
+from turnout.spelling import unknown
 
 __all__ = ["CHANGES", "plan"]
 
@@ -86,7 +87,7 @@ async def _offline(
     clock = SystemClock()
     source = (sources or list(old.sources) or [""])[0]
     if source not in old.sources:
-        raise Fixable(f"no source is called {source} (there are: {', '.join(old.sources) or 'none'})")
+        raise Fixable(unknown("source", source, old.sources))
     raws = [codec.dumps(event) for event in read_events(events)][:limit]
     taken = sequence(raws, source, clock.now(), trusted=old.sources[source].trusted)
     async with workers(old.sandbox) as pool:

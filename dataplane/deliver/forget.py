@@ -13,6 +13,7 @@ from dataplane.deliver.engine import Engine
 from turnout.destination import Context
 from turnout.errors import Fixable, Refused
 from turnout.request import Request, Response
+from turnout.spelling import unknown
 from turnout.user import User
 from turnout.verdict import Outcome, Verdict, retry
 
@@ -40,9 +41,9 @@ async def _forget(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     if not users or len(users) > MOST:
         raise Fixable(f"give 1 to {MOST} users in one call")
     wanted = args.get("destinations") or list(engine.couriers)
-    if unknown := [ident for ident in wanted if ident not in engine.couriers]:
-        known = ", ".join(engine.couriers) or "none"
-        raise Fixable(f"no destination is called {unknown[0]} (there are: {known})")
+    for ident in wanted:
+        if ident not in engine.couriers:
+            raise Fixable(unknown("destination", ident, engine.couriers))
     dry = bool(args.get("dry_run"))
     couriers = [engine.couriers[ident] for ident in dict.fromkeys(wanted)]
     told = await asyncio.gather(*(_at(courier, users, dry) for courier in couriers))

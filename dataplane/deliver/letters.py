@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from dataplane.deliver.dead import unpack_dead, unpack_refused
@@ -13,6 +13,7 @@ from dataplane.deliver.index import DEAD, REFUSED, Filter, Row, Spot, Table, pla
 from dataplane.deliver.revival import retry
 from turnout import clock, codec
 from turnout.errors import Fixable, FormatError, Refused
+from turnout.spelling import unknown
 
 __all__ = ["VERBS"]
 
@@ -31,20 +32,24 @@ def _limit(args: dict[str, Any]) -> int:
     return max(1, min(MOST, int(args.get("limit") or PAGE)))
 
 
-def _filter(engine: Engine, args: dict[str, Any], table: Table) -> Filter:
+async def _filter(engine: Engine, args: dict[str, Any], table: Table) -> Filter:
+    """Which letters are meant; raises `Fixable` for a name that neither the config nor a letter has.
+
+    Where the question goes on (`cursor`, or `begun` in another process), it was known when that began.
+    """
     fields = {name: str(args[name]) for name in table.fields if args.get(name)}
     if fields.get("class", "rejected") not in CLASSES:
         raise Fixable(f"there is no class {fields['class']} (there are: {', '.join(CLASSES)})")
-    if (name := fields.get("destination")) and not args.get("cursor") and not _known(engine, name):
-        raise Fixable(f"no destination is called {name} (there are: {', '.join(engine.couriers) or 'none'})")
+    known: dict[str, Collection[str]] = {"source": engine.config.sources, "destination": engine.config.destinations}
+    if args.get("cursor") or args.get("begun"):
+        known = {}
+    for what, names in known.items():
+        name = fields.get(what)
+        if name is None or name in names:
+            continue
+        if not await asyncio.to_thread(engine.ledger.index.latest, table, Filter({what: name}), None, 1):
+            raise Fixable(unknown(what, name, names))
     return Filter(fields, _moment(args, "from"), _moment(args, "to"))
-
-
-def _known(engine: Engine, destination: str) -> bool:
-    """Whether it is configured, or gone and has letters still."""
-    return destination in engine.couriers or bool(
-        engine.ledger.index.summary(DEAD, Filter({"destination": destination}))
-    )
 
 
 def _moment(args: dict[str, Any], name: str) -> float | None:
@@ -130,7 +135,7 @@ async def _list(engine: Engine, args: dict[str, Any], table: Table) -> dict[str,
     before = spot(str(cursor)) if cursor else None
     if cursor and before is None:
         raise Fixable("cursor is what the page before said")
-    wanted = _filter(engine, args, table)
+    wanted = await _filter(engine, args, table)
 
     def read() -> tuple[list[Row], list[dict[str, Any]]]:
         rows = engine.ledger.index.latest(table, wanted, before, limit)
@@ -152,7 +157,8 @@ def _excerpt(row: Row, payload: bytes | FormatError) -> dict[str, Any]:
 
 async def _summary(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
     """How many there are, by destination and class or by source and code."""
-    found = await asyncio.to_thread(engine.ledger.index.summary, table, _filter(engine, args, table))
+    wanted = await _filter(engine, args, table)
+    found = await asyncio.to_thread(engine.ledger.index.summary, table, wanted)
     counts: dict[str, dict[str, int]] = {}
     for (first, second), n in sorted(found.items()):
         counts.setdefault(first, {})[second] = n
@@ -174,7 +180,7 @@ async def _show(engine: Engine, args: dict[str, Any], table: Table) -> dict[str,
 
 async def _export(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
     """A page of whole letters, oldest first, bounded in bytes."""
-    wanted, limit = _filter(engine, args, table), _limit(args)
+    wanted, limit = await _filter(engine, args, table), _limit(args)
 
     def read() -> dict[str, Any]:
         after, upto = _span(engine, args, table)
@@ -247,7 +253,7 @@ async def _walk(
             await work(rows)
         known = {row[table.key] for row in rows}
         return {"not_found": [key for key in keys if key not in known], "cursor": None}
-    wanted, left = _filter(engine, args, table), int(args.get("limit") or MOST)
+    wanted, left = await _filter(engine, args, table), int(args.get("limit") or MOST)
     if not args.get("all") and wanted == Filter():
         raise Fixable("say which: ids, a filter, or all")
     after, upto = await asyncio.to_thread(_span, engine, args, table)

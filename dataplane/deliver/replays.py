@@ -31,6 +31,7 @@ from dataplane.deliver.stored import Stored
 from dataplane.metrics.log import logger
 from turnout.errors import Fixable
 from turnout.settings import Settings
+from turnout.spelling import unknown
 
 if TYPE_CHECKING:
     from dataplane.deliver.engine import Engine
@@ -67,14 +68,12 @@ class Replays:
         config = self._engine.config
         target = definition.destination
         if target and target not in config.destinations:
-            known = ", ".join(config.destinations) or "none"
-            raise Fixable(f"no destination is called {target} (there are: {known})")
+            raise Fixable(unknown("destination", target, config.destinations))
         if definition.file and self._engine.data.resolve() in Path(definition.file).resolve().parents:
             raise Fixable(f"{definition.file} lies in the data folder, where files come and go: name another place")
         for source in definition.sources:
             if source not in config.sources:
-                known = ", ".join(config.sources) or "none"
-                raise Fixable(f"no source is called {source} (there are: {known})")
+                raise Fixable(unknown("source", source, config.sources))
         if definition.archive and not self._engine.archives.segments(target):
             raise Fixable(f"nothing of {target} is in the archive")
         if target and not definition.file and not definition.unordered:

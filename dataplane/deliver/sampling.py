@@ -15,7 +15,7 @@ from dataplane.deliver.replaying import number_at
 from dataplane.pipeline.numbered import Sequenced, restored
 from transformations.base import Script
 from turnout.errors import Fixable
-from turnout.spelling import meant
+from turnout.spelling import unknown
 
 __all__ = ["VERBS", "scripts_of", "unpacked"]
 
@@ -37,9 +37,9 @@ async def _sample(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     limit, since = args.get("limit", 1_000), args.get("since", 0)
     sources = args.get("sources", [])
     known = {*engine.config.sources, *(name for name, _ in engine.source_counts())}
-    if unknown := [name for name in sources if name not in known]:
-        there = f" (there are: {', '.join(sorted(known)) or 'none'})"
-        raise Fixable(f"no source is called {unknown[0]}{meant(unknown[0], known) or there}")
+    for name in sources:
+        if name not in known:
+            raise Fixable(unknown("source", name, sorted(known)))
     if not isinstance(limit, int) or not 1 <= limit <= MOST or not isinstance(since, int):
         raise Fixable(f"plan: limit is a number from 1 to {MOST:,}")
     sequencer = engine.sequencer

@@ -10,6 +10,7 @@ from typing import Any
 from dataplane.deliver.engine import Engine
 from dataplane.deliver.watch import FILTERS, VERDICTS, Tail, Watch
 from turnout.errors import Fixable, Refused
+from turnout.spelling import unknown
 
 __all__ = ["VERBS"]
 
@@ -29,7 +30,7 @@ def _open(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     for name, names in known.items():
         if name in wanted and wanted[name] not in names:
-            raise Fixable(f"no {name} is called {wanted[name]} (there are: {', '.join(names) or 'none'})")
+            raise Fixable(unknown(name, wanted[name], names))
     watch = engine.ledger.watch or Watch(engine.clock)
     if len(watch.tails) >= MOST:
         raise Fixable(f"{MOST} are watching already: end one of them")

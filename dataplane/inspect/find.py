@@ -10,7 +10,7 @@ from dataplane.deliver.engine import Engine
 from dataplane.pipeline.blocks import ENTRY, Block
 from dataplane.pipeline.lookup import Stored, block_of, scan, stored
 from turnout.errors import FormatError, Refused
-from turnout.spelling import meant
+from turnout.spelling import unknown
 
 __all__ = ["Found", "find", "first_of", "later"]
 
@@ -84,8 +84,7 @@ async def _named(engine: Engine, wanted: str, source: str) -> Found:
             return Found(other, "search", duplicates=sorted(others))
         others.append(other)
     if source and source not in known:  # looked for all the same: one that is gone may have left events
-        hint = meant(source, known) or f" (there are: {', '.join(known) or 'none'})"
-        raise Refused("not_found", f"no source is called {source}{hint}")
+        raise Refused("not_found", unknown("source", source, known))
     digits = wanted if wanted.isascii() and wanted.isdigit() else ""
     raise Refused(
         "not_found",

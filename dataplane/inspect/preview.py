@@ -33,6 +33,7 @@ from turnout.clock import Clock
 from turnout.destination import Context
 from turnout.errors import Fixable, Refused
 from turnout.protocol import Envelope, Limits
+from turnout.spelling import unknown
 
 __all__ = ["Previewer", "sequence"]
 
@@ -81,12 +82,10 @@ class Previewer:
         """
         found = config.destinations.get(destination)
         if found is None:
-            known = ", ".join(config.destinations) or "none"
-            raise Fixable(f"no destination is called {destination} (there are: {known})")
+            raise Fixable(unknown("destination", destination, config.destinations))
         source = source or next(iter(found.sources or config.sources), "")
         if source not in config.sources:
-            known = ", ".join(config.sources) or "none"
-            raise Fixable(f"no source is called {source} (there are: {known})")
+            raise Fixable(unknown("source", source, config.sources))
         adapter = registry.build(found.type, found.settings)
         scripts = read_scripts(config)
         chain = tuple(scripts[name] for name in found.transformations)

@@ -17,6 +17,7 @@ import xxhash
 
 from bench.plane import NotReady, Plane
 from bench.sink import Sink
+from dataplane.deliver.moving import SPAN
 from dataplane.deliver.state import Changes, ExceptionRow, State
 from tests.app.test_app_run import until
 from tests.app.test_partitions import metrics, post
@@ -362,6 +363,32 @@ def test_a_start_that_one_of_them_refuses_has_changed_none(moody: Moody, planes:
     plane.stop()
     plane.config.write_text(before.replace("  hook:\n", "  other:\n"))
     plane.start()  # nothing is left to do there
+
+
+def test_what_is_gone_from_the_config_is_known_while_a_letter_of_it_is_kept(
+    moody: Moody, planes: Callable[[str], Plane]
+) -> None:
+    """Whichever process has them."""
+    moody.status = 422
+    plane = planes(config(moody, 2)).start()
+    spread(plane, 12)
+    until(lambda: hook(plane)["dead"] == 12)
+    until(lambda: told(plane, "dead", "summary")["total"] == 12)
+    before = plane.config.read_text()
+    plane.config.write_text(before.replace("  website: {write_key: wk_test}", "  other: {write_key: wk_other}"))
+    until(lambda: reloaded(plane))
+    letters = told(plane, "dead", "list", "--source", "website")["dead"]
+    assert len(letters) == 12
+    first = [str(row["id"]) for row in letters if row["id"] < SPAN]
+    last = [str(row["id"]) for row in letters if row["id"] >= SPAN]
+    assert first
+    assert last
+    assert told(plane, "dead", "discard", "--yes", *last)["discarded"] == len(last)
+    moody.status = 200
+    assert told(plane, "dead", "retry", "--source", "website")["retried"] == len(first), "the first has them all"
+    until(lambda: hook(plane)["delivered"] == len(first))
+    code, out, err = cli(plane, "dead", "list", "--source", "website")
+    assert (code, out, err) == (1, "", "turnout: no source is called website (there are: other)\n")
 
 
 def test_a_layout_that_cannot_be_read_is_said(moody: Moody, planes: Callable[[str], Plane]) -> None:

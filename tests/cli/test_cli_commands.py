@@ -226,7 +226,7 @@ def test_preview_shows_the_key_of_a_record(cli: Run, tmp_path: Path) -> None:
 def test_preview_of_an_unknown_destination_is_one_line(cli: Run, tmp_path: Path) -> None:
     code, _, err = cli("preview", "-d", "hok", event(tmp_path, {"type": "track", "userId": "u"}))
     assert code == 1
-    assert err == "turnout: no destination is called hok (there are: hook, disk)\n"
+    assert err == "turnout: no destination is called hok (did you mean hook?)\n"
 
 
 def test_init_writes_what_runs_and_never_overwrites(cli: Run, tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ ASKED: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("explain", "m1", "--source", LATIN), "'\\udcff' is not UTF-8"),
         (("explain", "x" * 70_000), "what is asked for has 70,016 characters, and an address at most 8,000"),
         (("tail", "--event", LATIN), "'\\udcff' is not UTF-8"),
-        (("tail", "--destination", "hok"), "no destination is called hok (there are: hook)"),
+        (("tail", "--destination", "hok"), "no destination is called hok (did you mean hook?)"),
+        (("tail", "--source", "webiste"), "no source is called webiste (did you mean website?)"),
     ],
     "a letter": [
         (("dead", "show", "summary"), "summary: an id is a number, as `turnout dead list` shows them"),
@@ -54,6 +55,16 @@ ASKED: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (("dead", "discard", "x"), "x: an id is a number, as `turnout dead list` shows them"),
         (("dead", "list", "--cursor", HUGE), "cursor is what the page before said"),
         (("refused", "list", "--cursor", f"{HUGE}_1"), "cursor is what the page before said"),
+        *(
+            ((*words, "--source", "webiste"), "no source is called webiste (did you mean website?)")
+            for words in (
+                ("dead", "list"), ("dead", "summary"), ("dead", "export"), ("dead", "retry"), ("dead", "discard"),
+                ("refused",), ("refused", "list"), ("refused", "summary"), ("refused", "export"),
+                ("refused", "discard", "--yes"),
+            )
+        ),
+        (("dead", "list", "--destination", "hok"), "no destination is called hok (did you mean hook?)"),
+        (("dead", "list", "--source", "x"), "no source is called x (there are: website)"),
         (("dead", "list", "--from", LONG), f"--from {'9' * 39}…: write a moment"),
         (("dead", "export", "--output", "."), ".: is a folder; name a file, or - for standard output"),
         (("dead", "export", "--output", ""), ".: is a folder; name a file, or - for standard output"),
@@ -61,6 +72,8 @@ ASKED: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "a pause or a replay": [
         (("pause", "destination", ""), "there is no destination of this name; there is hook"),
         (("resume", "source", "websiet"), "there is no source websiet (did you mean website?)"),
+        (("replay", "--dry-run", "-d", "hok"), "no destination is called hok (did you mean hook?)"),
+        (("replay", "--dry-run", "-d", "hook", "-s", "webiste"), "no source is called webiste (did you mean website?)"),
         (("replay", "status", HUGE), "the id of a replay is a number"),
         (("replay", "cancel", ""), "nothing: the id of a replay is a number"),
         (("replay", "--dry-run", "--to-file", "."), "exists already: name a new file"),
