@@ -15,7 +15,7 @@ from typing import Any
 from dataplane.app.reading import difference, read
 from dataplane.app.supervisor import Supervisor, needs_restart
 from dataplane.clock import SystemClock
-from dataplane.deliver.reload import named, undecided
+from dataplane.deliver.reload import named, occupied, undecided
 from dataplane.deliver.sampling import scripts_of, unpacked
 from dataplane.inspect.planning import Side, changes, refusals
 from transformations.pool import Pool
@@ -44,7 +44,8 @@ async def plan(
         since = int((clock.now() - last).timestamp() * 1000)
         asked = {"since": since, "limit": limit, "sources": list(sources)}
         sample = await supervisor.ask("pipeline", "plan.sample", asked)
-        left = await supervisor.ask("pipeline", "plan.left", {"taken": sorted(named(candidate))})
+        taken = sorted(named(candidate, running.destinations))
+        left = await supervisor.ask("pipeline", "plan.left", {"taken": taken})
         pool = Pool(1, sandbox=running.sandbox)
         await pool.start()
         try:
@@ -52,7 +53,9 @@ async def plan(
                 Side(running, scripts_of(sample["scripts"])), Side(candidate), unpacked(sample["events"]),
                 runner=pool, clock=clock, examples=examples, left=left,
             )
-            refused = [undecided(name, **one) for name, one in left.items() if name not in candidate.discard]
+            refused = occupied(candidate, running.destinations)
+            decided = {*named(candidate), *candidate.discard}
+            refused += [undecided(name, **one) for name, one in left.items() if name not in decided]
             refused += await refusals(candidate, pool)
         finally:
             await pool.stop()

@@ -54,7 +54,8 @@ YAML wants quotes around it: `{token: "${CRM_TOKEN}"}`. It appears in no message
 ## Removing and renaming a destination
 
 A destination with a backlog cannot just vanish. Renamed, its new entry says `was: old_id` and takes
-over backlog and cursors; given up, the top level says `discard: [old_id]`.
+over backlog and cursors; given up, the top level says `discard: [old_id]`. Two are never merged: an
+entry that was there before takes over nothing.
 """
 
 _PLANNED = """\

@@ -18,7 +18,7 @@ from turnout.errors import ConfigError
 
 __all__ = [
     "Backlog", "backlogs", "changed_scripts", "check_removed", "check_stopped", "fresh_row", "named",
-    "rename_and_remove", "retire", "undecided",
+    "occupied", "rename_and_remove", "retire", "undecided",
 ]
 
 
@@ -50,10 +50,13 @@ def backlogs(taken: Collection[str], couriers: Mapping[str, Courier], ledger: Le
 
 
 def check_removed(config: Config, couriers: Mapping[str, Courier], ledger: Ledger, head: int) -> None:
-    """A removed destination with a backlog is an error until someone says what is to become of it."""
+    """A removed destination with a backlog is an error until someone says what is to become of it, and so is one that
+    is to be taken over by another that has a backlog of its own."""
+    said = occupied(config, {*ledger.state.destinations(), *couriers})
     left = backlogs({*named(config), *config.discard}, couriers, ledger, head)
-    if left:
-        raise ConfigError("\n".join(undecided(ident, *one) for ident, one in left.items()))
+    said += [undecided(ident, *one) for ident, one in left.items()]
+    if said:
+        raise ConfigError("\n".join(said))
 
 
 def check_stopped(config: Config) -> None:
@@ -64,7 +67,10 @@ def check_stopped(config: Config) -> None:
     files = [Rows(Share(process, of).home(config.data) / "state" / "pipeline.db") for process in range(of)]
     head = max(last_number(file.rows) for file in files) + 1
     for file in files:
-        for ident, cursors in file.rows("SELECT id, cursors FROM destination WHERE id NOT LIKE 'replay:%'"):
+        stored = file.rows("SELECT id, cursors FROM destination WHERE id NOT LIKE 'replay:%'")
+        if said := occupied(config, {ident for ident, _ in stored}):
+            raise ConfigError("\n".join(said))
+        for ident, cursors in stored:
             if ident not in named(config) and ident not in config.discard:
                 ((rows,),) = file.rows("SELECT count(*) FROM exception WHERE destination=?", ident)
                 unread = head - min(array("Q", cursors))
@@ -72,9 +78,22 @@ def check_stopped(config: Config) -> None:
                     raise ConfigError(undecided(ident, unread, rows))
 
 
-def named(config: Config) -> frozenset[str]:
-    """The destinations that a config goes on with, under the names they have and had."""
-    return frozenset({*config.destinations, *(item.was for item in config.destinations.values() if item.was)})
+def named(config: Config, known: Collection[str] = ()) -> frozenset[str]:
+    """The destinations that a config goes on with, under the names they have and had; one that is `known` takes over
+    no other."""
+    before = {item.was for ident, item in config.destinations.items() if item.was and ident not in known}
+    return frozenset({*config.destinations, *before})
+
+
+def occupied(config: Config, known: Collection[str]) -> list[str]:
+    """Why a config is refused in which a destination that is `known` is to take over another one that is."""
+    return [
+        f"destinations.{ident}: `was: {item.was}` would merge two destinations: {ident} has a backlog and cursors of its "
+        f"own, and cannot take over those of {item.was}: keep {item.was} until it has delivered what it has, or give that "
+        f"up with a top-level `discard: [{item.was}]`, without this `was`"
+        for ident, item in config.destinations.items()
+        if item.was and item.was in known and ident in known
+    ]
 
 
 def undecided(ident: str, unread: int, aside: int) -> str:

@@ -185,6 +185,12 @@ def test_a_removed_destination_with_a_backlog_is_refused_as_a_reload_does(
     assert code == 3
     assert "later (was down): renamed\n" in out
     assert out.endswith("\nnothing would change for these events but the names of destinations\n")
+    (plane.folder / "config.yaml").write_text(text.replace("  hook: {", "  hook: {was: down, "))
+    code, out, _ = run(plane.folder, "plan")
+    assert code == 1
+    assert "down: removed\n  before: 6 sent\n  it has a backlog, and nothing says what is to become of it" in out
+    said = out.partition("a reload would refuse this configuration, and change nothing:\n  ")[2].strip()
+    assert run(plane.folder, "reload")[2] == f"turnout: {said}\n"
 
 
 def test_what_changes_beside_destinations_is_named(filled: Plane, sink: Sink) -> None:

@@ -207,6 +207,22 @@ async def test_removed_destination_with_a_backlog_must_be_named(plant: Plant, se
     balanced(plant, "renamed")
 
 
+async def test_a_destination_with_a_place_of_its_own_takes_over_no_other(plant: Plant, server: Server) -> None:
+    """Merged, the old one would go on by its old config unseen, and be lost with what it has at the next start."""
+    server.answer = lambda body: (503, {})
+    other = f"  other:\n    type: webhook\n    settings: {{webhook_url: \"{server.url}\"}}\n"
+    await plant.start(config(server.url) + other)
+    await plant.send(event("ann", 1))
+    await plant.until(lambda: counts(plant)["pending"] == counts(plant, "other")["pending"] == 1)
+    merged = config(server.url).replace("  hook:", "  other:") + "    was: hook\n"
+    with pytest.raises(ConfigError, match=r"destinations\.other: `was: hook` would merge two destinations"):
+        await plant.reload(merged)
+    assert sorted(plant.engine.couriers) == ["hook", "other"]
+    await plant.stop()
+    with pytest.raises(ConfigError, match="would merge two destinations"):
+        await plant.start(merged)
+
+
 async def test_a_disabled_destination_keeps_its_backlog(plant: Plant, server: Server) -> None:
     text = config(server.url)
     await plant.start(text + "    enabled: false\n")
