@@ -132,7 +132,7 @@ def retry(
     flags = {"retransform": True} if retransform else {}
     letters = _ids("dead", ids)
     total = len(letters) or client.get("/dead/summary", **wanted)["total"]
-    found: dict[str, Any] = {"retried": 0, "left": [], "not_found": []}
+    found: dict[str, Any] = {"retried": 0, "left": [], "not_found": [], "held": {}}
     try:
         with Progress("on their way again:", total) as progress:
             if letters:
@@ -144,7 +144,7 @@ def retry(
             _said(found, as_json=as_json)
         raise
     _said(found, as_json=as_json)
-    if found["left"] or found["not_found"]:
+    if found["left"] or found["not_found"] or found["held"]:
         raise typer.Exit(1)
 
 
@@ -157,6 +157,8 @@ def _said(found: dict[str, Any], *, as_json: bool) -> None:
         warn(f"{one['id']}: left: {one['reason']}")
     for key in found["not_found"]:
         warn(f"{key}: there is no dead letter of this id")
+    for name, why in found["held"].items():
+        warn(f"{name}: the others stay in the list, since it takes no more for now ({why}): repeat this when it goes on")
     if found["retried"]:
         say(f"{found['retried']} on their way again: `turnout dead list` shows which come back")
     else:
@@ -174,7 +176,8 @@ def _retry_ids(
 def _retry_all(
     client: Client, wanted: dict[str, Any], flags: dict[str, Any], found: dict[str, Any], progress: Progress
 ) -> None:
-    """Destination by destination in turns, so that one without room does not hold the others up."""
+    """Destination by destination in turns, so that one without room does not hold the others up. One that is paused
+    makes no room, so what it has no room for stays."""
     names = client.get("/dead/summary", **wanted)["destinations"]
     cursors: dict[str, str | None] = dict.fromkeys(names)
     while cursors:
@@ -187,7 +190,9 @@ def _retry_all(
             moved += answer["retried"] + len(answer["left"])
             if answer["full"]:
                 full.append(name)
-            if answer["cursor"] is None:
+            if answer["held"]:
+                found["held"][name] = answer["held"]
+            if answer["cursor"] is None or answer["held"]:
                 del cursors[name]
             else:
                 cursors[name] = answer["cursor"]

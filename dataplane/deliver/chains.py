@@ -42,6 +42,8 @@ class Chains:
         self._rows: dict[tuple[int, int], ExceptionRow] = {}
         self._chains: dict[int, deque[ExceptionRow]] = {}
         self._heap: list[tuple[float, int, ExceptionRow]] = []
+        self._holding: list[tuple[float, int, ExceptionRow]] = []
+        self._held: set[int] = set()  # those in _holding, by identity
         self._references: list[int] = []
         self.flying: set[tuple[int, int]] = set(flying)
         self.waiting = 0
@@ -78,13 +80,35 @@ class Chains:
         chain = self._chains.setdefault(row.key, deque())
         chain.append(row)
         if len(chain) == 1:
-            self._schedule(row)
+            self._leads(row)
 
     def _alone(self, row: ExceptionRow) -> bool:
         return not self.ordered or row.kind == "aside"
 
     def _schedule(self, row: ExceptionRow) -> None:
         heapq.heappush(self._heap, (row.next_at, next(self._serial), row))
+
+    def _leads(self, row: ExceptionRow) -> None:
+        """A row is the first of its user now."""
+        self._schedule(row)
+        self._hold(row)
+
+    def _hold(self, row: ExceptionRow) -> None:
+        if row.kind == "tried" and id(row) not in self._held:
+            self._held.add(id(row))
+            heapq.heappush(self._holding, (row.active, next(self._serial), row))
+
+    def longest(self) -> ExceptionRow | None:
+        """The row that was first tried before all others that hold back their users; not one that is in flight, which
+        is judged when it has landed."""
+        while self._holding:
+            row = self._holding[0][2]
+            chain = self._chains.get(row.key)
+            if row.kind == "tried" and chain and chain[0] is row and (row.number, row.child) not in self.flying:
+                return row
+            heapq.heappop(self._holding)
+            self._held.discard(id(row))
+        return None
 
     def next_at(self) -> float | None:
         """When the next row is due; None where none is."""
@@ -126,6 +150,8 @@ class Chains:
         self.flying.discard((row.number, row.child))
         if self.ahead_of(row) is None:
             self._schedule(row)
+            if not self._alone(row):
+                self._hold(row)
 
     def stand_aside(self, row: ExceptionRow) -> None:
         """A row held its user back too long: it leaves the chain and is retried on its own."""
@@ -180,7 +206,7 @@ class Chains:
         if not chain:
             self._chains.pop(key, None)
         else:
-            self._schedule(chain[0])
+            self._leads(chain[0])
 
     def rows(self) -> Iterable[ExceptionRow]:
         """Every row, in no order."""

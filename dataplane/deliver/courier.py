@@ -263,7 +263,8 @@ class Courier:
                 self._probed_aside = True
                 self._spawn(loop, self._retries.send(rows))
                 return True, []
-        times = (self.chains.next_at(), self.jobs.next_at())
+        passes = None if probe else self._settler.pass_by(wall)
+        times = (passes, self.chains.next_at(), self.jobs.next_at())
         later = [now + max(0.0, due - wall) for due in times if due is not None]
         if self.lanes.ready:
             linger = self._filled + delivery.linger.total_seconds()
@@ -273,10 +274,9 @@ class Courier:
                 return False, later
             blocked = self.chains.blocked if len(self.chains) else None
             send, settled = self.lanes.take(limit, delivery.batch_bytes, blocked)
-            self._filled = now
+            self._filled, self._probed_aside = now, False
             for entry in settled:
                 self._settler.unsent(entry)
-            self._probed_aside = False
             if send:
                 self._spawn(loop, self._deliver(send))
                 return True, later

@@ -199,19 +199,22 @@ async def _export(engine: Engine, args: dict[str, Any], table: Table) -> dict[st
 
 
 async def _dead_retry(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    """Try letters again; {retried, left: [{id, reason}], not_found, cursor, full}.
+    """Try letters again; {retried, left: [{id, reason}], not_found, cursor, full, held}.
 
     `cursor` is where to go on, None at the end; `full` names the destination that has no room just
-    now for more, and then the cursor stands before its letters.
+    now for more, and then the cursor stands before its letters; `held` says why it makes none.
     """
     retransform = bool(args.get("retransform"))
-    answer: dict[str, Any] = {"retried": 0, "left": [], "full": None}
+    answer: dict[str, Any] = {"retried": 0, "left": [], "full": None, "held": None}
 
     async def work(rows: list[Row]) -> int:
         found = await retry(engine, rows, retransform=retransform)
         answer["retried"] += found.retried
         answer["left"] += [{"id": ident, "reason": reason} for ident, reason in found.left]
         answer["full"] = found.full or None
+        courier = engine.couriers.get(found.full)
+        if courier is not None and courier.held is not None and not courier.held.elsewhere:
+            answer["held"] = f"{courier.held.state}, {courier.held.reason}"
         if found.full and args.get("ids"):
             reason = f"{found.full} has too many events put aside just now"
             answer["left"] += [{"id": row["id"], "reason": reason} for row in rows[found.done :]]

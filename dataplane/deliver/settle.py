@@ -18,6 +18,7 @@ from dataplane.deliver.retry import delay, told
 from dataplane.deliver.state import ExceptionRow
 from turnout.clock import Clock
 from turnout.destination import BEHIND, UNSENT, Delivery
+from turnout.durations import write_span
 from turnout.verdict import Outcome, Verdict, dead, retry
 
 __all__ = ["Settler"]
@@ -208,6 +209,18 @@ class Settler:
             self.ledger.tried(row)
 
     @whole
+    def pass_by(self, wall: float) -> float | None:
+        """Let users go on whose event has held them back for `hold_for`; when the next one will have, where nothing
+        happens to the destination until then. Unix seconds."""
+        while (row := self.chains.longest()) is not None:
+            left = row.active + self.delivery.hold_for.total_seconds() - self._active()
+            if left > 0:
+                return wall + left
+            self.chains.let_pass(row)
+            self.ledger.tried(row)
+        return None
+
+    @whole
     def retried(self, row: ExceptionRow, entry: Entry, rows: Sequence[Sent]) -> None:
         if row.kind == "waiting":
             self._turn(row, entry, rows)
@@ -218,8 +231,8 @@ class Settler:
         now = self._clock.now().timestamp()
         age = self._active() - row.active
         if not one.verdict.final and self.expired(row):
-            hours = self.delivery.retry_for.total_seconds() / 3600
-            verdict = dead(f"{EXPIRED}{hours:g} h: {one.verdict.reason}", one.verdict.status)
+            tried = write_span(self.delivery.retry_for.total_seconds())
+            verdict = dead(f"{EXPIRED}{tried}: {one.verdict.reason}", one.verdict.status)
             one = Sent(verdict, one.request, one.response)
         if one.verdict.final:
             self.final(entry, row.child, raw, options, one, attempts=row.attempts, parts=row.parts)

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from aiohttp import web
 
 from bench.plane import Plane, turnout
 from bench.sink import Sink
+from dataplane.cli.client import Client
+from dataplane.cli.letters import retry
 from dataplane.cli.main import main
 from tests.project.checkout import ROOT, commands
 from turnout import codec
@@ -139,7 +142,9 @@ def test_the_whole_way_of_a_dead_letter(data_plane: Callable[..., Plane], moody:
 
     (plane.folder / "mark.py").write_text(MENDED)
     assert cli(plane, "reload")[0] == 0
-    assert machine(plane, "dead", "retry", "--class", "script") == {"retried": 5, "left": [], "not_found": []}
+    assert machine(plane, "dead", "retry", "--class", "script") == {
+        "retried": 5, "left": [], "not_found": [], "held": {},
+    }
     until(lambda: sums(plane, "marked")["delivered"] == 5)
     assert sum(event.get("mended", False) for event in moody.events) == 5
 
@@ -154,6 +159,26 @@ def test_the_whole_way_of_a_dead_letter(data_plane: Callable[..., Plane], moody:
     assert cli(plane, "dead", "list")[1] == "no dead letters\n"
     one = sums(plane, "hook")
     assert (one["dead"], one["revived"], one["discarded"]) == (6, 1, 5)
+
+
+class Paused(Client):
+    """A data plane with one destination that takes some letters, and is paused then."""
+
+    def get(self, path: str, **query: Any) -> Any:
+        return {"total": 9, "destinations": {"hook": {"rejected": 9}}}
+
+    def post(self, path: str, body: bytes = b"{}", **query: Any) -> Any:
+        return {"retried": 4, "left": [], "not_found": [], "cursor": "5", "full": "hook", "held": "paused, by ann"}
+
+
+def test_a_retry_does_not_wait_for_a_destination_that_is_paused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        retry(Paused(Path("none.sock")), [], {}, every=True, retransform=False, as_json=False)
+    out, err = capsys.readouterr()
+    assert (ended.value.exit_code, out.split()[0]) == (1, "4")
+    assert err == (
+        "hook: the others stay in the list, since it takes no more for now (paused, by ann): repeat this when it goes on\n"
+    )
 
 
 def test_refused_events_on_the_command_line(data_plane: Callable[..., Plane], moody: Moody, tmp_path: Path) -> None:

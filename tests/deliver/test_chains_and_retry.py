@@ -38,6 +38,26 @@ def test_a_row_that_holds_too_long_stands_aside_and_the_next_goes_on() -> None:
     assert [r.number for r in chains.due(60.0, 10)] == [1]
 
 
+def test_whoever_holds_back_a_user_for_the_longest_is_told_until_it_goes_in_flight_or_leaves() -> None:
+    young, old = row(1, 7, at=1.0), row(2, 8, at=2.0)
+    young.active, old.active = 20.0, 10.0
+    chains = Chains([young, row(3, 7, "waiting"), old, row(4, 9, "aside"), row(5, 6, "waiting")])
+    assert chains.longest() is old
+    assert [r.number for r in chains.due(2.0, 3)] == [4, 5, 1]
+    assert chains.due(2.0, 1) == [old]
+    assert chains.longest() is None, "it may have its verdict any moment"
+    young.next_at = old.next_at = 60.0
+    chains.again(young)
+    assert chains.longest() is young
+    chains.again(old)
+    chains.let_pass(old)
+    assert chains.longest() is young
+    assert not chains.blocked(8)
+    chains.remove(young)
+    assert chains.longest() is None
+    assert [r.number for r in chains.due(60.0, 10)] == [3, 2]
+
+
 def test_outputs_of_a_reference_take_its_place_in_order() -> None:
     chains = Chains([row(1, 7, "waiting"), row(5, 7, "waiting")])
     (head,) = chains.due(1.0, 1)

@@ -98,6 +98,17 @@ async def test_a_failing_user_is_put_aside_in_order_and_others_go_on(plant: Plan
     balanced(plant)
 
 
+async def test_a_user_is_held_back_no_longer_than_hold_for_whenever_the_next_retry_is(
+    plant: Plant, server: Server
+) -> None:
+    server.answer = lambda body: (503, {}) if body["messageId"] == "ann-0" else (200, {})
+    await plant.start(config(server.url, delivery="{hold_for: 0s}"))
+    await plant.send(event("ann", 0), event("ann", 1), event("ann", 2))
+    await plant.until(lambda: len(server.taken) == 2)
+    assert [body["messageId"] for body in server.got[:3]] == ["ann-0", "ann-1", "ann-2"]
+    balanced(plant)
+
+
 async def test_retries_and_references_survive_a_restart(plant: Plant, server: Server) -> None:
     server.answer = lambda body: (503, {}) if body["userId"] == "ann" else (200, {})
     text = config(server.url)

@@ -14,6 +14,7 @@ from engine_kit import Plant, Server, config, event
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dataplane.config.pauses import Pause, Pauses
 from dataplane.deliver import revival
 from dataplane.deliver.evidence import Evidence
 from dataplane.deliver.lanes import Part
@@ -147,6 +148,26 @@ async def test_a_retry_of_many_goes_in_slices_and_never_fills_the_chains(
     await plant.until(lambda: row(plant)["delivered"] == 2_000, 30)
     assert await kept(plant) == 0
     assert sorted(e["properties"]["n"] for e in server.taken) == list(range(2_000))
+    balanced(plant)
+
+
+async def test_a_paused_destination_says_why_it_makes_no_room_for_more_letters(
+    plant: Plant, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revival, "ROOM", 20)
+    await died(plant, server, 50)
+    server.answer = lambda _: (200, {})
+    paused = Pause("destination", "hook", "2026-11-23T10:00:00.000Z", "ann", "moving")
+    plant.engine.hold(Pauses(pauses=(paused,)))
+    answers = [await ask(plant, "dead.retry", all=True, destination="hook", limit=15)]
+    assert answers[0]["held"] is None
+    while not answers[-1]["full"]:
+        answers.append(await ask(plant, "dead.retry", all=True, destination="hook", limit=15))
+    assert answers[-1]["held"] == "paused, by ann: moving"
+    plant.engine.hold(Pauses())
+    answers += await all_of(plant, "dead.retry", all=True, destination="hook")
+    assert sum(answer["retried"] for answer in answers) == 50
+    await plant.until(lambda: row(plant)["delivered"] == 50)
     balanced(plant)
 
 

@@ -81,7 +81,7 @@ async def test_an_event_that_alone_fails_still_dies_in_its_time(plant: Plant, se
     await plant.until(lambda: row(plant)["dead"] == 2)
     await asyncio.sleep(0.3)
     letters = (await plant.call("dead.list", {}))["dead"]
-    assert {letter["reason"] for letter in letters} == {"gave up after 24 h: HTTP 500"}
+    assert {letter["reason"] for letter in letters} == {"gave up after 1 d: HTTP 500"}
 
 
 async def test_a_tool_that_rejects_everything_pauses_before_the_backlog_is_buried(
