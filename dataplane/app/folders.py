@@ -13,9 +13,12 @@ from dataplane.config import Config
 from turnout.errors import Fixable
 
 __all__ = [
-    "Lock", "admin_token", "check_owner", "clear_rates", "log_folder", "make_folders", "rates_folder",
-    "write_private",
+    "RESTORING", "Lock", "admin_token", "check_owner", "check_whole", "clear_rates", "log_folder", "make_folders",
+    "rates_folder", "write_private",
 ]
+
+RESTORING = ".restoring"
+"""Folder in a data folder while a restore fills that."""
 
 
 def log_folder(data: Path, partition: int = 0) -> Path:
@@ -40,6 +43,7 @@ def make_folders(data: Path) -> None:
     Raises `Fixable` where they cannot be made, or belong to another user.
     """
     check_owner(data)
+    check_whole(data)
     inside = (
         data / "log", log_folder(data), data / "sequence", data / "state", data / "dead", rates_folder(data),
     )
@@ -49,6 +53,15 @@ def make_folders(data: Path) -> None:
         data.chmod(0o700)
     except OSError as error:
         raise Fixable(f"data: cannot make {error.filename or data}: {error.strerror}") from None
+
+
+def check_whole(data: Path) -> None:
+    """Refuse a folder that a restore is filling, or was killed in: what is there may be a part. Raises `Fixable`."""
+    if (data / RESTORING).exists():
+        raise Fixable(
+            f"{data} is being filled by `turnout restore`, or holds what a killed one left: when none runs, delete all "
+            "that is in it and restore again"
+        )
 
 
 def check_owner(data: Path) -> None:

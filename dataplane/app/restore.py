@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from dataplane.app.bundle import MANIFEST, Entry, Manifest, Report, members, parse, reading, report
-from dataplane.app.folders import check_owner
+from dataplane.app.folders import RESTORING, check_owner, check_whole
 from dataplane.deliver.schema import STEPS
 from dataplane.log.segments import sync_folder
 from dataplane.pipeline.ids import copied
@@ -21,7 +21,6 @@ from turnout.errors import Fixable, FormatError
 __all__ = ["restore"]
 
 _CHUNK = 1 << 20
-_DRAFT = ".restoring"
 _FOREIGN = frozenset(("lost+found",))
 """What a fresh file system holds, and an empty folder may."""
 
@@ -35,7 +34,7 @@ def restore(source: Path, data: Path, *, step: Callable[[int, int], None]) -> Re
     if not source.is_file():
         raise Fixable(f"{source} does not exist")
     _empty(data)
-    draft = data / _DRAFT
+    draft = data / RESTORING
     made = [folder for folder in (data, *data.parents) if not folder.exists()]
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -43,24 +42,36 @@ def restore(source: Path, data: Path, *, step: Callable[[int, int], None]) -> Re
     except OSError as error:
         _unmake(made)
         raise Fixable(f"{data} cannot be written: {error.strerror}") from None
-    whole = False
+    whole, placed = False, []
     try:
         manifest = _extract(source, draft, step)
         for path in sorted(draft.rglob("pipeline.db")):
             _check_state(path)
         copied(draft / "sequence" / "ids")
         for path in sorted(draft.iterdir()):
-            path.rename(data / path.name)
+            placed.append(data / path.name)
+            path.rename(placed[-1])
         _sync(data)
         whole = True
     except OSError as error:
         raise Fixable(f"{data} cannot be written: {error.strerror or error}") from None
     finally:
+        if not whole:
+            _take_back(placed)
         shutil.rmtree(draft, ignore_errors=True)
         if not whole:
             _unmake(made)
     data.chmod(0o700)
     return report(source, manifest)
+
+
+def _take_back(placed: list[Path]) -> None:
+    """Remove what was put in its place before the rest could not be: a part would pass for the whole."""
+    for path in placed:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _unmake(folders: list[Path]) -> None:
@@ -77,8 +88,7 @@ def _empty(data: Path) -> None:
         return
     except OSError as error:
         raise Fixable(f"{data}: {error.strerror}") from None
-    if inside == {_DRAFT}:
-        raise Fixable(f"{data} holds what a killed restore left: delete {data / _DRAFT}")
+    check_whole(data)
     if inside:
         raise Fixable(f"{data} is not empty: name a new folder, or move what is there away")
     check_owner(data)

@@ -158,7 +158,7 @@ def _said(found: dict[str, Any], *, as_json: bool) -> None:
     for key in found["not_found"]:
         warn(f"{key}: there is no dead letter of this id")
     for name, why in found["held"].items():
-        warn(f"{name}: the others stay in the list, since it takes no more for now ({why}): repeat this when it goes on")
+        warn(f"{name}: the others stay in the list, it takes no more for now ({why}): repeat this when it goes on")
     if found["retried"]:
         say(f"{found['retried']} on their way again: `turnout dead list` shows which come back")
     else:

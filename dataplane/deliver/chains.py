@@ -8,6 +8,7 @@ on their own. Memory is bounded by the caps; payloads are not kept here.
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
 from collections.abc import Iterable
 from itertools import count
@@ -132,15 +133,16 @@ class Chains:
             found.append(row)
         return found
 
-    def hasten(self, now: float, rng: Random) -> None:
+    def hasten(self, now: float, rng: Random, *, told: bool = False) -> None:
         """The destination is there again: try soon what waits only because it was not.
 
-        Spread over some seconds. What waits longer than a retry ever does was told to by the tool. One behind
-        another, tried in the same request, is due as soon.
+        Spread over some seconds. What waits longer than a retry ever does was told to by the tool, and is left alone
+        but where `told` says so. One behind another, tried in the same request, is due as soon.
         """
+        latest = math.inf if told else now + LONGEST
         spread = max(SOON, len(self._rows) / PER_SECOND)
         for row in self._rows.values():
-            if now + spread < row.next_at <= now + LONGEST and (row.number, row.child) not in self.flying:
+            if now + spread < row.next_at <= latest and (row.number, row.child) not in self.flying:
                 row.next_at = now + rng.uniform(0, spread)
                 if self.ahead_of(row) is None:
                     self._schedule(row)

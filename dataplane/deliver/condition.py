@@ -117,9 +117,14 @@ class Condition:
         return max(0.0, self._not_before - now, self.pace.at - now)
 
     @property
+    def throttled(self) -> bool:
+        """Nothing is sent because it asked for time, or something of ours failed a moment ago."""
+        return self._clock.monotonic() < self._not_before
+
+    @property
     def asks(self) -> str:
         """Why nothing is sent though it is well: it asked for more time than it is given; else ""."""
-        return self._asks if self._clock.monotonic() < self._not_before else ""
+        return self._asks if self.throttled else ""
 
     def judge(self, sent: Sequence[Sent], keys: Sequence[int], left: float, most: float = OBEYED) -> bool:
         """What the answers to a request that left at `left` say about the destination itself: down,

@@ -181,7 +181,7 @@ class Courier:
             self._outdated()  # the script was paused to be mended
         waited, self.held = self.held is not None and self.held.elsewhere, held
         if waited and held is None:  # for another process, which probed the tool and goes on, or has nothing to
-            self.resume(passed)
+            self.resume(passed, told=False)
         self.pump()
 
     def wait_for(self, stopped: Stopped, now: float) -> None:
@@ -194,17 +194,17 @@ class Courier:
         if self.stopped is not None:
             self.stopped, self.rests_until = None, 0.0
 
-    def resume(self, passed: Passed | None = None) -> None:
-        """A person says to go on: forget that the tool refused us or was down. See `Condition.changed`."""
+    def resume(self, passed: Passed | None = None, *, told: bool = True) -> None:
+        """A person says to go on: forget that the tool refused us or was down. See `Condition.changed`, `hasten`."""
         self.condition.changed(passed)
-        self.hasten()
+        self.hasten(told=told)
         self.ledger.dirty.add(self.plan.id)
         self.pump()
 
-    def hasten(self) -> None:
-        """Try soon what was put aside."""
+    def hasten(self, *, told: bool = False) -> None:
+        """Try soon what was put aside; with `told` also what the tool wants to be asked later."""
         now = self._steady.now().timestamp()
-        self.chains.hasten(now, self._rng)
+        self.chains.hasten(now, self._rng, told=told)
         self.jobs.hasten(now)
 
     def _outdated(self) -> None:

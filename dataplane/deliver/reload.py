@@ -88,9 +88,9 @@ def named(config: Config, known: Collection[str] = ()) -> frozenset[str]:
 def occupied(config: Config, known: Collection[str]) -> list[str]:
     """Why a config is refused in which a destination that is `known` is to take over another one that is."""
     return [
-        f"destinations.{ident}: `was: {item.was}` would merge two destinations: {ident} has a backlog and cursors of its "
-        f"own, and cannot take over those of {item.was}: keep {item.was} until it has delivered what it has, or give that "
-        f"up with a top-level `discard: [{item.was}]`, without this `was`"
+        f"destinations.{ident}: `was: {item.was}` would merge two destinations: {ident} was there before, and takes "
+        f"over no backlog: keep {item.was} until it has delivered what it has, or give that up with "
+        f"a top-level `discard: [{item.was}]`, without this `was`"
         for ident, item in config.destinations.items()
         if item.was and item.was in known and ident in known
     ]

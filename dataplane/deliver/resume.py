@@ -15,11 +15,11 @@ __all__ = ["VERBS"]
 
 
 def _resume(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
-    """Forget that a tool refused us or was down; {changed, still}."""
+    """Forget that a tool refused us, was down or wanted to be asked later; {changed, still}."""
     courier = engine.couriers.get(str(args.get("destination")))
     if courier is None:
         raise Fixable(f"there is no destination {args.get('destination')}")
-    changed = courier.condition.down
+    changed = courier.condition.down or courier.condition.throttled
     engine.hold(engine.pauses, {name: one for name, one in engine.found.items() if name != courier.plan.id})
     courier.resume()
     still = "" if courier.held is None else f"{courier.held.state}: {courier.held.reason}"

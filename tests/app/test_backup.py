@@ -9,6 +9,7 @@ import os
 import sqlite3
 import stat
 import subprocess
+import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from bench.plane import Plane, turnout
 from bench.sink import Sink
 from dataplane.app.backup import backup
 from dataplane.app.bundle import MANIFEST, Entry, Manifest, _zstd
+from dataplane.app.folders import make_folders
 from dataplane.app.restore import restore
 from dataplane.deliver.schema import STEPS
 from dataplane.pipeline.ids import MessageIds
@@ -281,8 +283,52 @@ def test_a_bomb_of_zeros_is_read_a_piece_at_a_time(tmp_path: Path) -> None:
 def test_what_a_killed_restore_left_is_named(used: Path, tmp_path: Path) -> None:
     backup(used, tmp_path / "a.tar.gz", settled=nothing, step=silent)
     (tmp_path / "new" / ".restoring").mkdir(parents=True)
-    with pytest.raises(Fixable, match="killed restore"):
+    with pytest.raises(Fixable, match="a killed one left"):
         restore(tmp_path / "a.tar.gz", tmp_path / "new", step=silent)
+    (tmp_path / "new" / "log").mkdir()  # a part of it was in its place already
+    with pytest.raises(Fixable, match="a killed one left"):
+        restore(tmp_path / "a.tar.gz", tmp_path / "new", step=silent)
+    with pytest.raises(Fixable, match="a killed one left"):
+        make_folders(tmp_path / "new")
+
+
+def test_a_restore_that_is_interrupted_leaves_no_part(
+    used: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup(used, tmp_path / "a.tar.gz", settled=nothing, step=silent)
+    rename = Path.rename
+
+    def interrupted(path: Path, to: Path) -> Path:
+        if path.name == "state":
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        restore(tmp_path / "a.tar.gz", tmp_path / "new", step=silent)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("what", ["backup", "restore"])
+def test_a_copy_that_is_ended_by_sigterm_leaves_nothing(used: Path, tmp_path: Path, what: str) -> None:
+    copy, new = tmp_path / "a.tar.gz", tmp_path / "new"
+    if what == "restore":
+        backup(used, copy, settled=nothing, step=silent)
+    config = tmp_path / "config.yaml"
+    config.write_text(f"data: {used if what == 'backup' else new}\n")
+    program = (
+        "import os, signal\nfrom pathlib import Path\nfrom dataplane.app import backup, restore\n"
+        f"from dataplane.cli.main import main\nwork = {what}.{what}\n"
+        "def ended(*given, **named):\n"
+        "    step = lambda done, total: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return work(*given, **{**named, 'step': step})\n"
+        f"{what}.{what} = ended\nmain(['{what}', '--config', r'{config}', r'{copy}'])\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (143, "")
+    assert sorted(path.name for path in tmp_path.iterdir() if path != used) == sorted(
+        ["config.yaml"] + (["a.tar.gz"] if what == "restore" else [])
+    )
 
 
 def test_a_file_that_is_deleted_meanwhile_is_still_copied(used: Path, tmp_path: Path) -> None:

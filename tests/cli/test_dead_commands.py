@@ -177,7 +177,7 @@ def test_a_retry_does_not_wait_for_a_destination_that_is_paused(capsys: pytest.C
     out, err = capsys.readouterr()
     assert (ended.value.exit_code, out.split()[0]) == (1, "4")
     assert err == (
-        "hook: the others stay in the list, since it takes no more for now (paused, by ann): repeat this when it goes on\n"
+        "hook: the others stay in the list, it takes no more for now (paused, by ann): repeat this when it goes on\n"
     )
 
 

@@ -138,6 +138,8 @@ def test_after_an_outage_rows_come_back_soon_but_not_before_the_tool_said() -> N
             chains.remove(one)
     assert sorted(found) == [1, 2, 3, 5, 6]
     assert chains.next_at() == 5_000.0
+    chains.hasten(0.0, Random(1), told=True)
+    assert [r.number for r in chains.due(6.0, 10)] == [4]
 
 
 def test_a_row_in_flight_is_not_hastened() -> None:

@@ -127,3 +127,17 @@ async def test_a_tool_that_asks_for_a_year_is_asked_again_and_quoted(
     plant.advance(hours * 3600 + 2)
     await plant.until(lambda: row(plant)["delivered"] == 2)
     assert row(plant)["reason"] == ""
+
+
+async def test_a_person_may_go_on_before_the_tool_wants_to_be_asked(plant: Plant, server: Server) -> None:
+    """Its users would wait for `hold_for`, and what was tried for the hour."""
+    server.answer = lambda _: (503, {"Retry-After": "31536000"})
+    await plant.start(config(server.url))
+    await plant.send(event("ann", 1), event("ann", 2), event("bob", 1))
+    await plant.until(lambda: row(plant)["retrying"] >= 1)
+    server.answer = lambda _: (200, {})
+    assert (await plant.call("destination.resume", {"destination": "hook"}))["changed"]
+    plant.advance(6)
+    await plant.until(lambda: row(plant)["delivered"] == 3)
+    assert per_user(server.taken)["ann"] == [1, 2]
+    assert not (await plant.call("destination.resume", {"destination": "hook"}))["changed"]
