@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,10 @@ import typer
 
 from dataplane.cli.client import Client, find_socket
 from dataplane.cli.output import counted, cut, json_line, say
+from dataplane.cli.progress import Bar
 from turnout import codec
 from turnout.durations import duration
-from turnout.errors import Fixable
+from turnout.errors import Fixable, TurnoutError
 from turnout.spelling import unknown
 
 __all__ = ["CHANGES", "plan"]
@@ -22,6 +26,9 @@ CHANGES = 3
 """Exit code where something would change."""
 PATIENCE = 240.0
 """Seconds: a minute of events, one of fixtures, and what comes before and between."""
+LOOK = 0.2
+"""Seconds between looks at how far it is."""
+STEPS = {"sampling": "choosing events", "comparing": "", "fixtures": "running fixtures"}
 WIDTH = 300
 """Characters of a text that an event or a script made."""
 
@@ -43,13 +50,18 @@ def plan(
     if (base is None) != (not events):
         raise Fixable("give --base and --events together (offline), or neither (the running data plane)")
     if base is not None:
-        found = asyncio.run(_offline(config, base, events, sources=sources, limit=limit, examples=examples))
+        with Bar("comparing", quiet=as_json, transient=True) as shown:
+            found = asyncio.run(_offline(
+                config, base, events, sources=sources, limit=limit, examples=examples, shown=shown,
+            ))  # fmt: skip
     else:
         wanted = {
             "file": str(config.absolute()), "last": seconds, "limit": limit, "sources": sources, "examples": examples,
         }
         try:
-            found = Client(find_socket(config, socket), PATIENCE).post("/plan", codec.dumps(wanted))
+            path = find_socket(config, socket)
+            with _watched(path, quiet=as_json):
+                found = Client(path, PATIENCE).post("/plan", codec.dumps(wanted))
         except Fixable as error:
             raise Fixable(_as_given(str(error), config)) from None
         found["refused"] = [_as_given(line, config) for line in found["refused"]]
@@ -66,13 +78,38 @@ def plan(
         raise typer.Exit(1)
 
 
+@contextmanager
+def _watched(path: Path, *, quiet: bool) -> Iterator[None]:
+    """A bar on a terminal while the data plane makes the plan."""
+    bar, over = Bar("comparing", quiet=quiet, transient=True), threading.Event()
+    if not bar.shown:
+        yield
+        return
+
+    def look(shown: Callable[[int, int | None, str], None]) -> None:
+        while not over.wait(LOOK):
+            with suppress(TurnoutError):  # the plan itself says what is wrong
+                if found := Client(path, timeout=5).get("/plan"):
+                    shown(found["done"], found["total"], STEPS.get(found["step"], found["step"]))
+
+    with bar as shown:
+        looking = threading.Thread(target=look, args=(shown,), daemon=True)
+        looking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            looking.join()
+
+
 def _as_given(text: str, config: Path) -> str:
     """Findings name the file as the caller named it, not as the data plane read it."""
     return text.replace(str(config.absolute()), str(config))
 
 
 async def _offline(
-    config: Path, base: Path, events: str, *, sources: list[str], limit: int, examples: int
+    config: Path, base: Path, events: str, *, sources: list[str], limit: int, examples: int,
+    shown: Callable[[int, int | None, str], None],
 ) -> dict[str, Any]:
     """Both configurations from their files, events from a file: for CI, where nothing runs."""
     from dataplane.app.reading import difference, read
@@ -91,7 +128,11 @@ async def _offline(
     raws = [codec.dumps(event) for event in read_events(events)][:limit]
     taken = sequence(raws, source, clock.now(), trusted=old.sources[source].trusted)
     async with workers(old.sandbox) as pool:
-        found = await changes(Side(old), Side(candidate), taken, runner=pool, clock=clock, examples=examples)
+        found = await changes(
+            Side(old), Side(candidate), taken, runner=pool, clock=clock, examples=examples,
+            step=lambda done: shown(done, len(taken), ""),
+        )  # fmt: skip
+        shown(0, None, STEPS["fixtures"])
         refused = await refusals(candidate, pool)
     counts = {"sampled": len(taken), "of": len(raws)}
     return {**found, **counts, **difference(before, after), "restart": [], "refused": refused}

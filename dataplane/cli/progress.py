@@ -1,12 +1,14 @@
-"""How far a long command has come: one line on a terminal's standard error, nothing elsewhere."""
+"""How far a long command has come: a line or a bar on a terminal's standard error, nothing elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
-__all__ = ["Progress"]
+__all__ = ["Bar", "Progress"]
 
 EVERY = 0.2
 
@@ -39,3 +41,40 @@ class Progress:
         if self._shown and self._next:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+
+class Bar:
+    """`with Bar(name) as shown: shown(done, total, note)`; `total` None while nobody knows it.
+
+    With `transient` nothing of it stays.
+    """
+
+    def __init__(self, name: str, *, quiet: bool = False, transient: bool = False) -> None:
+        self._name = name
+        self._transient = transient
+        self.shown = not quiet and sys.stderr.isatty()
+        self._bar: Any = None
+
+    def __enter__(self) -> Callable[[int, int | None, str], None]:
+        if self.shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
+                TextColumn("{task.fields[note]}", markup=False), console=Console(stderr=True),
+                transient=self._transient,
+            )  # fmt: skip
+            self._task = self._bar.add_task(self._name, total=None, note="")
+            self._bar.start()
+        return self._show
+
+    def _show(self, done: int, total: int | None, note: str) -> None:
+        if self._bar is not None:
+            if total == 0:  # there was nothing to do, which is all of it
+                done = total = 1
+            self._bar.update(self._task, completed=done, total=total, note=note)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import typer
 
 from dataplane.cli.client import Client, find_socket
 from dataplane.cli.output import cut, json_line, say, table, warn
+from dataplane.cli.progress import Bar
 from turnout import clock, codec
 from turnout.durations import duration
 from turnout.errors import Fixable, Unavailable
@@ -146,7 +146,7 @@ def _count(client: Client, wanted: dict[str, Any], seconds: float | None) -> dic
     routes: Counter[str] = Counter()
     total: dict[str, Any] = {"selected": 0, "sample": []}
     given: dict[str, Any] = {}
-    with _Progress("counting") as shown:
+    with Bar("counting") as shown:
         while True:
             body = {**wanted, **given, "sample": max(0, 5 - len(total["sample"]))}
             part = client.post("/replays/count", codec.dumps(body))
@@ -217,7 +217,7 @@ def _follow(client: Client, row: dict[str, Any], *, as_json: bool) -> dict[str, 
     """Show a bar until it is over; Ctrl-C leaves the replay running and says so."""
     ident = row["id"]
     try:
-        with _Progress(f"replay {ident}", quiet=as_json) as shown:
+        with Bar(f"replay {ident}", quiet=as_json) as shown:
             while row["state"] == "running":
                 note = _counts(row) + (f" · {row['reason']}" if row["reason"] else "")
                 shown(row["position"] - row["first"], row["end"] - row["first"], note)
@@ -251,33 +251,3 @@ def _look(client: Client, ident: int) -> dict[str, Any]:
                     f"{error}; replay {ident} goes on then, `turnout replay status {ident} --follow` shows it"
                 ) from None
             time.sleep(LOOK)
-
-
-class _Progress:
-    """A bar on a terminal, nothing elsewhere: `with _Progress(name) as shown: shown(done, total, note)`."""
-
-    def __init__(self, name: str, *, quiet: bool = False) -> None:
-        self._name = name
-        self._quiet = quiet or not sys.stderr.isatty()
-        self._bar: Any = None
-
-    def __enter__(self) -> Callable[[int, int, str], None]:
-        if not self._quiet:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-                TextColumn("{task.fields[note]}", markup=False), console=Console(stderr=True),
-            )  # fmt: skip
-            self._task = self._bar.add_task(self._name, total=1, note="")
-            self._bar.start()
-        return self._show
-
-    def _show(self, done: int, total: int, note: str) -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, completed=done if total else 1, total=max(1, total), note=note)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()

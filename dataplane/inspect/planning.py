@@ -8,7 +8,7 @@ randomness of the event, so two runs of one script make the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -67,20 +67,21 @@ class _Stand:
 async def changes(
     base: Side, candidate: Side, events: Sequence[Sequenced], *,
     runner: Runner, clock: Clock, examples: int = 3, seconds: float = 60.0, left: Left | None = None,
+    step: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Any]:
     """What `compare` says, `notes` at each destination, and `events`, how many were compared: fewer than given where
     time ran out or a script was killed too often, and then `ended` says so.
 
     `left` is what destinations that the candidate has not any more have still to deliver; None where nobody knows.
-    Raises `Fixable` where the candidate cannot be used (a script that does not compile), or where not
-    even the first events could be run in `seconds`.
+    `step` is told how many events are through. Raises `Fixable` where the candidate cannot be used (a script that does
+    not compile), or where not even the first events could be run in `seconds`.
     """
     accounts = Accounts(clock)
     after = await plans.build(candidate.config, runner, candidate.scripts, accounts=accounts)
     before = await plans.build(base.config, runner, base.scripts, accounts=accounts)
     try:
         pairs = _pairs(base.config, candidate.config, before, after)
-        run = _Run(runner, clock.now(), asyncio.get_running_loop().time() + seconds)
+        run = _Run(runner, clock.now(), asyncio.get_running_loop().time() + seconds, step)
         done = await run.all(events, pairs, _closed(base.config, candidate.config))
         stood = {
             name: run.stood(name, pair, base.config, candidate.config) for name, pair in pairs.items()
@@ -171,8 +172,9 @@ def _alike(before: Plan, after: Plan) -> bool:
 class _Run:
     """Outcomes of both sides, collected slice by slice."""
 
-    def __init__(self, runner: Runner, now: datetime, until: float) -> None:
+    def __init__(self, runner: Runner, now: datetime, until: float, step: Callable[[int], None]) -> None:
         self._runner = runner
+        self._step = step
         self._now = now
         self._until = until
         self._made: dict[tuple[str, str], list[Outcome]] = {}
@@ -202,6 +204,7 @@ class _Run:
                 self.ended = str(error)
                 break
             done += len(part)
+            self._step(done)
         if events and not done:
             raise Fixable(f"nothing could be compared, not even the first events: {self.ended}")
         for outcomes in self._made.values():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import pty
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,14 @@ def transformEvent(event, metadata):
     if n == 1:
         return event["missing"]
     event["properties"]["n"] = n * 10
+    return event
+"""
+BUSY = """\
+def transformEvent(event, metadata):
+    n = 0
+    while n < 1000000:
+        n = n + 1
+    event["properties"]["n"] = n
     return event
 """
 MOMENT = """\
@@ -106,6 +117,42 @@ def test_a_sample_of_everything_says_so_also_where_events_were_refused(filled: P
     assert shown.startswith("compared with 40 events\n")
     shown = run(filled.folder, "plan", "--config", "new.yaml", "--limit", "10")[1]
     assert shown.startswith("compared with 10 events of about 41, evenly chosen\n")
+
+
+def on_a_terminal(folder: Path, *words: str) -> tuple[int, str, str]:
+    """As `run`, with standard error on a terminal: exit code, standard output, what the terminal was sent."""
+    ours, theirs = pty.openpty()
+    try:
+        with subprocess.Popen(
+            [turnout(), *words], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs, text=True,
+        ) as process:
+            os.close(theirs)
+            shown = b""
+            with suppress(OSError):  # the other end is closed
+                while piece := os.read(ours, 4096):
+                    shown += piece
+            out = process.communicate()[0]
+    finally:
+        os.close(ours)
+    return process.returncode, out, shown.decode()
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is_and_elsewhere_nothing_does(filled: Plane, sink: Sink) -> None:
+    (filled.folder / "busy.py").write_text(BUSY)
+    candidate(filled, sink, script="busy.py")
+    words = ("plan", "--config", "new.yaml")
+    code, out, shown = on_a_terminal(filled.folder, *words)
+    assert code == 3
+    assert "comparing" in shown
+    assert " 0%" in shown
+    assert run(filled.folder, *words) == (3, out, "")
+    assert on_a_terminal(filled.folder, *words, "--json")[2] == ""
+    assert filled.ask("/plan") == {}, "none is being made"
+    (filled.folder / "event.json").write_text('{"type": "track", "event": "Step", "userId": "u", "properties": {}}')
+    offline = on_a_terminal(filled.folder, *words, "--base", "config.yaml", "--events", "event.json")
+    assert offline[0] == 3
+    assert "comparing" in offline[2]
+    assert "running fixtures" in offline[2]
 
 
 def test_another_script_shows_drops_errors_and_changed_requests(filled: Plane, sink: Sink) -> None:

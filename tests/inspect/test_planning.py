@@ -99,7 +99,9 @@ async def test_each_kind_of_change(base: str, old: str, new: str, name: str, kin
 async def test_what_could_be_compared_in_time_is_told(base: str) -> None:
     other = CONFIG.replace("https://example.com/", "https://example.com/other")
     taken = events(SLICE * 40)
-    found = await compared(base, other, taken, Slow(0.05), seconds=1.0)
+    steps: list[int] = []
+    found = await compared(base, other, taken, Slow(0.05), seconds=1.0, step=steps.append)
+    assert steps == [*range(SLICE, found["events"] + 1, SLICE)]
     assert 0 < found["events"] < len(taken)
     assert (found["events"] % SLICE, found["ended"]) == (0, "time ran out")
     assert found["destinations"]["hook"]["changes"][0]["count"] == found["events"]

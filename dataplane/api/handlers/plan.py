@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from dataplane.api.route import Route, json_object, socket_only
-from dataplane.app.plan import plan
+from dataplane.app.plan import plan, progress
 from dataplane.app.supervisor import Supervisor
 from turnout.errors import Refused
 
@@ -46,7 +46,13 @@ async def _plan(supervisor: Supervisor, request: web.Request) -> Any:
     )
 
 
+async def _progress(supervisor: Supervisor, request: web.Request) -> Any:
+    return progress()
+
+
 ROUTES: tuple[Route, ...] = (
+    Route("GET", "/plan", "plan.progress", "How far the plan is that is being made: step, done, total; {} without one.",
+          _progress, audited=False),
     Route("POST", "/plan", "plan", "What a candidate configuration would change for recent events.", _plan,
           body={"type": "object", "additionalProperties": False, "required": ["file"], "properties": _FIELDS}),
 )
