@@ -88,23 +88,42 @@ async def _sum(children: Sequence[Child], verb: str, args: Args) -> Any:
 
 
 async def _walk(children: Sequence[Child], verb: str, args: Args) -> Any:
-    """Letters by their ids anywhere; or all that are meant, one process after another."""
+    """Letters by their ids anywhere; or all that are meant, one process after another.
+
+    One whose destinations have no room just now does not keep the letters of the next waiting.
+    """
     if args.get("ids") is not None:
-        return together.walked(await _each(children, verb, [args] * len(children)))
-    number, inner = together.step(args.get("cursor"), len(children))
+        return await _by_ids(children, verb, args)
+    places = together.places(args.get("cursor"), len(children))
     begun = bool(args.get("cursor"))  # what is named was known to a process before
-    while True:
+    found, wrong = None, None
+    for number, place in enumerate(places):
+        if place is None:
+            continue
         try:
-            found = await _ask(children[number], verb, {**args, "cursor": inner or None, "begun": begun})
-        except Fixable:
-            if inner or number + 1 == len(children):
-                raise
-            found = None  # what is named may be known to the next
-        if found is not None:
-            more = found["cursor"]
-            ends = more is None and number + 1 == len(children)
-            return {**found, "cursor": None if ends else f"{number + (more is None)}.{more or ''}"}
-        number += 1
+            found = await _ask(children[number], verb, {**args, "cursor": place or None, "begun": begun})
+        except Fixable as error:
+            wrong, places[number] = error, None  # what is named may be known to the next
+            continue
+        places[number] = found["cursor"]
+        if not found.get("full") or found["retried"] or found["left"]:
+            break
+    if found is None:
+        assert wrong is not None, "a cursor with nothing left is none"
+        raise wrong
+    return {**found, "cursor": together.cursor(places)}
+
+
+async def _by_ids(children: Sequence[Child], verb: str, args: Args) -> Any:
+    """Where a process does not answer, the others have done theirs; what nobody who answered knows may be of that."""
+    found = await asyncio.gather(*(_ask(child, verb, args) for child in children), return_exceptions=True)
+    silent: list[BaseException] = [one for one in found if isinstance(one, Unavailable)]
+    told = [one for one in found if not isinstance(one, BaseException)]
+    if wrong := [one for one in found if isinstance(one, BaseException) and one not in silent]:
+        raise wrong[0]
+    if not told:
+        raise silent[0]
+    return together.walked(told, "; ".join(map(str, silent)))
 
 
 async def _resume(children: Sequence[Child], verb: str, args: Args) -> Any:

@@ -228,7 +228,7 @@ def discard(
             say(f"{what} would be discarded for good: say --yes to do it")
         raise typer.Exit(1)
     bodies: list[dict[str, Any]] = [{"ids": numbers[at : at + IDS]} for at in range(0, len(numbers), IDS)]
-    done, missing = 0, []
+    done, missing, left = 0, [], []
     with Progress("discarded", found["total"]) as progress:
         for body in bodies or [{**wanted, "all": every}]:
             cursor: str | None = ""
@@ -237,15 +237,18 @@ def discard(
                 answer = client.post(f"/{kind}/discard", codec.dumps(more))
                 done += answer["discarded"]
                 missing += answer["not_found"]
+                left += answer["left"]
                 cursor = answer["cursor"]
                 progress.at(done)
     if as_json:
-        json_line({"matching": found["total"], "discarded": done, "not_found": missing})
+        json_line({"matching": found["total"], "discarded": done, "left": left, "not_found": missing})
     else:
+        for one in left:
+            warn(f"{one['id']}: left: {one['reason']}")
         for key in missing:
             warn(f"{key}: none of the {WORDS[kind]} has this {KEYS[kind]}")
         say(f"{counted(done, WORD[kind])} discarded")
-    if missing:
+    if left or missing:
         raise typer.Exit(1)
 
 

@@ -225,7 +225,7 @@ async def _dead_retry(engine: Engine, args: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _discard(engine: Engine, args: dict[str, Any], table: Table) -> dict[str, Any]:
-    """Give letters up for good; {discarded, not_found, cursor}. They stay counted as dead."""
+    """Give letters up for good; {discarded, left, not_found, cursor}. They stay counted as dead."""
     count = 0
 
     async def work(rows: list[Row]) -> int:
@@ -236,7 +236,7 @@ async def _discard(engine: Engine, args: dict[str, Any], table: Table) -> dict[s
         return len(rows)
 
     rest = await _walk(engine, args, table, work)
-    return {"discarded": count, **rest}
+    return {"discarded": count, "left": [], **rest}
 
 
 async def _walk(

@@ -12,14 +12,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dataplane.deliver.index import spot_text, whole
+from dataplane.deliver.index import spot_text
 from dataplane.deliver.ledger import COUNTED
 from dataplane.inspect.conclude import conclude
 from turnout.clock import parse
 from turnout.errors import Fixable
 
 __all__ = [
-    "PAGE", "explained", "left", "lines", "newest", "oldest", "places", "seen", "status", "step", "summed", "walked",
+    "PAGE", "cursor", "explained", "left", "lines", "newest", "oldest", "places", "seen", "status", "summed", "walked",
 ]
 
 PAGE = 100
@@ -56,7 +56,7 @@ def places(cursor: Any, count: int) -> list[str | None]:
     return [None if part == ENDED else part for part in parts]
 
 
-def _cursor(found: Sequence[str | None]) -> str | None:
+def cursor(found: Sequence[str | None]) -> str | None:
     """The cursor behind a page; None where all are at their end."""
     if all(place is None for place in found):
         return None
@@ -73,7 +73,7 @@ def newest(kind: str, pages: Sequence[Json | None], before: Sequence[str | None]
             found.append(None)
         else:
             found.append(_spot(mine[count - 1]) if count else place)
-    return {kind: taken, "cursor": _cursor(found)}
+    return {kind: taken, "cursor": cursor(found)}
 
 
 def oldest(kind: str, pages: Sequence[Json | None], before: Sequence[str | None], limit: int) -> Json:
@@ -90,7 +90,7 @@ def oldest(kind: str, pages: Sequence[Json | None], before: Sequence[str | None]
         newest = str(page["cursor"]).partition("-")[2] if page["cursor"] else str(max(row["id"] for row in mine))
         upto = upto or newest
         found.append(f"{_spot(mine[count - 1]) if count else after}-{upto}")
-    return {kind: taken, "cursor": _cursor(found)}
+    return {kind: taken, "cursor": cursor(found)}
 
 
 def _spot(row: Json) -> str:
@@ -152,17 +152,11 @@ def _in_order(value: Any) -> Any:
 
 # ---- what was done
 
-def step(cursor: Any, count: int) -> tuple[int, str]:
-    """The process at which a walk goes on, and its own cursor; raises `Fixable`."""
-    first, _, inner = str(cursor or "0.").partition(".")
-    place = whole(first)
-    if place is None or place >= count:
-        raise Fixable("cursor is what the page before said")
-    return place, inner
+def walked(found: Sequence[Json], silent: str = "") -> Json:
+    """What became of letters that were named by their ids: each is known to one process at most.
 
-
-def walked(found: Sequence[Json]) -> Json:
-    """What became of letters that were named by their ids: each is known to one process at most."""
+    `silent` says that another one did not answer: what nobody knows may be of that one, and is left.
+    """
     told: Json = {}
     for one in found:
         for name, value in one.items():
@@ -173,6 +167,9 @@ def walked(found: Sequence[Json]) -> Json:
                 told[name] = told[name] + value if name in told else value
             elif told.get(name) is None:
                 told[name] = value
+    if silent:
+        told["left"] = [*told.get("left", []), *({"id": key, "reason": silent} for key in told["not_found"])]
+        told["not_found"] = []
     return told
 
 

@@ -196,7 +196,7 @@ def test_refused_events_on_the_command_line(data_plane: Callable[..., Plane], mo
     assert machine(plane, "refused", "export", "-o", str(file)) == {"exported": 2, "damaged": 0, "file": str(file)}
     assert cli(plane, "refused", "discard", number)[0] == 1
     assert machine(plane, "refused", "discard", number, "--yes") == {
-        "matching": 1, "discarded": 1, "not_found": [],
+        "matching": 1, "discarded": 1, "left": [], "not_found": [],
     }
     assert machine(plane, "refused", "discard", "--all", "--yes")["discarded"] == 1
     assert cli(plane, "refused", "-s", "website")[1] == "no refused events of that kind\n"

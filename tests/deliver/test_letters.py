@@ -194,7 +194,7 @@ async def test_discarded_letters_stay_counted_as_dead(plant: Plant, server: Serv
     await died(plant, server, 20)
     ids = [one["id"] for one in (await ask(plant, "dead.list"))["dead"]]
     assert await ask(plant, "dead.discard", ids=[*ids[:3], 999]) == {
-        "discarded": 3, "not_found": [999], "cursor": None,
+        "discarded": 3, "left": [], "not_found": [999], "cursor": None,
     }
     assert await kept(plant) == 17
     assert (await ask(plant, "dead.discard", **{"class": "script"}))["discarded"] == 0

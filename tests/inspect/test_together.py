@@ -76,9 +76,6 @@ def test_a_cursor_of_another_number_of_processes_is_no_cursor() -> None:
     for cursor in ("12", "1.2.3", "5", "x.x"):
         with pytest.raises(Fixable, match="cursor"):
             together.places(cursor, 2)
-    for cursor in ("7.", "x", "-1."):
-        with pytest.raises(Fixable, match="cursor"):
-            together.step(cursor, 2)
 
 
 def test_counts_in_groups_are_added_up() -> None:
@@ -101,6 +98,10 @@ def test_ids_are_unknown_where_no_process_knows_them() -> None:
     other = {"retried": 1, "left": [{"id": 2, "reason": "no"}], "full": "crm", "not_found": [1, 3], "cursor": None}
     assert together.walked([one, other]) == {
         "retried": 2, "left": [{"id": 2, "reason": "no"}], "full": "crm", "not_found": [3], "cursor": None,
+    }  # fmt: skip
+    assert together.walked([one], "pipeline-1: gone") == {
+        "retried": 1, "left": [{"id": key, "reason": "pipeline-1: gone"} for key in (2, 3)], "full": None,
+        "not_found": [], "cursor": None,
     }  # fmt: skip
 
 
