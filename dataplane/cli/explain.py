@@ -65,6 +65,9 @@ def _event(found: Mapping[str, Any], *, full: bool) -> Iterator[Line]:
 
 def _decided(decision: Mapping[str, Any]) -> Iterator[Line]:
     result = decision["result"]
+    if decision["other_sources"]:
+        others = ", ".join(f"--source {name}" for name in decision["other_sources"])
+        yield f"  another event has the same messageId: {others}", "bold"
     if result == "refused":
         yield f"  refused at the gateway: {decision['message']} ({decision['code']})", STYLES["refused"]
     elif result == "duplicate":

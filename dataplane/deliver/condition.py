@@ -9,7 +9,7 @@ from dataplane.deliver.breaker import Breaker, Rejects
 from dataplane.deliver.exchange import Sent, all_delivered
 from dataplane.deliver.pace import Pace
 from dataplane.deliver.pausing import Active, Kind, Passed, Refusal, Refused
-from dataplane.deliver.retry import OBEYED, obeyed, told
+from dataplane.deliver.retry import OBEYED, asked, obeyed
 from dataplane.metrics.log import logger
 from turnout.clock import Clock
 from turnout.destination import BEHIND, UNSENT
@@ -123,7 +123,7 @@ class Condition:
 
     @property
     def asks(self) -> str:
-        """Why nothing is sent though it is well: it asked for more time than it is given; else ""."""
+        """Why nothing is sent though it is well: it asked for time; else ""."""
         return self._asks if self.throttled else ""
 
     def judge(self, sent: Sequence[Sent], keys: Sequence[int], left: float, most: float = OBEYED) -> bool:
@@ -148,7 +148,7 @@ class Condition:
         asking = max((v for v in tried if v.after is not None), key=lambda v: v.after or 0.0, default=None)
         if asking is not None and asking.after is not None:
             self._not_before = max(self._not_before, now + obeyed(asking.after, most))
-            self._asks = told(asking, most) if asking.after > most else ""
+            self._asks = asked(asking, most)
         rejected = False
         for verdict, key in zip(verdicts, keys, strict=True):
             if verdict.outcome is Outcome.DELIVERED:

@@ -84,7 +84,7 @@ class Courier:
         self.clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._probed_aside = False  # the last probe was an event put aside: the next is another one
-        self._filled = 0.0
+        self.filled = 0.0
         self._rng = Random(plan.id)  # noqa: S311 -- jitter
         self._timer: asyncio.TimerHandle | None = None
         self._settler.secrets = plan.adapter.settings.secrets()
@@ -123,14 +123,14 @@ class Courier:
         if self.given_up:
             return
         if not self.lanes.count:
-            self._filled = asyncio.get_running_loop().time()
+            self.filled = asyncio.get_running_loop().time()
         if self.lanes.offer(entry):
             self._settler.decided(entry)
 
     def offer_all(self, batch: Batch) -> None:
         """Queue or settle many events."""
         if not self.given_up:
-            self._filled = self._filled if self.lanes.count else asyncio.get_running_loop().time()
+            self.filled = self.filled if self.lanes.count else asyncio.get_running_loop().time()
             for entry in self.lanes.offer_all(batch):
                 self._settler.decided(entry)
 
@@ -267,14 +267,14 @@ class Courier:
         times = (passes, self.chains.next_at(), self.jobs.next_at())
         later = [now + max(0.0, due - wall) for due in times if due is not None]
         if self.lanes.ready:
-            linger = self._filled + delivery.linger.total_seconds()
+            linger = self.filled + delivery.linger.total_seconds()
             fills = 1 < limit > self.lanes.count and self.lanes.bytes < delivery.batch_bytes and self.room
             if fills and now < linger:
                 later.append(linger)
                 return False, later
             blocked = self.chains.blocked if len(self.chains) else None
             send, settled = self.lanes.take(limit, delivery.batch_bytes, blocked)
-            self._filled, self._probed_aside = now, False
+            self.filled, self._probed_aside = now, False
             for entry in settled:
                 self._settler.unsent(entry)
             if send:

@@ -7,7 +7,7 @@ from random import Random
 from turnout.durations import write_span
 from turnout.verdict import Verdict
 
-__all__ = ["LONGEST", "OBEYED", "delay", "obeyed", "told"]
+__all__ = ["LONGEST", "OBEYED", "asked", "delay", "obeyed", "told"]
 
 FIRST = 1.0
 LONGEST = 300.0
@@ -36,3 +36,10 @@ def told(verdict: Verdict, most: float) -> str:
         return verdict.reason
     given = f"it asks for {write_span(verdict.after)}, and is given {write_span(most)} (delivery.retry_after)"
     return f"{verdict.reason}: {given}"
+
+
+def asked(verdict: Verdict, most: float) -> str:
+    """Why nothing is sent while a tool has what it asks for: `told`, with that time in any case."""
+    if verdict.after is None or verdict.after > most:
+        return told(verdict, most)
+    return f"{verdict.reason}: it asks for {write_span(verdict.after)}"

@@ -65,8 +65,8 @@ def left_out(one: Filtering, source: str) -> dict[str, Any]:
 
 
 async def stands(engine: Engine, courier: Courier, number: int, key: int | None) -> dict[str, Any]:
-    """`{"state", "reason", "sends_at", "stands", "ahead", "waits": […]}` of the event with this order key's hash (None
-    where nothing but its number is known any more: then it has its verdict).
+    """`{"state", "reason", "sends_at", "fills_until", "stands", "ahead", "waits": […]}` of the event with this order
+    key's hash (None where nothing but its number is known any more: then it has its verdict).
 
     `stands` is before (it came before the destination began), unread, queued, sending, settled or archived.
     `ahead` is how many events the destination has before it, `waits` what is put aside, with its cause.
@@ -74,6 +74,7 @@ async def stands(engine: Engine, courier: Courier, number: int, key: int | None)
     status = show(courier)
     found: dict[str, Any] = {
         "state": status["state"], "reason": status["reason"], "sends_at": _sends_at(engine, courier), "ahead": 0,
+        "fills_until": None,
     }  # fmt: skip
     began = engine.ledger.state.began(courier.plan.id)
     if began is not None and number < began:
@@ -83,6 +84,7 @@ async def stands(engine: Engine, courier: Courier, number: int, key: int | None)
         found["ahead"] = max(0, number - courier.lanes.position)
     elif found["stands"] == "queued" and key is not None:
         found["ahead"] = courier.lanes.ahead(number, key)
+        found["fills_until"] = _fills_until(engine, courier)
     found["waits"] = [_waits(courier, row) for row in courier.chains.of(number)]
     if found["stands"] == "settled" and await asyncio.to_thread(_archived, engine, courier.plan.id, number):
         found["stands"] = "archived"
@@ -102,6 +104,17 @@ def _sends_at(engine: Engine, courier: Courier) -> str | None:
     if courier.held is not None or not wait:
         return None
     return moment(engine.clock.now().timestamp() + wait)
+
+
+def _fills_until(engine: Engine, courier: Courier) -> str | None:
+    """Until when a batch waits for more events, where it is not full and nothing else holds it back."""
+    delivery, lanes = courier.plan.delivery, courier.lanes
+    if courier.held is not None or courier.condition.down or not 1 < delivery.batch > lanes.count:
+        return None
+    left = courier.filled + delivery.linger.total_seconds() - asyncio.get_running_loop().time()
+    if left <= 0 or lanes.bytes >= delivery.batch_bytes or not courier.room:
+        return None
+    return moment(engine.clock.now().timestamp() + left)
 
 
 def _waits(courier: Courier, row: ExceptionRow) -> dict[str, Any]:

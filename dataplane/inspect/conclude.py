@@ -50,6 +50,8 @@ def _state(known: Mapping[str, Any]) -> str:
 
 
 def _held(known: Mapping[str, Any]) -> str:
+    if known["state"] == "running" and known["reason"] and known["sends_at"]:
+        return f"; {known['reason']}; it is sent to again at {known['sends_at']}"
     return _state(known) + (f"; it is sent to again at {known['sends_at']}" if known["sends_at"] else "")
 
 
@@ -61,7 +63,8 @@ def _underway(known: Mapping[str, Any]) -> str:
         ahead = "1 event comes before it" if known["ahead"] == 1 else f"{known['ahead']:,} events come before it"
     if known["stands"] == "unread":
         return f"not read yet: {ahead}{_held(known)}"
-    return f"queued: {ahead} in its lane{_held(known)}"
+    fills = f"; its batch waits for more events until {known['fills_until']}" if known["fills_until"] else ""
+    return f"queued: {ahead} in its lane{fills}{_held(known)}"
 
 
 def _attempted(known: Mapping[str, Any]) -> tuple[str, str]:

@@ -96,7 +96,7 @@ async def _decision(engine: Engine, found: Found, *, brief: bool) -> dict[str, A
     """What sequence decided: `result` is unique, duplicate, refused, or None where it is not known any more."""
     told: dict[str, Any] = {
         "result": None, "duplicate_of": None, "code": None, "message": None, "duplicates": found.duplicates,
-        "duplicates_searched": True,
+        "duplicates_searched": True, "other_sources": list(found.others),
     }  # fmt: skip
     entry = found.entry
     if entry is None:
@@ -167,10 +167,10 @@ class _Destinations:
         courier = self._engine.couriers.get(ident)
         if courier is None and (replay := self._engine.replays.named(ident)) is not None:
             return {"type": "replay", "state": replay.state, "reason": f"to {replay.definition.target}",
-                    "stands": "settled", "sends_at": None, "ahead": 0, "waits": []}  # fmt: skip
+                    "stands": "settled", "sends_at": None, "fills_until": None, "ahead": 0, "waits": []}  # fmt: skip
         if courier is None:
             return {"type": None, "state": "removed", "reason": "no longer in the config", "stands": "settled",
-                    "sends_at": None, "ahead": 0, "waits": []}  # fmt: skip
+                    "sends_at": None, "fills_until": None, "ahead": 0, "waits": []}  # fmt: skip
         entry = self._found.entry
         key = entry[2] if entry else None
         stands = await tracing.stands(self._engine, courier, self._found.number, key)

@@ -33,6 +33,8 @@ class Found:
     duplicates: list[int] = field(default_factory=list)
     owned: bool = True
     """Whether its lane is one of this process's, which then says what would become of it."""
+    others: Sequence[str] = ()
+    """Other sources that sent an event with its id."""
 
     @property
     def entry(self) -> tuple[int, bytes, int] | None:
@@ -75,9 +77,11 @@ async def _named(engine: Engine, wanted: str, source: str) -> Found:
     known = sorted({*engine.config.sources, *(name for name, _ in engine.source_counts())})
     sources = [source] if source else known
     digests = [engine.sequencer.digest(name, wanted) for name in sources]
-    number = max(map(engine.sequencer.find, digests), default=-1)
+    numbers = dict(zip(sources, map(engine.sequencer.find, digests), strict=True))
+    number = max(numbers.values(), default=-1)
     if number > 0:
-        return Found(number, "table")
+        same = [name for name, other in numbers.items() if 0 < other != number]
+        return Found(number, "table", others=same)
     others: list[int] = []
     for other, flags in await asyncio.to_thread(lambda: _until_unique(engine, digests)):
         if not flags:

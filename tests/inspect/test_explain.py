@@ -147,7 +147,8 @@ async def test_an_event_that_waits_for_its_destination(plant: Plant, server: Any
     found = await told(plant, "ada-2")
     assert verdict(found)[0] == "pending"
     assert found["destinations"]["hook"]["sends_at"] is not None
-    assert "it is sent to again at" in verdict(found)[1]
+    assert "; HTTP 503: it asks for 10 min; it is sent to again at 2" in verdict(found)[1]
+    assert plant.status()["destinations"]["hook"]["reason"] == "HTTP 503: it asks for 10 min"
 
 
 async def test_an_event_that_is_queued_or_on_its_way(plant: Plant, server: Any) -> None:
@@ -245,6 +246,19 @@ async def test_two_sources_with_one_id_are_told_apart(plant: Plant, server: Any)
     await plant.until(lambda: len(server.taken) == 2)
     assert (await told(plant, "ada-1", "web"))["number"] == 1
     assert (await told(plant, "ada-1", "app"))["number"] == 2
+    newest = await told(plant, "ada-1")
+    assert (newest["number"], newest["decision"]["other_sources"]) == (2, ["web"])
+    assert "  another event has the same messageId: --source web" in [text for text, _ in lines(newest, full=False)]
+
+
+async def test_a_batch_that_waits_for_more_events_says_until_when(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url, delivery="{batch: 10, linger: 1h}"))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["queued"] == 1)
+    found = await told(plant, "ada-1")
+    until = found["destinations"]["hook"]["fills_until"]
+    assert verdict(found) == ("pending", f"queued: it is next in its lane; its batch waits for more events until {until}")
+    assert until > found["event"]["received_at"]
 
 
 async def test_an_event_from_before_a_destination_began(plant: Plant, server: Server) -> None:
