@@ -134,10 +134,21 @@ def _error(status: int, found: Any) -> Exception:
     return Fixable(message) if code in ("fixable", "") else Refused(code, message)
 
 
-def find_socket(config: Path, given: Path | None) -> Path:
-    """The admin socket: the given one, else the one the configuration names, which needs no secrets."""
+def find_socket(config: Path, given: Path | None, *, broken: bool = True) -> Path:
+    """The admin socket: the given one, else the one the configuration names, which needs no secrets.
+
+    Where that file is `broken` as it is now, what runs is asked all the same, if it is where it is by default.
+    """
     if given is not None:
         return given
-    from dataplane.config import connection
+    from dataplane.cli.output import warn
+    from dataplane.config import InvalidConfig, connection
 
-    return connection(config).admin.socket
+    try:
+        return connection(config).admin.socket
+    except InvalidConfig as error:
+        usual = config.parent / "data" / "admin.sock"
+        if not (broken and config.exists() and usual.is_socket()):
+            raise
+        warn(f"{str(error).splitlines()[0]} (so {usual} is asked)")
+        return usual

@@ -59,7 +59,7 @@ def plan(
             "file": str(config.absolute()), "last": seconds, "limit": limit, "sources": sources, "examples": examples,
         }
         try:
-            path = find_socket(config, socket)
+            path = find_socket(config, socket, broken=False)
             with _watched(path, quiet=as_json):
                 found = Client(path, PATIENCE).post("/plan", codec.dumps(wanted))
         except Fixable as error:

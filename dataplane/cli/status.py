@@ -38,7 +38,7 @@ def status(config: Path, socket: Path | None, *, watch: bool, as_json: bool) -> 
 
 def reload(config: Path, socket: Path | None, *, as_json: bool) -> None:
     """Apply the configuration again."""
-    found = Client(find_socket(config, socket)).post("/reload")
+    found = Client(find_socket(config, socket, broken=False)).post("/reload")
     if as_json:
         json_line(found)
     else:

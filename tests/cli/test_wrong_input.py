@@ -83,6 +83,25 @@ ASKED: dict[str, list[tuple[tuple[str, ...], str]]] = {
 }
 
 
+def test_what_runs_answers_while_its_file_is_broken(
+    data_plane: Callable[..., Plane], sink: Sink, cli: Run, tmp_path: Path
+) -> None:
+    plane = data_plane(CONFIG.format(url=sink.url))
+    good = plane.config.read_text()
+    plane.config.write_text("a: [\n")
+    said = f"{plane.config}:2:1: a key or a value is missing before this"
+    for words in (("status",), ("dead", "list"), ("pause", "destination", "hook"), ("resume", "destination", "hook")):
+        code, out, err = cli(*words, "--config", str(plane.config))
+        assert (code, bool(out)) == (0, True), words
+        assert err == f"{said} (so {plane.folder / 'data' / 'admin.sock'} is asked)\n"
+    code, _, err = cli("reload", "--config", str(plane.config))
+    assert (code, err) == (1, f"turnout: {said}\n")
+    plane.stop()
+    assert cli("status", "--config", str(plane.config))[0] == 1
+    assert cli("status", "--config", str(tmp_path / "none.yaml"))[0] == 1
+    plane.config.write_text(good)
+
+
 def test_what_nobody_can_be_asked_for(data_plane: Callable[..., Plane], sink: Sink, cli: Run) -> None:
     plane = data_plane(CONFIG.format(url=sink.url))
     for words, said in [one for some in ASKED.values() for one in some]:
