@@ -84,6 +84,8 @@ def _decided(decision: Mapping[str, Any]) -> Iterator[Line]:
 
 def _destination(name: str, one: Mapping[str, Any], *, full: bool) -> Iterator[Line]:
     kind = f" ({one['type']})" if one["type"] else ""
+    if one["type"] == "replay":
+        kind = f" (replay to {one['target']})"
     yield f"{name}{kind}: {one['verdict']}: {one['why']}", f"bold {STYLES[one['verdict']]}"
     way = one["reconstructed"]
     if way is not None and (way["steps"] or way["notes"] or any(p["verdict"] == "send" for p in way["parts"])):

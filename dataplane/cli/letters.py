@@ -27,6 +27,8 @@ CUT = 200
 """Characters of a refused event in a list; `show` and `--json` have more."""
 WAIT = 0.5
 """Seconds between looks whether a destination has room again."""
+SHOWN = 10
+"""Ids of letters that were left for one reason; `--json` has all."""
 WORD = {"dead": "dead letter", "refused": "refused event"}
 WORDS = {kind: f"{word}s" for kind, word in WORD.items()}
 KEYS = {"dead": "id", "refused": "number"}
@@ -153,8 +155,12 @@ def _said(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         json_line(found)
         return
+    groups: dict[str, list[str]] = {}
     for one in found["left"]:
-        warn(f"{one['id']}: left: {one['reason']}")
+        groups.setdefault(one["reason"], []).append(str(one["id"]))
+    for reason, ids in groups.items():
+        more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
+        warn(f"{', '.join(ids[:SHOWN])}{more}: left: {reason}")
     for key in found["not_found"]:
         warn(f"{key}: there is no dead letter of this id")
     for name, why in found["held"].items():

@@ -74,6 +74,8 @@ def _attempted(known: Mapping[str, Any]) -> tuple[str, str]:
         said = bad[-1]["error"] or f"HTTP {bad[-1]['status']}"
         if known["state"] == "removed":
             return "unknown", f"not delivered when the destination was removed from the config; the last answer: {said}"
+        if known["state"] == "cancelled":
+            return "unknown", f"not delivered when the replay was cancelled; the last answer: {said}"
         return "dead", f"{said}; its dead letter is not kept any more"
     one = known["attempts"][-1]
     how = f"HTTP {one['status']}" if one["status"] else "written"

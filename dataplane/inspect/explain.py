@@ -141,7 +141,8 @@ class _Destinations:
         await engine.books.commit()  # what is dead since the last tenth of a second is looked up on disk
         traces = await tracing.trace(engine, number)
         letters = await asyncio.to_thread(tracing.dead_letters, engine, number)
-        gone = sorted({*traces, *map(_owner, letters)} - {*engine.couriers})
+        replays = (name for name, replay in engine.replays.couriers.items() if replay.chains.of(number))
+        gone = sorted({*traces, *map(_owner, letters), *replays} - {*engine.couriers})
         told: dict[str, Any] = {}
         for ident in [*engine.couriers, *gone]:
             one = await self._one(ident, traces.get(ident, []))
@@ -164,16 +165,20 @@ class _Destinations:
         return told
 
     async def _stands(self, ident: str) -> dict[str, Any]:
-        courier = self._engine.couriers.get(ident)
-        if courier is None and (replay := self._engine.replays.named(ident)) is not None:
-            return {"type": "replay", "state": replay.state, "reason": f"to {replay.definition.target}",
-                    "stands": "settled", "sends_at": None, "fills_until": None, "ahead": 0, "waits": []}  # fmt: skip
+        replay = self._engine.replays.named(ident)
+        courier = (self._engine.couriers if replay is None else self._engine.replays.couriers).get(ident)
+        if courier is None and replay is not None:
+            return {"type": "replay", "target": replay.definition.target, "state": replay.state,
+                    "reason": f"to {replay.definition.target}", "stands": "settled", "sends_at": None,
+                    "fills_until": None, "ahead": 0, "waits": []}  # fmt: skip
         if courier is None:
             return {"type": None, "state": "removed", "reason": "no longer in the config", "stands": "settled",
                     "sends_at": None, "fills_until": None, "ahead": 0, "waits": []}  # fmt: skip
         entry = self._found.entry
         key = entry[2] if entry else None
         stands = await tracing.stands(self._engine, courier, self._found.number, key)
+        if replay is not None:
+            return {"type": "replay", "target": replay.definition.target, **stands}
         return {"type": courier.plan.adapter.slug, **stands}
 
     def _by(self, ident: str, source: str, happened: Sequence[Attempt | Filtering]) -> Rebuilt | None:
@@ -181,8 +186,10 @@ class _Destinations:
         if happened:
             last = happened[-1]
             origin, replay = last.origin, self._engine.replays.named(ident)
-            if replay is not None and replay.definition.destination:
+            if replay is not None:
                 ident = replay.definition.destination
+                if not ident:
+                    return None  # it writes them as they were received
                 origin = replace(origin, destination=ident)
             return rebuild(self._engine, origin, source, datetime.fromtimestamp(last.at, UTC), ident)
         courier = self._engine.couriers.get(ident)

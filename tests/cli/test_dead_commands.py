@@ -171,6 +171,22 @@ class Paused(Client):
         return {"retried": 4, "left": [], "not_found": [], "cursor": "5", "full": "hook", "held": "paused, by ann"}
 
 
+class Gone(Paused):
+    """One with many letters of a destination that is gone."""
+
+    def post(self, path: str, body: bytes = b"{}", **query: Any) -> Any:
+        left = [{"id": n, "reason": "destination hook is not in the config" if n < 900 else "odd"} for n in range(901)]
+        return {"retried": 0, "left": left, "not_found": [], "cursor": None, "full": None, "held": None}
+
+
+def test_letters_that_are_left_for_one_reason_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit):
+        retry(Gone(Path("none.sock")), [], {}, every=True, retransform=False, as_json=False)
+    assert capsys.readouterr().err.splitlines() == [
+        "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 890 more: left: destination hook is not in the config", "900: left: odd",
+    ]
+
+
 def test_a_retry_does_not_wait_for_a_destination_that_is_paused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended:
         retry(Paused(Path("none.sock")), [], {}, every=True, retransform=False, as_json=False)

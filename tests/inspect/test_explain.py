@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -257,7 +258,8 @@ async def test_a_batch_that_waits_for_more_events_says_until_when(plant: Plant, 
     await plant.until(lambda: plant.status()["destinations"]["hook"]["queued"] == 1)
     found = await told(plant, "ada-1")
     until = found["destinations"]["hook"]["fills_until"]
-    assert verdict(found) == ("pending", f"queued: it is next in its lane; its batch waits for more events until {until}")
+    why = f"queued: it is next in its lane; its batch waits for more events until {until}"
+    assert verdict(found) == ("pending", why)
     assert until > found["event"]["received_at"]
 
 
@@ -385,6 +387,40 @@ async def test_a_replay_is_told_apart_from_its_destination(plant: Plant, server:
     assert (replay["verdict"], replay["type"], replay["reason"]) == ("dead", "replay", "to hook")
     assert [one["replay"] for one in replay["dead"]] == [row["id"]]
     assert replay["reconstructed"]["running"] is True
+
+
+async def test_an_event_of_a_replay_that_runs_or_was_cancelled_is_not_called_dead(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1), event("ada", 2))
+    await plant.until(lambda: len(server.taken) == 2)
+    server.answer = lambda body: (500, {})
+    row = await plant.call("replay.start", {"destination": "hook", "unordered": True})
+    ident, name = row["id"], f"replay:{row['id']}"
+    await plant.until(lambda: len(plant.engine.replays.running(ident).courier.chains) == 2)
+    for messages, why in (("ada-1", "HTTP 500"), ("ada-2", "waits behind #1")):
+        replay = (await told(plant, messages))["destinations"][name]
+        assert (replay["verdict"], replay["type"], replay["target"]) == ("pending", "replay", "hook")
+        assert replay["why"].startswith(why)
+    said = "\n".join(text for text, _ in lines(await told(plant, "ada-1"), full=False))
+    assert f"{name} (replay to hook): pending: " in said
+    await plant.call("replay.cancel", {"id": ident})
+    assert verdict(await told(plant, "ada-1"), name) == (
+        "unknown", "not delivered when the replay was cancelled; the last answer: HTTP 500",
+    )
+
+
+async def test_what_a_replay_wrote_as_it_was_received_is_not_reconstructed(
+    plant: Plant, server: Any, tmp_path: Path
+) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: len(server.taken) == 1)
+    row = await plant.call("replay.start", {"file": str(tmp_path / "ada.ndjson")})
+    await plant.until(lambda: plant.engine.replays.rows[row["id"]].state == "done")
+    replay = (await told(plant, "ada-1"))["destinations"][f"replay:{row['id']}"]
+    assert (replay["verdict"], replay["reconstructed"], replay["target"]) == (
+        "delivered", None, str(tmp_path / "ada.ndjson"),
+    )
 
 
 async def test_an_archived_event_is_not_called_dead(plant: Plant, server: Any) -> None:
