@@ -41,11 +41,13 @@ class Condition:
         self.pace = Pace()
         self._forbidden: set[int] = set()
         self._resting = False
+        self._changed = 0.0
         self._count()
 
     def changed(self, passed: Passed | None = None) -> None:
         """Its config changed, or a person says so: whatever held it back may be mended. Where another process `passed`
-        on that it is refused, one event at a time finds out."""
+        on that it is refused, one event at a time finds out. Requests that are under way were sent to what it was."""
+        self._changed = self._clock.monotonic()
         self.refusal.over()
         if passed is not None:
             self.refusal.take(passed)
@@ -128,12 +130,15 @@ class Condition:
 
     def judge(self, sent: Sequence[Sent], keys: Sequence[int], left: float, most: float = OBEYED) -> bool:
         """What the answers to a request that left at `left` say about the destination itself: down,
-        throttling (for `most` seconds at most), or refusing us. True where it was down or refused us until now."""
+        throttling (for `most` seconds at most), or refusing us. True where it was down or refused us until now.
+        A request of before the last change says nothing of what is there now, but that it is well."""
         before = self.down
         if not before and all_delivered(sent):  # as nearly always
             self.breaker.succeeded()
             self._forbidden.clear()
             self._rejects.delivered(len(sent))
+            return False
+        if left < self._changed:
             return False
         verdicts = [one.verdict for one in sent]
         tried = [v for v in verdicts if v.reason != BEHIND and not v.reason.startswith(UNSENT)]
