@@ -134,7 +134,7 @@ class Plane:
         request = urllib.request.Request(
             f"{self.admin}/api/v1{path}", body, {"Authorization": f"Bearer {token}"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
     def resume(self, destination: str) -> None:

@@ -80,7 +80,7 @@ class Sink:
             found += value if isinstance(value, list) else [value]
         return found
 
-    def wait(self, enough: Callable[[Sink], bool], timeout: float = 20.0) -> bool:
+    def wait(self, enough: Callable[[Sink], bool], timeout: float = 60.0) -> bool:
         """Wait until `enough(sink)`; False when `timeout` seconds pass first."""
         until = time.monotonic() + timeout
         while not enough(self):

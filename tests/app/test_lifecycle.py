@@ -140,6 +140,7 @@ def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(data_plane: Callabl
     until(lambda: not plane.running)
     assert "app.killed" in plane.output
     plane.stop()
+    psutil.wait_procs(family, timeout=30)  # they are killed with it, and are gone a moment later
     assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     slow.answer.set()
     with Sink() as sink:

@@ -154,13 +154,15 @@ def test_from_one_process_to_three_and_back_with_a_backlog_nothing_is_lost_and_o
             plane.kill()  # and as a power cut leaves it
         else:
             assert plane.stop() == 0
-    plane.config.write_text(config(sink, 1))
+    plane.config.write_text(config(sink, 1, enabled=False))
     plane.start()
-    assert sink.wait(lambda s: len(first_arrivals(s)) >= len(sent))
-    assert first_arrivals(sink) == sent
     parts = plane.status()["log"]["partitions"]
     assert {number: part["role"] for number, part in parts.items()} == dict.fromkeys(parts, "ingest")
     assert len(parts) == 3, "what is left is kept until it is released"
+    plane.config.write_text(config(sink, 1))
+    plane.ask("/reload", b"")
+    assert sink.wait(lambda s: len(first_arrivals(s)) >= len(sent))
+    assert first_arrivals(sink) == sent
     until(lambda: all(p["sequenced"] == p["head"] for p in plane.status()["log"]["partitions"].values()))
 
 

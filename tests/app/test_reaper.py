@@ -34,7 +34,7 @@ def test_a_dead_child_is_an_orphan_until_it_is_waited_for() -> None:
     assert child.pid not in orphans()
 
 
-def until(true: Callable[[], bool], seconds: float = 40.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline

@@ -99,7 +99,7 @@ class Watching:
             )
 
     def wait(self, true: Callable[[str], bool]) -> str:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not true(text := self.output.read_text()):
             assert time.monotonic() < deadline, text
             assert self.process.poll() is None, text

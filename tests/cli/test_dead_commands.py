@@ -87,7 +87,7 @@ def machine(plane: Plane, *words: str) -> Any:
     return codec.loads(cli(plane, *words, "--json")[1].encode())
 
 
-def until(true: Callable[[], bool], seconds: float = 40.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not become true"
@@ -224,7 +224,7 @@ def test_kill_9_in_the_middle_of_a_retry(data_plane: Callable[..., Plane], moody
     plane = data_plane(CONFIG.format(url=moody.url), {"mark.py": MENDED})
     for start in range(0, number, 500):
         send(plane, made(500, start))
-    until(lambda: total(plane) == number, 90)
+    until(lambda: total(plane) == number, 120)
     moody.status = 200
     before = len(moody.arrivals)
     ran = subprocess.Popen(

@@ -70,7 +70,7 @@ def send(plane: Plane, number: int) -> None:
         f"{plane.url}/v1/batch", json.dumps({"batch": batch}).encode(),
         {"Authorization": f"Basic {key}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         assert answer.status == 200
 
 
@@ -339,7 +339,7 @@ def test_a_plan_is_only_for_the_socket(filled: Plane) -> None:
         {"Authorization": f"Bearer {token}"},
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=30)
     assert refused.value.code == 422
 
 

@@ -43,7 +43,7 @@ def send(plane: Plane, users: int, each: int) -> None:
             f"{plane.url}/v1/batch", json.dumps({"batch": batch}).encode(),
             {"Authorization": f"Basic {key}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             assert answer.status == 200
 
 
@@ -70,7 +70,7 @@ def filled(data_plane: Start, sink: Sink) -> Plane:
 
 
 def test_a_replay_that_is_killed_goes_on_and_repeats_only_what_was_in_flight(filled: Plane, sink: Sink) -> None:
-    words = ["replay", "--destination", "hook", "--unordered", "--rate", "100", "--yes", "--json"]
+    words = ["replay", "--destination", "hook", "--unordered", "--rate", "50", "--yes", "--json"]
     command = subprocess.Popen(
         [turnout(), *words, "--config", str(filled.config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
@@ -85,7 +85,7 @@ def test_a_replay_that_is_killed_goes_on_and_repeats_only_what_was_in_flight(fil
     assert (end["state"], end["selected"], end["delivered"]) == ("done", 300, 300)
     got = Counter(event["messageId"] for event in sink.events)
     assert len(got) == 300
-    # In flight at the kill, and what a tenth of a second of cursors at 100 a second may be.
+    # In flight at the kill, and what a tenth of a second of cursors at 50 a second may be where the disk is busy.
     assert sum(got.values()) - 300 <= 8 + 30
     seen: dict[str, list[int]] = {}
     for event in sink.events:
@@ -103,9 +103,11 @@ def test_ctrl_c_leaves_it_running_and_says_how_to_cancel(filled: Plane, sink: Si
         [turnout(), *words, "--config", str(filled.config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )
+    assert command.stdout is not None
+    assert "has begun" in command.stdout.readline()  # events may arrive before the command knows that they do
     assert sink.wait(lambda s: len(s.events) >= 3)
     command.send_signal(signal.SIGINT)
-    _, err = command.communicate(timeout=20)
+    _, err = command.communicate(timeout=60)
     assert command.returncode == 130
     assert "turnout replay cancel 1" in err
     before = len(sink.events)
@@ -150,7 +152,7 @@ def test_a_file_is_only_for_the_socket(filled: Plane, tmp_path: Path) -> None:
         {"Authorization": f"Bearer {token}"},
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=30)
     assert refused.value.code == 422
     assert not (tmp_path / "x").exists()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from engine_kit import Plant, Server, config, event, per_user
 
@@ -53,7 +51,7 @@ async def test_events_beyond_max_age_move_to_the_archive_and_the_rest_is_deliver
     await plant.until(lambda: sums(plant)["archived"] == len(found))
     server.answer = lambda _: (200, {})
     plant.advance(400)
-    await plant.until(lambda: sums(plant)["delivered"] == 120 - len(found), 30)
+    await plant.until(lambda: sums(plant)["delivered"] == 120 - len(found))
     assert {n for ns in per_user(server.taken).values() for n in ns} >= set(range(20, 30))
     assert sums(plant)["pending"] == 0
     sent = [(row["userId"], row["properties"]["n"]) for row in server.taken]
@@ -82,7 +80,6 @@ async def test_a_kill_between_segment_and_transaction_archives_once(
     """The segment is written, the process dies, the same events are archived by the next one."""
     text = "    backlog: {max_age: 36h}\n"
     await down(plant, server, text)
-    await asyncio.sleep(0.3)
     with monkeypatch.context() as patch:
         patch.setattr(plant.engine.backlogs, "_take_out", lambda *_: (_ for _ in ()).throw(OSError(5, "killed here")))
         await plant.engine.backlogs.look()

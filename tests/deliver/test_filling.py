@@ -13,7 +13,7 @@ async def send(plant: Plant, count: int) -> None:
 async def test_a_batch_may_be_larger_than_the_usual_queue(plant: Plant, server: Server) -> None:
     await plant.start(config(server.url, delivery="{batch: 3000, batch_bytes: 30000000, linger: 1h}"))
     await send(plant, 3_000)
-    await plant.until(lambda: len(server.taken) == 3_000, 30)
+    await plant.until(lambda: len(server.taken) == 3_000)
     assert [len(body) for body in server.got] == [3_000]
 
 

@@ -149,7 +149,7 @@ async def test_a_step_whose_answer_is_lost_is_asked_again(plant: Plant, tool: Bu
     tool.lose = {step}
     await plant.start(config(tool))
     await plant.send(event("ann", 1), event("bob", 1))
-    await plant.until(done(plant, 2), 20)
+    await plant.until(done(plant, 2))
     assert sorted(tool.taken) == ["ann-1", "bob-1"], "submitted once"
     assert tool.asked["odd"] == 0
     balanced(plant)
@@ -181,7 +181,7 @@ async def test_rows_to_be_tried_afresh_are_after_a_checkpoint_of_none(plant: Pla
     tool.errors = {"bob-1": ["locked", ""]}
     await plant.start(config(tool))
     await plant.send(event("ann", 1), event("bob", 1))
-    await plant.until(done(plant, 2), 20)
+    await plant.until(done(plant, 2))
     assert tool.taken == ["ann-1", "bob-1", "bob-1"]
     assert [events for _, events in Bulk.seen] == [[(1, 0), (2, 0)], [(2, 0)]]
     assert Bulk.seen[1][0] is None
@@ -205,7 +205,7 @@ class TestOfAnotherType:
         await plant.until(lambda: waits(plant))
         tool.always(200)
         await plant.reload(config(tool, type_="webhook"))
-        await plant.until(done(plant, 2), 20)
+        await plant.until(done(plant, 2))
         assert row(plant)["jobs"] == 0
         posted = [one for one in tool.received if one.path == "/"]
         assert sorted(json.loads(one.body)["messageId"] for one in posted) == ["ann-1", "bob-1"]

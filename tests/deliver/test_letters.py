@@ -73,7 +73,7 @@ async def died(plant: Plant, server: Server, number: int, **more: str) -> None:
     await plant.start(config(server.url, **more))
     for at in range(0, number, 500):
         await plant.send(*(event(f"u{n % 15}", n) for n in range(at, min(number, at + 500))))
-    await plant.until(lambda: row(plant)["dead"] == number, 60)
+    await plant.until(lambda: row(plant)["dead"] == number)
     assert await kept(plant) == number
 
 
@@ -145,7 +145,7 @@ async def test_a_retry_of_many_goes_in_slices_and_never_fills_the_chains(
     server.gate.set()
     answers += await all_of(plant, "dead.retry", all=True, destination="hook")
     assert sum(answer["retried"] for answer in answers) == 2_000
-    await plant.until(lambda: row(plant)["delivered"] == 2_000, 30)
+    await plant.until(lambda: row(plant)["delivered"] == 2_000)
     assert await kept(plant) == 0
     assert sorted(e["properties"]["n"] for e in server.taken) == list(range(2_000))
     balanced(plant)

@@ -41,7 +41,7 @@ async def send(plant: Plant, user: str, first: int, last: int) -> None:
 async def replay(plant: Plant, **asked: Any) -> dict[str, Any]:
     found = await plant.call("replay.start", {"destination": "hook", "rate": 1000, **asked})
     ident = found["id"]
-    await plant.until(lambda: plant.engine.replays.rows[ident].state == "done", 20)
+    await plant.until(lambda: plant.engine.replays.rows[ident].state == "done")
     row: dict[str, Any] = await plant.call("replay.status", {"id": ident})
     return row
 
@@ -57,12 +57,12 @@ async def test_a_slow_replay_does_not_keep_a_nearly_full_log(
     await start(plant, server, monkeypatch)
     await send(plant, "ann", 0, 10)
     await plant.until(lambda: len(server.taken) == 10)
-    row = await plant.call("replay.start", {"destination": "hook", "rate": 1})
+    row = await plant.call("replay.start", {"destination": "hook", "rate": 0.5})
     ident = row["id"]
     assert row["holds_log"] is True
     await send(plant, "bob", 10, 60)
-    await plant.until(lambda: len([e for e in server.taken if e["userId"] == "bob"]) == 50, 20)
-    await plant.until(lambda: plant.engine.replays.rows[ident].state == "done", 20)
+    await plant.until(lambda: len([e for e in server.taken if e["userId"] == "bob"]) == 50)
+    await plant.until(lambda: plant.engine.replays.rows[ident].state == "done")
     row = await plant.call("replay.status", {"id": ident})
     assert row["missed"] > 0
     assert row["missed"] + row["selected"] == 10
@@ -90,7 +90,7 @@ async def test_only_the_archive_and_what_the_log_has_let_go_of_from_there(
     assert server.taken[0]["context"]["turnout"]["replay"]["id"] == row["id"]
     server.taken.clear()
     await send(plant, "bob", 9, 50)
-    await plant.until(lambda: len(server.taken) == 41 and plant.engine.sequencer.oldest() > 9, 20)
+    await plant.until(lambda: len(server.taken) == 41 and plant.engine.sequencer.oldest() > 9)
     kept = plant.engine.sequencer.oldest()
     server.taken.clear()
     row = await replay(plant)
@@ -157,6 +157,6 @@ async def test_a_rename_does_not_lose_what_a_replay_still_needs_of_the_archive(p
     await plant.until(lambda: plant.engine.replays.running(ident).courier.chains.waiting > 3)
     await plant.reload(text.replace("  hook:\n", "  other:\n    was: hook\n"))
     server.answer = lambda body: (200, {})
-    await plant.until(lambda: plant.engine.replays.rows[ident].state == "done", 30)
+    await plant.until(lambda: plant.engine.replays.rows[ident].state == "done")
     row = await plant.call("replay.status", {"id": ident})
     assert (row["delivered"], row["dead"]) == (archived, 0)

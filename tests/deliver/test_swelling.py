@@ -61,9 +61,9 @@ async def test_a_batch_that_swells_is_queued_in_portions(plant: Plant, server: S
     await plant.start(config(server.url, chain="[split]", delivery="{concurrency: 4}"))
     largest = Largest(plant)
     await plant.send(*(event(f"u{n % 30}", n) for n in range(120)))
-    await plant.until(lambda: largest() > MEBI and len(server.got) == 4, 30)
+    await plant.until(lambda: largest() > MEBI and len(server.got) == 4)
     server.gate.set()
-    await plant.until(lambda: largest() and row(plant)["delivered"] == 120, 60)
+    await plant.until(lambda: largest() and row(plant)["delivered"] == 120)
     assert largest() <= BOUND
     assert [one["properties"]["n"] for one in server.taken if one["userId"] == "u7"] == [7, 37, 67, 97]
     assert sorted(one["properties"]["n"] for one in server.taken) == list(range(120))
@@ -78,15 +78,15 @@ async def test_what_a_chain_makes_of_one_event_has_a_bound_and_the_others_go_on(
     await plant.start(config(server.url, chain="[split, drop]"))
     some = [event("ann", 0), {**event("ann", 1), "properties": {"n": 1, "copies": 100}}, event("ann", 2)]
     await plant.send(*some)
-    await plant.until(lambda: row(plant)["delivered"] == 2, 30)
+    await plant.until(lambda: row(plant)["delivered"] == 2)
     assert row(plant)["dead"] == 1
     await plant.engine.books.commit()
     (letter,) = (await plant.call("dead.list", {}))["dead"]
     assert letter["reason"] == "script drop: what is made of one event is more than 33,554,432 bytes"
     await plant.reload(upstream)
     await plant.send(*({**one, "messageId": f"again {n}"} for n, one in enumerate(some)))
-    await plant.until(lambda: row(plant)["delivered"] == 4, 30)
-    await plant.until(lambda: row(plant)["dead"] == 101, 30)
+    await plant.until(lambda: row(plant)["delivered"] == 4)
+    await plant.until(lambda: row(plant)["dead"] == 101)
     assert row(plant)["born"] == 99
     assert [one["properties"]["n"] for one in server.taken] == [0, 2, 0, 2]
 
@@ -102,13 +102,13 @@ async def test_dead_letters_that_swell_are_retried_in_portions(plant: Plant, ser
     (plant.folder / "split.py").write_text(large)
     await plant.reload(config(server.url, chain="[split]"))
     assert (await plant.call("dead.retry", {"all": True}))["retried"] == 60
-    await plant.until(lambda: row(plant)["delivered"] == 180, 60)
+    await plant.until(lambda: row(plant)["delivered"] == 180)
 
 
 async def test_a_replay_that_swells_is_queued_in_portions(plant: Plant, server: Server) -> None:
     await plant.start(config(server.url, chain="[split]"))
     await plant.send(*(event(f"u{n % 30}", n) for n in range(80)))
-    await plant.until(lambda: row(plant)["delivered"] == 80, 30)
+    await plant.until(lambda: row(plant)["delivered"] == 80)
     (plant.folder / "split.py").write_text(LARGE)
     await plant.reload(config(server.url, chain="[split]"))
     started = await plant.call("replay.start", {"destination": "hook", "rate": 10_000, "unordered": True})
@@ -120,6 +120,6 @@ async def test_a_replay_that_swells_is_queued_in_portions(plant: Plant, server: 
         largest = max([largest, *(one.lanes.bytes for one in work)])
         return len(server.taken) == 160
 
-    await plant.until(done, 60)
+    await plant.until(done)
     assert started["id"]
     assert 0 < largest <= BOUND

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from typing import Any
 
 import pytest
@@ -96,12 +96,7 @@ async def test_an_output_that_waits_behind_another_of_its_user_passes_it_when_it
     server.answer = lambda body: (503 if body["properties"]["n"] == 0 and len(server.got) < 4 else 200, {})
     await plant.start(text(server.url, source="split", other="enabled: false"))
     await plant.send(event("ann", 0), event("ann", 1))
-    for _ in range(40):
-        if row(plant)["delivered"] == 4:
-            break
-        plant.advance(5.0)
-        await plant.until(lambda: row(plant)["in_flight"] == 0)
-    await plant.until(lambda: row(plant)["delivered"] == 4)
+    await plant.passes(5.0, lambda: row(plant)["delivered"] == 4)
     assert per_user(server.taken) == {"ann": [0, 0, 1, 1]}
 
 
@@ -120,7 +115,7 @@ async def test_a_dead_letter_of_it_is_retried_through_both_chains(plant: Plant, 
 async def test_a_source_that_is_slow_holds_up_no_other_and_runs_once_for_those_that_wait(
     plant: Plant, server: Server
 ) -> None:
-    plant.runner.slow["drop"] = 0.6
+    gate = plant.runner.gates["drop"] = asyncio.Event()
     await plant.start(text(server.url, source="drop", other="sources: [app]", extra=(
         f'  third: {{type: webhook, settings: {{webhook_url: "{server.url}third"}}, start: beginning}}\n'
     )))
@@ -128,6 +123,7 @@ async def test_a_source_that_is_slow_holds_up_no_other_and_runs_once_for_those_t
     await plant.send(event("bob", 0), source="app")
     await plant.until(lambda: row(plant, "other")["delivered"] == 1)
     assert row(plant)["delivered"] == 0
+    gate.set()
     await plant.until(lambda: row(plant)["delivered"] == row(plant, "third")["delivered"] == 2)
     assert plant.runner.runs == [("drop", 1)]
 
@@ -223,15 +219,12 @@ async def test_what_waits_behind_another_is_kept_while_its_script_is_stopped(pla
     plant.runner.functions["drop"] = lambda e: e
     await plant.start(text(server.url, source="[]", other="enabled: false", chain="[drop]"))
 
-    async def later(test: Callable[[], bool]) -> None:
-        await plant.until(lambda: (plant.advance(1.0), test())[1])
-
     await plant.send(event("ann", 0), event("ann", 1), event("bob", 5))
     await plant.until(lambda: row(plant)["waiting"] == 1)
     plant.runner.stopped["drop"] = stopped("drop", "killed", left=5.0, after=5.0)
-    await later(lambda: row(plant)["delivered"] == 2 and row(plant)["state"] == "paused")
+    await plant.passes(1.0, lambda: row(plant)["delivered"] == 2 and row(plant)["state"] == "paused")
     assert (row(plant)["waiting"], row(plant)["dead"]) == (1, 0)
     await plant.call("transformation.resume", {"transformation": "drop"})
-    await later(lambda: row(plant)["delivered"] == 3)
+    await plant.passes(1.0, lambda: row(plant)["delivered"] == 3)
     assert per_user(server.taken)["ann"] == [0, 1]
     assert row(plant)["state"] == "running"

@@ -23,7 +23,7 @@ async def raw(site, data: bytes, *, close: bool = False, ssl_context=None) -> by
     writer.write(data)
     if close:
         writer.write_eof()
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), 60)
     writer.close()
     return answer
 

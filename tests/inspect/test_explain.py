@@ -32,10 +32,15 @@ def verdict(found: dict[str, Any], name: str = "hook") -> tuple[str, str]:
     return found["destinations"][name]["verdict"], found["destinations"][name]["why"]
 
 
+async def arrived(plant: Plant, server: Any, number: int) -> None:
+    """So many events were taken, and it is known here: an event whose answer is on its way is pending."""
+    await plant.until(lambda: len(server.taken) == number and all(map(plant.idle, plant.engine.couriers)))
+
+
 async def test_a_delivered_event(plant: Plant, server: Any) -> None:
     await plant.start(config(server.url, chain="[drop]"))
     await plant.send(event("ada", 1), event("bob", 2))
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     found = await told(plant, "bob-2")
     assert (found["number"], found["found_by"]) == (2, "table")
     assert (found["event"]["source"], found["event"]["place"], found["event"]["of"]) == ("web", 1, 2)
@@ -61,7 +66,7 @@ async def test_a_delivered_event(plant: Plant, server: Any) -> None:
 async def test_a_filtered_event_names_the_rule(plant: Plant, server: Any, integrations: Any, reason: str) -> None:
     await plant.start(config(server.url))
     await plant.send(event("ada", 1, integrations=integrations), event("ada", 2))
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     found = await told(plant, "ada-1")
     assert verdict(found) == ("filtered", reason)
     assert found["destinations"]["hook"]["reconstructed"]["route"] == {"verdict": "filtered", "reason": reason}
@@ -191,7 +196,7 @@ async def test_a_duplicate_names_the_first_and_the_first_its_duplicates(plant: P
     await plant.start(config(server.url))
     await plant.send(event("ada", 1))
     await plant.send(event("ada", 2), event("ada", 1))
-    await plant.until(lambda: len(server.taken) == 2)
+    await arrived(plant, server, 2)
     found = await told(plant, "#3")
     assert found["decision"]["result"] == "duplicate"
     assert found["decision"]["duplicate_of"] == 1
@@ -203,7 +208,7 @@ async def test_a_duplicate_names_the_first_and_the_first_its_duplicates(plant: P
 async def test_a_refused_event_is_found_by_number(plant: Plant, server: Any) -> None:
     await plant.start(config(server.url))
     await plant.send(event("ada", 1), event("ada", 2), refused=[1])
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     found = await told(plant, "#2")
     assert (found["decision"]["result"], found["decision"]["code"]) == ("refused", "bad")
     assert found["event"]["json"] == event("ada", 2)
@@ -214,7 +219,7 @@ async def test_an_event_without_an_id_is_found_by_number_and_by_its_derived_id(p
     bare = event("ada", 1)
     del bare["messageId"]
     await plant.send(bare)
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     found = await told(plant, "#1")
     assert found["event"]["message_id"] == server.taken[0]["messageId"]
     assert (await told(plant, found["event"]["message_id"]))["number"] == 1
@@ -224,7 +229,7 @@ async def test_an_event_without_an_id_is_found_by_number_and_by_its_derived_id(p
 async def test_what_is_not_there_is_said(plant: Plant, server: Any, wanted: str) -> None:
     await plant.start(config(server.url))
     await plant.send(event("ada", 1))
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     with pytest.raises(Refused):
         await told(plant, wanted)
 
@@ -233,7 +238,7 @@ async def test_without_dedup_the_log_is_searched(plant: Plant, server: Any) -> N
     await plant.start(config(server.url, extra="dedup: {enabled: false}"))
     for n in range(1, 40):
         await plant.send(event("ada", n), event("bob", n))
-    await plant.until(lambda: len(server.taken) == 78)
+    await arrived(plant, server, 78)
     for n in (1, 20, 39):
         found = await told(plant, f"bob-{n}")
         assert (found["number"], found["found_by"]) == (2 * n, "search")
@@ -244,7 +249,7 @@ async def test_two_sources_with_one_id_are_told_apart(plant: Plant, server: Any)
     await plant.start(config(server.url).replace("k}}", "k}, app: {write_key: a}}"))
     await plant.send(event("ada", 1))
     await plant.send(event("ada", 1), source="app")
-    await plant.until(lambda: len(server.taken) == 2)
+    await arrived(plant, server, 2)
     assert (await told(plant, "ada-1", "web"))["number"] == 1
     assert (await told(plant, "ada-1", "app"))["number"] == 2
     newest = await told(plant, "ada-1")
@@ -267,7 +272,7 @@ async def test_an_event_from_before_a_destination_began(plant: Plant, server: Se
     url = str(server.url)
     await plant.start(config(url))
     await plant.send(event("ada", 1))
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     more = f'  later: {{type: webhook, settings: {{webhook_url: "{url}"}}}}'
     await plant.reload(config(url, extra=more))
     found = await told(plant, "ada-1")
@@ -283,7 +288,7 @@ async def test_an_event_of_a_destination_that_is_gone(plant: Plant, server: Serv
     more = f'  other: {{type: webhook, start: beginning, settings: {{webhook_url: "{url}"}}}}'
     await plant.start(config(url, extra=more))
     await plant.send(event("ada", 1))
-    await plant.until(lambda: len(server.taken) == 2)
+    await arrived(plant, server, 2)
     await plant.until(lambda: plant.engine.ledger.counts["other", "delivered"] == 1)
     await plant.reload(config(url))
     found = await told(plant, "ada-1")
@@ -334,7 +339,7 @@ async def test_what_was_released_is_told_from_what_is_left(plant: Plant, server:
 async def test_an_event_that_cannot_be_read_does_not_stop_it(plant: Plant, server: Any) -> None:
     await plant.start(config(server.url))
     await plant.send(event("ada", 1))
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     plant.runner.functions.clear()  # as if every script had vanished: the walk fails, the telling does not
     for path in (plant.folder / "data" / "history" / "configs").iterdir():
         path.unlink()
@@ -349,7 +354,7 @@ async def test_a_script_that_fetches_is_not_run_again(plant: Plant, server: Any)
     text = config(server.url, chain="[drop]").replace("drop.py}", "drop.py, fetch: {allow: [api.example.com]}}")
     await plant.start(text)
     await plant.send(event("ada", 2))
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     runs = len(plant.runner.runs)
     found = await told(plant, "ada-2")
     assert verdict(found)[0] == "delivered"
@@ -364,7 +369,7 @@ async def test_a_secret_that_a_script_writes_into_an_event_is_masked(plant: Plan
     text = config(server.url, chain="[drop]").replace("drop.py}", "drop.py, credentials: {KEY: secret-value-7}}")
     await plant.start(text)
     await plant.send(event("ada", 2))
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     found = await told(plant, "ada-2")
     assert server.taken[0]["key"] == "secret-value-7"
     assert found["destinations"]["hook"]["reconstructed"]["steps"][0]["outputs"][0]["changes"][0]["to"] == "***"
@@ -376,7 +381,7 @@ async def test_a_secret_that_a_script_writes_into_an_event_is_masked(plant: Plan
 async def test_a_replay_is_told_apart_from_its_destination(plant: Plant, server: Any) -> None:
     await plant.start(config(server.url))
     await plant.send(event("ada", 1))
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     server.answer = lambda body: (422, {})
     row = await plant.call("replay.start", {"destination": "hook", "unordered": True})
     await plant.until(lambda: plant.engine.replays.rows[row["id"]].state == "done")
@@ -457,7 +462,7 @@ async def test_a_record_shows_its_key(plant: Plant, server: Any) -> None:
     """By it Kafka chooses the partition, Redis what it writes, and S3 names nothing."""
     await plant.start(config(server.url))
     await plant.send(event("ada", 1))
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     found = await told(plant, "ada-1")
     (part,) = found["destinations"]["hook"]["reconstructed"]["parts"]
     part["requests"] = []
@@ -471,7 +476,7 @@ async def test_what_was_sent_under_another_name_is_told_under_the_one_it_has_now
     """Also once the config says `was:` no more, and a new destination has the old name."""
     await plant.start(config(server.url))
     await plant.send(event("ada", 1), event("bob", 2, integrations={"All": False}))
-    await plant.until(lambda: len(server.taken) == 1)
+    await arrived(plant, server, 1)
     first = config(server.url).replace("  hook:", "  crm:")
     await plant.reload(first + "    was: hook\n")
     await plant.reload(first.replace("  crm:", "  third:") + "    was: crm\n")
@@ -479,7 +484,7 @@ async def test_what_was_sent_under_another_name_is_told_under_the_one_it_has_now
     again = first.replace("  crm:", "  third:") + config(server.url).partition("destinations:\n")[2]
     await plant.reload(again)
     await plant.send(event("eve", 3))
-    await plant.until(lambda: len(server.taken) == 4)  # the new one reads from the beginning
+    await arrived(plant, server, 4)  # the new one reads from the beginning
     found = await told(plant, "ada-1")
     assert set(found["destinations"]) == {"third", "hook"}
     assert verdict(found, "third")[0] == "delivered"

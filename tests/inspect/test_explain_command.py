@@ -39,7 +39,7 @@ def transformEvent(event, metadata):
 def post(plane: Plane, event: dict[str, Any]) -> None:
     body = json.dumps({"userId": "ada", **event}).encode()
     request = urllib.request.Request(f"{plane.url}/v1/track", body, {"X-Write-Key": "wk_test"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         assert answer.status == 200
 
 
@@ -91,7 +91,7 @@ def test_what_is_unknown_is_an_error_in_a_sentence(data_plane: Callable[..., Pla
     token = (plane.folder / "data/admin.token").read_text().strip()
     request = urllib.request.Request(f"{plane.admin}/api/v1/explain/nope", headers={"Authorization": f"Bearer {token}"})
     with pytest.raises(urllib.error.HTTPError) as answer:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=30)
     assert answer.value.code == 404
 
 
@@ -128,7 +128,7 @@ def test_a_number_is_of_the_source_that_is_asked_for(data_plane: Callable[..., P
             f"{plane.admin}/api/v1/explain/%231?source={source}", headers={"Authorization": f"Bearer {token}"}
         )
         with pytest.raises(urllib.error.HTTPError) as answer:
-            urllib.request.urlopen(request, timeout=10)
+            urllib.request.urlopen(request, timeout=30)
         assert answer.value.code == 404
         assert json.loads(answer.value.read()) == {"code": "not_found", "message": said}
 

@@ -18,7 +18,7 @@ from turnout.errors import LogFull
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.01)
 
@@ -34,7 +34,7 @@ async def append_until_full(writer: LogWriter, size: int = 900) -> int:
 
 async def takes_again(writer: LogWriter) -> None:
     """A client that comes back is taken, at the latest after the writer's next look at its room."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await append_until_full(writer):
             await asyncio.sleep(0.01)
 

@@ -40,7 +40,7 @@ def config(max_bytes: int = 1 << 30) -> LogConfig:
 async def until_filled(writer: LocalWriter) -> list[bytes]:
     """Append until the active segment is one that was filled ahead; returns what was appended."""
     bodies: list[bytes] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not writer._partition._filled:
             bodies.append(b"%d" % len(bodies) + BODY)
             await writer.append(b"", MARKS, bodies[-1])
@@ -167,11 +167,11 @@ async def test_a_spare_file_is_given_back_when_room_is_short(tmp_path: Path) -> 
     writer = open_writer(tmp_path, config(max_bytes=limit))
     most = 0
     with pytest.raises(LogFull):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 await writer.append(b"", MARKS, BODY)
                 most = max(most, sum(path.stat().st_size for path in tmp_path.iterdir() if path.is_file()))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while list(tmp_path.glob("*.new")):
             await asyncio.sleep(0.01)
     assert most < limit + 8192, "zeros count as well; head and lock are beside them"

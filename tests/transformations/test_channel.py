@@ -87,7 +87,7 @@ async def unasked_for(worker: Worker, theirs: socket.socket, said: bytes) -> Non
         theirs.send(said)
     else:
         theirs.shutdown(socket.SHUT_WR)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while worker.alive:
             await asyncio.sleep(0)
 

@@ -20,6 +20,8 @@ from turnout.errors import Overfull, Stopped, Unavailable
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 IDENTITY = "def transformEvent(event, metadata):\n    return event\n"
+SECOND = 1.0
+"""Seconds that scripts have which hang on one event and must not on another: a busy machine takes a while over that."""
 LOOP = "def transformEvent(event, metadata):\n    while event.get('loop'): pass\n    return event\n"
 
 
@@ -70,13 +72,13 @@ async def test_a_worker_has_one_descriptor_no_name_and_no_way_to_more(pool: Pool
 
 async def test_a_loop_costs_its_event_and_no_other(run: Run) -> None:
     events = [{"n": 0}, {"n": 1, "loop": 1}, {"n": 2}, {"n": 3}]
-    ran = await run(LOOP, *events, timeout=0.2)
-    assert ran == [[{"n": 0}], Failed("case.py: took longer than 0.2 s", "timeout"), [{"n": 2}], [{"n": 3}]]
+    ran = await run(LOOP, *events, timeout=SECOND)
+    assert ran == [[{"n": 0}], Failed("case.py: took longer than 1 s", "timeout"), [{"n": 2}], [{"n": 3}]]
 
 
 async def test_a_loop_that_no_alarm_interrupts_is_killed(run: Run) -> None:
     source = "def transformEvent(event, metadata):\n    return {'n': sum(range(event.get('loop', 3)))}\n"
-    ran = await run(source, {}, {"loop": 10**13}, {}, timeout=0.2)
+    ran = await run(source, {}, {"loop": 10**13}, {}, timeout=SECOND)
     said = "case.py: the script did not answer before the deadline and was killed"
     assert ran == [[{"n": 3}], Failed(said, "timeout"), [{"n": 3}]]
 
@@ -90,7 +92,7 @@ async def test_a_loop_that_no_alarm_interrupts_is_killed(run: Run) -> None:
 ])
 async def test_the_deadline_cannot_be_caught(run: Run, swallow: str) -> None:
     source = f"def transformEvent(event, metadata):\n    if event.get('n') != 1: return event\n    {swallow}\n"
-    ran = await run(source, {"n": 0}, {"n": 1}, {"n": 2}, timeout=0.2)
+    ran = await run(source, {"n": 0}, {"n": 1}, {"n": 2}, timeout=SECOND)
     assert ran[::2] == [[{"n": 0}], [{"n": 2}]]
     # A script may swallow it and give in; what it may not do is go on.
     assert ran[1] == [{"n": 1}] or ran[1].kind == "timeout"
@@ -125,8 +127,8 @@ async def test_what_a_batch_leaves_behind_is_held_to_its_time(pool: Pool) -> Non
         "def transformEvent(event, metadata):\n    if event.get('n') == 1:\n        KEPT.append(endless())\n"
         "        next(KEPT[0])\n    return event\n"
     )
-    leaving = Script("leaving", source, file="leaving.py", timeout=0.2)
-    hung = Failed("leaving.py: took longer than 0.2 s", "timeout")
+    leaving = Script("leaving", source, file="leaving.py", timeout=SECOND)
+    hung = Failed("leaving.py: took longer than 1 s", "timeout")
     ran = await pool.run(leaving, [item({"n": n}) for n in range(3)])
     assert ran == [Outputs((b'{"n":0}',)), hung, Outputs((b'{"n":2}',))]
 
@@ -202,7 +204,7 @@ async def test_equal_sources_with_other_credentials_do_not_share_a_worker(pool: 
 
 
 async def test_stats_count_runs_events_kills(pool: Pool) -> None:
-    counted = Script("counted", LOOP, timeout=0.1)
+    counted = Script("counted", LOOP, timeout=SECOND)
     await pool.run(counted, [item({}), item({"loop": 1})])
     stats = {(metric, tuple(labels)): number for metric, labels, number in pool.stats()}
     assert stats["transform_runs", ("counted",)] == 1
@@ -259,7 +261,7 @@ async def test_a_zygote_that_dies_is_started_again() -> None:
         assert await pool.run(Script("z", IDENTITY), [item({})]) == [Outputs((b"{}",))]
         workers = psutil.Process(first).children()
         os.kill(first, signal.SIGKILL)
-        gone, alive = await asyncio.to_thread(psutil.wait_procs, workers, 5)
+        gone, alive = await asyncio.to_thread(psutil.wait_procs, workers, 60)
         assert alive == []
         assert len(gone) == len(workers)
         assert await pool.run(Script("z", IDENTITY), [item({"n": 1})]) == [Outputs((b'{"n":1}',))]
@@ -278,7 +280,7 @@ async def test_stopping_leaves_no_process_and_no_descriptor() -> None:
     zygote = psutil.Process(pool.zygote_pid)
     family = [zygote, *zygote.children()]
     await pool.stop()
-    _, alive = await asyncio.to_thread(psutil.wait_procs, family, 5)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, family, 60)
     assert alive == []
     assert len(os.listdir("/proc/self/fd")) <= descriptors
 

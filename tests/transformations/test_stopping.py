@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 from hypothesis import given
@@ -96,8 +95,9 @@ def test_it_is_open_exactly_after_five_in_a_row_or_twenty_in_a_minute(steps: lis
 LOOPS = "def transformEvent(event, metadata):\n    while event.get('loop'): pass\n    return event\n"
 
 
-def script(name: str, source: str = LOOPS) -> Script:
-    return Script(name, source, file=f"{name}.py", timeout=0.1)
+def script(name: str, source: str = LOOPS, timeout: float = 0.1) -> Script:
+    """`timeout` is what a busy machine may need, too, where events are to pass."""
+    return Script(name, source, file=f"{name}.py", timeout=timeout)
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -110,15 +110,15 @@ async def test_a_script_that_is_broken_for_everything_kills_no_event(pool: Pool)
         "transformation broken is stopped: its worker was killed 5 times in a row, the last time for timeout"
     )
     assert 0 < caught.value.left <= FIRST
-    begun = time.monotonic()
+    kills = [row for row in pool.stats() if row[0] == "transform_kills"]
     with pytest.raises(Stopped):
         await pool.run(broken, items)
-    assert time.monotonic() - begun < 0.1, "nothing runs while it is open"
+    assert [row for row in pool.stats() if row[0] == "transform_kills"] == kills, "nothing runs while it is open"
     assert pool.health()["stopped"]["broken"]["reason"] in str(caught.value)
     assert ("transform_stopped", ["broken"], 1) in pool.stats()
-    ok = await pool.run(script("fine"), items)
+    ok = await pool.run(script("fine", timeout=5.0), items)
     assert all(isinstance(ran, Outputs) for ran in ok), "other scripts go on"
-    mended = script("broken", "def transformEvent(event, metadata):\n    return event\n")
+    mended = script("broken", "def transformEvent(event, metadata):\n    return event\n", timeout=5.0)
     assert len([ran for ran in await pool.run(mended, items) if isinstance(ran, Outputs)]) == 100
     assert "broken" not in pool.health()["stopped"], "another version begins anew"
 
@@ -126,7 +126,7 @@ async def test_a_script_that_is_broken_for_everything_kills_no_event(pool: Pool)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_events_that_kill_it_die_and_the_others_pass(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transformations.breaker.FIRST", 0.2)
-    poisoned = script("poisoned")
+    poisoned = script("poisoned", timeout=0.5)
     items = [item({"n": n, "loop": n < 7}) for n in range(20)]
     while True:  # stopped at the fifth, probed with ever other events until one goes well
         try:
@@ -140,7 +140,7 @@ async def test_events_that_kill_it_die_and_the_others_pass(pool: Pool, monkeypat
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_person_may_let_it_run_again(pool: Pool) -> None:
-    hangs = script("hung")
+    hangs = script("hung", timeout=0.5)
     with pytest.raises(Stopped):
         await pool.run(hangs, [item({"loop": 1})] * 9)
     assert pool.resume("hung")
