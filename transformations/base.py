@@ -10,9 +10,12 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 __all__ = [
-    "Answer", "Failed", "Item", "Library", "Outputs", "Question", "Ran", "Reach", "Reaching", "Runner", "Script",
-    "Tester", "Trial",
+    "HELD", "Answer", "Failed", "Item", "Library", "Outputs", "Question", "Ran", "Reach", "Reaching", "Runner",
+    "Script", "Tester", "Trial",
 ]  # fmt: skip
+
+HELD = 32 << 20
+"""Bytes of what scripts make of several events at which they end without any: whoever asks holds them all at once."""
 
 
 @dataclass(frozen=True, slots=True)

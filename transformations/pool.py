@@ -22,7 +22,7 @@ from typing import Any, Literal
 import orjson
 
 from transformations import replies
-from transformations.base import Failed, Item, Ran, Reach, Script, Trial
+from transformations.base import HELD, Failed, Item, Ran, Reach, Script, Trial
 from transformations.job import Job
 from transformations.questions import Away, Questions
 from transformations.sandbox import wire
@@ -37,8 +37,6 @@ __all__ = ["Pool"]
 GRACE = 0.5
 """Seconds beyond the soft deadline before a worker is killed."""
 PROBE_MEMORY = 256 << 20
-MOST = 2 * wire.MAX_TOTAL
-"""Bytes of results at which a run over several events ends without any: whoever asks holds them all at once."""
 log = logging.getLogger(__name__)
 
 
@@ -208,8 +206,8 @@ class Pool:
             if standing is not None and standing.breaker.open:
                 standing.remember(items, job.results)
                 raise standing.stopped()
-            if job.size > MOST:
-                raise job.overfull(MOST)
+            if job.size > HELD:
+                raise job.overfull(HELD)
             suspect = self._standings.suspected(job.key)
             async with self._seats.take(suspect=suspect):
                 await self._step(job, partial(self._seats.away, suspect=suspect))

@@ -14,8 +14,8 @@ from dataplane.pipeline import head as heads
 from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.runs import Runs
 from dataplane.pipeline.transform import SCRIPT, Part, run_patiently
-from transformations.base import Outputs, Runner, Script
-from turnout.errors import Refused
+from transformations.base import HELD, Outputs, Runner, Script
+from turnout.errors import Overfull, Refused
 from turnout.verdict import Verdict, dead
 
 __all__ = ["Chains", "Sourced", "Upstream", "sourced", "verdict_of"]
@@ -76,7 +76,10 @@ class Upstream:
         self.forget, self.close = self._runs.forget, self._runs.close
 
     async def outputs(self, events: Sequence[Sequenced], chains: Chains) -> Sequence[Sequenced]:
-        """The events with those of these sources replaced by their outputs; the same list where there are none."""
+        """The events with those of these sources replaced by their outputs; the same list where there are none.
+
+        Raises `Overfull` where one chain, or those of several sources together, make too much of several events.
+        """
         mine: dict[str, list[Sequenced]] = {}
         for event in events:
             if event.source in chains and not event.broken:
@@ -90,4 +93,11 @@ class Upstream:
         ]
         for rows, made in zip(mine.values(), await asyncio.gather(*asked), strict=True):
             found.update(zip([event.number for event in rows], made, strict=True))
+        if len(mine) > 1:  # each chain alone has seen to it
+            size = sum([len(one.raw) for made in found.values() for one in made])
+            if size > HELD:
+                raise Overfull(
+                    f"what {', '.join(sorted(mine))} make of {len(found)} events is more than {HELD:,} bytes",
+                    most=HELD, share=HELD / size,
+                )  # fmt: skip
         return [one for event in events for one in found.get(event.number, (event,))]

@@ -9,6 +9,7 @@ import pytest
 from engine_kit import Plant, Server, config, event, per_user
 
 from dataplane.config.pauses import Pause, Pauses
+from transformations.base import HELD
 from turnout.errors import Stopped
 
 
@@ -228,3 +229,22 @@ async def test_what_waits_behind_another_is_kept_while_its_script_is_stopped(pla
     await plant.passes(1.0, lambda: row(plant)["delivered"] == 3)
     assert per_user(server.taken)["ann"] == [0, 1]
     assert row(plant)["state"] == "running"
+
+
+async def test_what_several_sources_make_together_is_queued_in_portions(plant: Plant, server: Server) -> None:
+    """Of each of them alone there would be room for all."""
+    plant.runner.functions["drop"] = lambda e: {**e, "pad": "x" * 2_000_000}
+    server.gate.clear()
+    await plant.send(*(event(f"web{n}", n) for n in range(10)))
+    await plant.send(*(event(f"app{n}", n) for n in range(10)), source="app")
+    made = text(server.url, source="drop", other="delivery: {timeout: 60s, concurrency: 1}")
+    await plant.start(made.replace("write_key: a}", "write_key: a, transformation: drop}"))
+    other = plant.engine.couriers["other"]
+    await plant.until(lambda: other.lanes.bytes > 0, 30)
+    assert {n for _, n in plant.runner.runs} >= {10}
+    assert 18_000_000 < other.lanes.bytes <= HELD
+    server.gate.set()
+    await plant.until(lambda: settled(plant, 20), 60)
+    assert {user: len(sent) for user, sent in per_user(server.taken).items()} == {
+        f"{source}{n}": 2 for source in ("web", "app") for n in range(10)
+    }
