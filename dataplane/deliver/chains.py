@@ -17,7 +17,7 @@ from random import Random
 from dataplane.deliver.retry import LONGEST
 from dataplane.deliver.state import ExceptionRow
 
-__all__ = ["CAP", "CAP_USER", "Chains"]
+__all__ = ["CAP", "CAP_USER", "SOON", "Chains"]
 
 CAP = 20_000
 CAP_USER = 1_000

@@ -7,7 +7,7 @@ from functools import wraps
 from random import Random
 from typing import Any, TypeVar, cast
 
-from dataplane.deliver.chains import Chains
+from dataplane.deliver.chains import SOON, Chains
 from dataplane.deliver.exchange import Sent, all_delivered
 from dataplane.deliver.failure import EXPIRED
 from dataplane.deliver.journal import Origin
@@ -211,11 +211,17 @@ class Settler:
     @whole
     def pass_by(self, wall: float) -> float | None:
         """Let users go on whose event has held them back for `hold_for`; when the next one will have, where nothing
-        happens to the destination until then. Unix seconds."""
+        happens to the destination until then. Unix seconds.
+
+        Not where that event is tried in a moment: after the time that a tool asked for, all would be overtaken.
+        """
+        hold = self.delivery.hold_for.total_seconds()
         while (row := self.chains.longest()) is not None:
-            left = row.active + self.delivery.hold_for.total_seconds() - self._active()
+            left = row.active + hold - self._active()
             if left > 0:
                 return wall + left
+            if row.next_at <= wall + min(SOON, hold):
+                return None
             self.chains.let_pass(row)
             self.ledger.tried(row)
         return None

@@ -142,3 +142,14 @@ async def test_a_person_may_go_on_before_the_tool_wants_to_be_asked(plant: Plant
     await plant.until(lambda: row(plant)["delivered"] == 3)
     assert per_user(server.taken)["ann"] == [1, 2]
     assert not (await plant.call("destination.resume", {"destination": "hook"}))["changed"]
+
+
+async def test_nobody_is_overtaken_since_the_tool_asked_for_more_than_hold_for(plant: Plant, server: Server) -> None:
+    server.answer = lambda _: (429, {"Retry-After": "1800"})
+    await plant.start(config(server.url))
+    await plant.send(event("ann", 1), event("ann", 2), event("ann", 3))
+    await plant.until(lambda: row(plant)["retrying"] == 1)
+    server.answer = lambda _: (200, {})
+    plant.advance(1_800)
+    await plant.until(lambda: row(plant)["delivered"] == 3)
+    assert per_user(server.taken)["ann"] == [1, 2, 3]
