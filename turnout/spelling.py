@@ -7,11 +7,15 @@ from difflib import get_close_matches
 
 __all__ = ["meant", "nearest", "unknown"]
 
+SHORT = 4
+"""Characters of a name in which one wrong letter, or two that changed places, are a third of it."""
+
 
 def nearest(given: str, known: Iterable[str]) -> str:
     """The known name that is close to the one given, whatever the case; "" where none is."""
     names = {name.casefold(): name for name in known}
-    close = get_close_matches(given.casefold()[:100], names, n=1, cutoff=0.7)
+    cutoff = 0.66 if len(given) <= SHORT else 0.7
+    close = get_close_matches(given.casefold()[:100], names, n=1, cutoff=cutoff)
     return names[close[0]] if close else ""
 
 
