@@ -190,10 +190,17 @@ class _Destinations:
                 ident = replay.definition.destination
                 if not ident:
                     return None  # it writes them as they were received
-                origin = replace(origin, destination=ident)
+                origin = replace(origin, destination=self._called(ident, origin.config, last.at))
             return rebuild(self._engine, origin, source, datetime.fromtimestamp(last.at, UTC), ident)
         courier = self._engine.couriers.get(ident)
         return None if courier is None else running(courier, source, self._engine.clock.now())
+
+    def _called(self, ident: str, config: str, at: float) -> str:
+        """What the destination was called in an old config."""
+        renames = self._engine.ledger.state.renames(self._engine.couriers)
+        shown = (self._engine.history.config(config) or {}).get("destinations") or {}
+        names = (name for name in (ident, *sorted(renames.names(ident))) if renames.now(name, at) == ident)
+        return next((name for name in names if name in shown), ident)
 
     async def _walk(self, stored: Stored, rebuilt: Rebuilt) -> dict[str, Any]:
         told: dict[str, Any] = {

@@ -414,6 +414,20 @@ async def test_an_event_of_a_replay_that_runs_or_was_cancelled_is_not_called_dea
     )
 
 
+async def test_a_replay_is_reconstructed_by_what_its_destination_was_called_then(plant: Plant, server: Any) -> None:
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: len(server.taken) == 1)
+    row = await plant.call("replay.start", {"destination": "hook", "unordered": True})
+    await plant.until(lambda: plant.engine.replays.rows[row["id"]].state == "done")
+    plant.advance(3600)
+    crm = config(server.url, delivery="{timeout: 5s}").replace("  hook:", "  crm:") + "    was: hook\n"
+    await plant.reload(crm)
+    replay = (await told(plant, "ada-1"))["destinations"][f"replay:{row['id']}"]
+    assert (replay["target"], replay["reconstructed"]["notes"]) == ("crm", [])
+    assert replay["reconstructed"]["parts"][0]["requests"]
+
+
 async def test_what_a_replay_wrote_as_it_was_received_is_not_reconstructed(
     plant: Plant, server: Any, tmp_path: Path
 ) -> None:
