@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 
-from destinations.webhook.settings import RESERVED
+from destinations.webhook.settings import RESERVED, has_user
 from turnout import SecretUrl, Settings, values
 from turnout.mapping import Body, name, source
 from turnout.settings import BROWSER
@@ -146,4 +146,7 @@ class HttpSettings(Settings):
         value = getattr(self, needed) if needed else "none"
         if not (value.get_secret_value() if isinstance(value, SecretStr) else value):
             raise ValueError(f"auth {self.auth} needs {needed}")
+        header = {"none": "", "header": self.key_name}.get(self.auth, "authorization")
+        if has_user(self.api_url) and "authorization" in (header.lower(), *(name.lower() for name in self.headers)):
+            raise ValueError("api_url has a user, and there is an Authorization header: a request carries one of them")
         return self

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 
 from turnout import SecretUrl, Settings, values
 from turnout.settings import BROWSER
 
-__all__ = ["RESERVED", "WebhookSettings"]
+__all__ = ["RESERVED", "WebhookSettings", "has_user"]
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BAD = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -67,3 +68,14 @@ class WebhookSettings(Settings):
         description="Send an `Idempotency-Key` that is the same on every attempt for the same event.",
         examples=[False],
     )
+
+    @model_validator(mode="after")
+    def _one_login(self) -> WebhookSettings:
+        if has_user(self.webhook_url) and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("webhook_url has a user, and headers have Authorization: a request carries one of them")
+        return self
+
+
+def has_user(url: SecretUrl) -> bool:
+    """Whether an address brings its own login."""
+    return "@" in urlsplit(url.get_secret_value()).netloc

@@ -152,6 +152,8 @@ def test_credentials_are_added_and_never_shown() -> None:
         ({"body": {"$..a": "x"}}, "where it goes"), ({"body": {"$.a[-1]": "x"}}, "a place in a list"),
         ({"body": {"$.a[": "x"}}, "not understood"), ({"body": {"$[*].a": "x", "$.b": "y"}}, "a list"),
         ({"body": [{"from": "x"}]}, "must be a mapping"), ({"api_url": "boats"}, "address"),
+        ({"api_url": "https://u:p@b.example/", "headers": {"authorization": "'x'"}}, "api_url has a user"),
+        ({"api_url": "https://u:p@b.example/", "auth": "bearer", "bearer_token": "t"}, "api_url has a user"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_says_why(chosen, told) -> None:

@@ -102,6 +102,14 @@ def test_headers_that_are_none_are_refused_without_their_value(headers) -> None:
     assert caught.value.errors()[0]["loc"][0] == "headers"
 
 
+def test_an_address_with_a_user_takes_no_other_login() -> None:
+    """Each event was dead."""
+    with pytest.raises(ValidationError, match="webhook_url has a user, and headers have Authorization"):
+        hook(webhook_url="https://ann:pw@hooks.example.com/in", headers={"authorization": "Bearer t"})
+    hook(webhook_url="https://ann:pw@hooks.example.com/in", headers={"X-Team": "t"})
+    hook(webhook_url="https://hooks.example.com/in@home?to=a@b.example", headers={"Authorization": "Bearer t"})
+
+
 def test_headers_of_the_settings_are_never_shown() -> None:
     adapter = hook(headers={"X-Team": "the-team-token"}, webhook_url=f"{URL}?token=the-query-token")
     (request,) = sent(adapter, [event(note="the-team-token")])
