@@ -69,12 +69,13 @@ async def stands(engine: Engine, courier: Courier, number: int, key: int | None)
     key's hash (None where nothing but its number is known any more: then it has its verdict).
 
     `stands` is before (it came before the destination began), unread, queued, sending, settled or archived.
-    `ahead` is how many events the destination has before it, `waits` what is put aside, with its cause.
+    `ahead` is how many events the destination has before it, `waits` what is put aside, with its cause, `expired` how
+    many of its events the archive has let go.
     """
     status = show(courier)
     found: dict[str, Any] = {
         "state": status["state"], "reason": status["reason"], "sends_at": _sends_at(engine, courier), "ahead": 0,
-        "fills_until": None,
+        "fills_until": None, "expired": engine.ledger.counts[courier.plan.id, "expired"],
     }  # fmt: skip
     began = engine.ledger.state.began(courier.plan.id)
     if began is not None and number < began:

@@ -76,6 +76,8 @@ def _attempted(known: Mapping[str, Any]) -> tuple[str, str]:
             return "unknown", f"not delivered when the destination was removed from the config; the last answer: {said}"
         if known["state"] == "cancelled":
             return "unknown", f"not delivered when the replay was cancelled; the last answer: {said}"
+        if known["expired"]:
+            return "unknown", f"{said}; then it died or left a full backlog, and its copy is not kept{_gone(known)}"
         return "dead", f"{said}; its dead letter is not kept any more"
     one = known["attempts"][-1]
     how = f"HTTP {one['status']}" if one["status"] else "written"
@@ -89,4 +91,10 @@ def _reconstructed(known: Mapping[str, Any]) -> tuple[str, str]:
     if parts and all(part["verdict"] != "send" for part in parts):
         verdict = "dead" if any(part["verdict"] == "dead" for part in parts) else "filtered"
         return verdict, f"{parts[-1]['reason']} (reconstructed; the journal does not go back so far)"
-    return "unknown", "has its verdict, but the journal does not go back so far"
+    return "unknown", f"has its verdict, but the journal does not go back so far{_gone(known)}"
+
+
+def _gone(known: Mapping[str, Any]) -> str:
+    """Of the events that left the archive at its bound, only how many they were is known."""
+    count = known["expired"]
+    return f" (the archive had to let go of {count:,} of the destination's events)" if count else ""

@@ -170,10 +170,10 @@ class _Destinations:
         if courier is None and replay is not None:
             return {"type": "replay", "target": replay.definition.target, "state": replay.state,
                     "reason": f"to {replay.definition.target}", "stands": "settled", "sends_at": None,
-                    "fills_until": None, "ahead": 0, "waits": []}  # fmt: skip
+                    "fills_until": None, "expired": 0, "ahead": 0, "waits": []}  # fmt: skip
         if courier is None:
             return {"type": None, "state": "removed", "reason": "no longer in the config", "stands": "settled",
-                    "sends_at": None, "fills_until": None, "ahead": 0, "waits": []}  # fmt: skip
+                    "sends_at": None, "fills_until": None, "expired": 0, "ahead": 0, "waits": []}  # fmt: skip
         entry = self._found.entry
         key = entry[2] if entry else None
         stands = await tracing.stands(self._engine, courier, self._found.number, key)

@@ -470,6 +470,26 @@ async def test_an_event_that_left_a_full_backlog_is_in_the_archive(plant: Plant,
     found = await told(plant, "ada-1")
     assert verdict(found)[0] == "archived"
     assert "turnout replay --archive" in verdict(found)[1]
+    plant.advance(100 * 86_400)
+    await plant.engine.backlogs.look()  # the archive lets go of it
+    found = await told(plant, "ada-1")
+    assert verdict(found)[0] == "unknown"
+    assert verdict(found)[1].endswith("(the archive had to let go of 2 of the destination's events)")
+
+
+async def test_what_was_tried_and_then_left_the_archive_is_not_called_dead(plant: Plant, server: Any) -> None:
+    server.answer = lambda body: (500, {})
+    await plant.start(config(server.url))
+    await plant.send(event("ada", 1))
+    await plant.until(lambda: bool(find(plant.folder / "data" / "journal", 1)))
+    courier = plant.engine.couriers["hook"]
+    for row in list(courier.chains.rows()):
+        courier.chains.remove(row)
+        plant.engine.ledger.changes.drop(row)
+    plant.engine.ledger.add("hook", "expired", 1)
+    found = await told(plant, "ada-1")
+    assert verdict(found)[0] == "unknown"
+    assert verdict(found)[1].startswith("HTTP 500; then it died or left a full backlog")
 
 
 async def test_a_record_shows_its_key(plant: Plant, server: Any) -> None:
