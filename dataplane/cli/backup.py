@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataplane.app import backup as copying
 from dataplane.app import restore as filling
 from dataplane.app.bundle import Report
 from dataplane.cli.client import Client, find_socket
+from dataplane.cli.ended import undoing
 from dataplane.cli.output import json_line, say
 from dataplane.config import connection
 
@@ -26,7 +26,7 @@ def backup(config: Path, socket: Path | None, target: Path, *, as_json: bool) ->
     def settled() -> None:
         Client(find_socket(config, socket)).post("/books")
 
-    with _ended(), _progress("copying", as_json) as step:
+    with undoing(), _progress("copying", as_json) as step:
         made = copying.backup(data, target, settled=settled, step=step)
     _told(made, as_json, f"{made.file}: {_size(made.size)}, holds {data}")
 
@@ -34,7 +34,7 @@ def backup(config: Path, socket: Path | None, target: Path, *, as_json: bool) ->
 def restore(config: Path, source: Path, data: Path | None, *, as_json: bool) -> None:
     """Fill a data folder."""
     folder = data if data is not None else connection(config).data
-    with _ended(), _progress("restoring", as_json) as step:
+    with undoing(), _progress("restoring", as_json) as step:
         found = filling.restore(source, folder, step=step)
     _told(found, as_json, f"{folder} is as it was at {found.made} (turnout {found.turnout})")
 
@@ -51,19 +51,6 @@ def _size(count: int) -> str:
         if count >= length:
             return f"{count / length:.1f} {unit}"
     return f"{count / 1e3:.1f} kB"
-
-
-@contextmanager
-def _ended() -> Iterator[None]:
-    """Whoever is ended by SIGTERM leaves nothing half done either, as after Ctrl-C."""
-    def end(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dataplane.cli.client import Client
+from dataplane.cli.ended import undoing
 from dataplane.cli.output import json_line, warn
 from dataplane.cli.progress import Progress
 from turnout import codec
@@ -59,7 +60,7 @@ def _opened(output: str) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise Fixable(f"{output}: cannot be written: {error.strerror}") from None
     try:
-        with file:
+        with undoing(), file:
             yield file
         part.rename(path)
     except BaseException:

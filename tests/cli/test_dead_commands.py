@@ -22,6 +22,7 @@ from aiohttp import web
 from bench.plane import Plane, turnout
 from bench.sink import Sink
 from dataplane.cli.client import Client
+from dataplane.cli.export import _opened
 from dataplane.cli.letters import retry
 from dataplane.cli.main import main
 from tests.project.checkout import ROOT, commands
@@ -195,6 +196,13 @@ def test_a_retry_does_not_wait_for_a_destination_that_is_paused(capsys: pytest.C
     assert err == (
         "hook: the others stay in the list, it takes no more for now (paused, by ann): repeat this when it goes on\n"
     )
+
+
+def test_an_export_that_is_ended_by_sigterm_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended, _opened(str(tmp_path / "letters.ndjson")) as file:
+        file.write(b"personal data")
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert (ended.value.code, list(tmp_path.iterdir())) == (143, [])
 
 
 def test_refused_events_on_the_command_line(data_plane: Callable[..., Plane], moody: Moody, tmp_path: Path) -> None:
