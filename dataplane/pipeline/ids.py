@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import mmap
 import os
 import struct
@@ -35,6 +36,8 @@ _PER_SECTOR = 21
 _SLOT = 24
 _REST = _SECTOR - _PER_SECTOR * _SLOT
 _low = struct.Struct("<Q8x").unpack
+_count = struct.Struct("<Q").pack_into
+_fill = struct.Struct("<16sQ").pack_into
 SMALLEST = 1 << 16
 LARGEST = 1 << 22
 LOAD = 0.6
@@ -71,6 +74,7 @@ class Table:
             self._map.close()
             raise _Damaged(f"{path.name} is no table of message ids")
         self._mask = self.slots - 1
+        self._most: int = math.ceil(self.slots * LOAD)
 
     def _create(self, slots: int, created: int, first: int) -> None:
         draft = self.path.with_suffix(".new")
@@ -105,13 +109,13 @@ class Table:
         slots = self._map
         if new:
             self.used += 1
-            slots[_USED : _USED + 8] = self.used.to_bytes(8, "little")
-        slots[at : at + 24] = digest + number.to_bytes(8, "little")
+            _count(slots, _USED, self.used)
+        _fill(slots, at, digest, number)
 
     @property
     def full(self) -> bool:
         """True where another generation must begin."""
-        return bool(self.used >= self.slots * LOAD)
+        return self.used >= self._most
 
     def flush(self) -> None:
         """Write dirty pages to disk; may take long."""

@@ -76,7 +76,7 @@ class Sequenced:
     """
 
     __slots__ = (
-        "_enriched", "_message_id", "broken", "entry", "head", "key", "kind", "made", "number", "raw", "received",
+        "_enriched", "broken", "entry", "head", "key", "kind", "made", "message_id", "number", "raw", "received",
         "secret", "source",
     )  # fmt: skip
 
@@ -86,18 +86,20 @@ class Sequenced:
         self.number, self.key, self.raw = number, key, raw
         self.broken = ""
         try:
-            self.head = heads.read(raw)
+            head = heads.read(raw)
         except Refused as error:  # it dies with this reason, for every destination
-            self.head = EventHead()
+            head = EventHead()
             self.broken = f"{UNREADABLE}{error.message}"
+        self.head = head
         self.received = received
         self.source = received.envelope.source
         """Id of its source in config.yaml."""
-        self.kind = received.stamp.kind or (self.head.type or "").lower()
+        self.kind = received.stamp.kind or (head.type or "").lower()
         """Its type: fixed by the path, else its own, in lower case."""
         self.secret = secret
+        self.message_id = heads.text(head.messageId).strip() or generated_id(secret, number)
+        """Its messageId, or the one derived from its number where it came without."""
         self._enriched: bytes | None = None
-        self._message_id: str | None = None
 
     @property
     def envelope(self) -> Envelope:
@@ -108,14 +110,6 @@ class Sequenced:
     def received_at(self) -> int:
         """When the server took it, Unix milliseconds."""
         return self.received.envelope.received_at
-
-    @property
-    def message_id(self) -> str:
-        """Its messageId, or the one derived from its number where it came without."""
-        if self._message_id is None:
-            sent = heads.text(self.head.messageId).strip()
-            self._message_id = sent or generated_id(self.secret, self.number)
-        return self._message_id
 
     @property
     def enriched(self) -> bytes:

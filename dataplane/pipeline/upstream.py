@@ -38,7 +38,7 @@ class Sourced(Sequenced):
         self.head = event.head
         self.raw = part.raw or event.raw
         self._enriched = self.raw
-        self._message_id = event.message_id
+        self.message_id = event.message_id
         self.verdict = part.verdict
         if part.verdict is None:
             try:
