@@ -33,8 +33,8 @@ from dataplane.config import parse
 from dataplane.config.model import Config
 from dataplane.deliver import untouched
 from dataplane.deliver.engine import Engine
+from dataplane.deliver.entry import NO_OPTIONS, Batch, Entry
 from dataplane.deliver.exchange import Sent
-from dataplane.deliver.lanes import NO_OPTIONS, Batch, Entry
 from dataplane.log.base import LogReader
 from dataplane.log.memory import MemoryLog
 from dataplane.log.partitions import Partitions

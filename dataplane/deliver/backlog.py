@@ -18,7 +18,8 @@ from dataplane.config.model import Config
 from dataplane.deliver import dispatch
 from dataplane.deliver.archive import Archive, Segment
 from dataplane.deliver.courier import Courier
-from dataplane.deliver.lanes import LANES, Entry
+from dataplane.deliver.entry import Entry
+from dataplane.deliver.lanes import LANES
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.room import ALARM, RELIEF, Room, Standing, capacity, full_in, keeps, standing
 from dataplane.deliver.state import ExceptionRow

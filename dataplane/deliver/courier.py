@@ -16,10 +16,11 @@ from dataplane.clock import SteadyClock
 from dataplane.deliver.attempt import attempt
 from dataplane.deliver.chains import Chains
 from dataplane.deliver.condition import Condition
+from dataplane.deliver.entry import Batch, Entry, Part, lane_of
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.holds import Held
 from dataplane.deliver.jobs import Job, Jobs
-from dataplane.deliver.lanes import Batch, Entry, Lanes, Part, lane_of
+from dataplane.deliver.lanes import Lanes
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.pausing import Passed
 from dataplane.deliver.plan import Plan

@@ -11,8 +11,8 @@ import msgspec
 
 from dataplane.deliver import untouched
 from dataplane.deliver.courier import Courier
+from dataplane.deliver.entry import NO_OPTIONS, Batch, Entry, Part
 from dataplane.deliver.gates import Addressee, Name, routed
-from dataplane.deliver.lanes import NO_OPTIONS, Batch, Entry, Part
 from dataplane.deliver.plan import Plan
 from dataplane.pipeline import head as heads
 from dataplane.pipeline import transform
@@ -63,9 +63,12 @@ async def dispatch(
     while rest:
         some, rows = await portion(runner, rest, couriers, plan, upstream=upstream, kept=kept, keep=keep)
         rest = rest[len(some) :]
+        batch: Batch | None = None
         for courier, row in zip(couriers, rows, strict=True):
             if not overtaken(courier):
-                courier.offer_all(Batch(row, some[-1].number + 1))
+                if batch is None or batch.entries is not row:
+                    batch = Batch(row, some[-1].number + 1)
+                courier.offer_all(batch)
         if rest and not all(courier.room for courier in couriers):
             return False
     return True
@@ -134,13 +137,10 @@ async def _transformed(
     """What the chain of a plan makes of each event that one of the decisions sends; None for the others."""
     if not plan.chain:
         return [None] * len(events)
-    going = [False] * len(events)
-    for row in decisions:
-        going = [known or type(one) is Send for known, one in zip(going, row, strict=True)]
-    sent = [
-        event for event, goes in zip(events, going, strict=True)
-        if goes and not event.broken and verdict_of(event) is None
-    ]
+    going: Sequence[Sequenced] = events
+    if not any(_sends(row) for row in decisions):  # not as nearly always
+        going = [event for event, *row in zip(events, *decisions, strict=True) if Send in map(type, row)]
+    sent = [event for event in going if not event.broken and verdict_of(event) is None]
     if not sent:
         return [None] * len(events)
     make = partial(_run, runner, plan)
@@ -220,7 +220,7 @@ def _rows(
     rows: list[list[Entry]] = []
     for courier, row in zip(couriers, decisions, strict=True):
         plain = {name for name in names if _is_plain(routed(courier, *name))}
-        if whole and plain == names and all(type(decision) is Send for decision in row):  # nearly always
+        if whole and plain == names and _sends(row):  # nearly always
             everything = everything or [
                 one.entry or _shared(courier, event, one) for event, one in zip(events, single, strict=True)
             ]
@@ -249,6 +249,11 @@ def _shared(courier: Addressee, event: Sequenced, made: Made) -> Entry:
         )  # fmt: skip
         event.made = (*event.made, ref(entry))
     return entry
+
+
+def _sends(decisions: Sequence[Route | None]) -> bool:
+    """Whether all of them do."""
+    return set(map(type, decisions)) == {Send}
 
 
 def _is_plain(route: Route) -> bool:

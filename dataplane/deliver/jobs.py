@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from dataplane.deliver.entry import Entry
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.job_state import JobRow, drop, stored_jobs
-from dataplane.deliver.lanes import Entry
 from dataplane.deliver.retry import OBEYED, delay, obeyed, told
 from dataplane.deliver.settle import Settler
 from dataplane.deliver.state import ExceptionRow

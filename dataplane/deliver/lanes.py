@@ -10,70 +10,14 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
+from dataplane.deliver.entry import Batch, Entry
 from dataplane.pipeline.share import LANES
-from turnout.event import Event
-from turnout.verdict import Verdict
 
-__all__ = ["LANES", "NO_OPTIONS", "Batch", "Entry", "Lanes", "Part", "lane_of"]
+__all__ = ["LANES", "Lanes"]
 
 _MASK = LANES - 1
-
-Part = tuple[bytes, Mapping[str, Any], Verdict | None]
-"""One output of an event: its JSON, the options of its integrations object, or its verdict already."""
-NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
-
-
-def lane_of(key: int) -> int:
-    """The lane of an order key's hash."""
-    return key & _MASK
-
-
-class Entry:
-    """One event with all its outputs. `at` is when it was received, in ms; 0 where nobody knows.
-
-    What no script touched and no destination has options for is one entry for all of them, so nobody changes
-    an entry. `event` is then the event itself, decoded once for all while it is there.
-    """
-
-    __slots__ = ("__weakref__", "at", "decided", "event", "key", "lane", "number", "parts", "plain", "size", "source")
-
-    def __init__(self, number: int, key: int, source: str, at: int, parts: Sequence[Part]) -> None:
-        self.event: Event | None = None
-        self.number = number
-        self.key = key
-        self.lane = key & _MASK
-        self.source = source
-        self.at = at
-        self.parts = parts
-        if len(parts) == 1:  # nearly all: three times faster than the general form
-            raw, _, verdict = parts[0]
-            self.size = len(raw)
-            plain = self.plain = verdict is None  # one output, to be sent
-            self.decided = not plain
-            return
-        self.plain = False
-        self.size = sum(len(raw) for raw, _, _ in parts)
-        self.decided = all(verdict is not None for _, _, verdict in parts)
-
-
-class Batch:
-    """Events in number order, the last there are before number `upto`.
-
-    What every destination would find out about them anew is found out once: whether each is in a lane of its own and
-    to be sent (`apart`), and their bytes.
-    """
-
-    __slots__ = ("apart", "entries", "lanes", "size", "upto")
-
-    def __init__(self, entries: Sequence[Entry], upto: int) -> None:
-        self.entries = entries
-        self.upto = upto
-        self.lanes = lanes = [entry.lane for entry in entries]
-        self.size = sum([entry.size for entry in entries])
-        self.apart = len(set(lanes)) == len(lanes) and True not in [entry.decided for entry in entries]
 
 
 class Lanes:
@@ -94,6 +38,9 @@ class Lanes:
         self.count = 0
         self.bytes = 0
         self.flying = 0
+        # Of what was queued since nothing was: whether each was one output to be sent, and the bytes of the largest.
+        self._plain = True
+        self._largest = 0
 
     def wanted(self, number: int, key: int) -> bool:
         """False for an event that was offered already, or had its verdict before a restart."""
@@ -124,40 +71,66 @@ class Lanes:
             self._heads[lane] = entry
         else:
             self._behind(lane, entry)
-        self.count += 1
-        self.bytes += entry.size
+        self._queued(entry)
         if not self._flying[lane]:
             self._wake(lane)
         return False
 
-    def offer_all(self, batch: Batch) -> list[Entry]:
+    def _queued(self, entry: Entry) -> None:
+        """Count an event that was put into a lane."""
+        self._measure(entry.size, plain=entry.plain)
+        self.count += 1
+        self.bytes += entry.size
+
+    def _measure(self, largest: int, *, plain: bool) -> None:
+        """Know what is about to be queued, before it is counted."""
+        if not self.count:
+            self._plain, self._largest = True, 0
+        self._plain = self._plain and plain
+        self._largest = max(self._largest, largest)
+
+    def offer_all(self, batch: Batch) -> Sequence[Entry]:
         """Queue many events; gives those to be settled now."""
-        heads, flying, waits, ready, stalled = self._heads, self._flying, self._waits, self._ready, self.stalled
-        entries, lanes = batch.entries, batch.lanes
-        done: list[Entry] = []
         self.position = batch.upto  # so no lane needs to be told
-        if batch.apart and not (self.count or self.flying or ready or stalled):
-            for lane, entry in zip(lanes, entries, strict=True):  # as below, where all is idle and no lane there twice
-                heads[lane] = entry
-                waits[lane] = 1
-            ready.extend(lanes)
-            self.count, self.bytes = len(lanes), batch.size
-            return done
-        for lane, entry in zip(lanes, entries, strict=True):
+        self._measure(batch.largest, plain=batch.plain)
+        done = self._offer_each(batch.entries) if not batch.plain else self._offer_groups(batch.groups)
+        self.count += len(batch.entries) - len(done)
+        self.bytes += batch.size - sum([entry.size for entry in done])
+        return done
+
+    def _offer_groups(self, groups: Mapping[int, list[Entry]]) -> Sequence[Entry]:
+        """Queue events of each lane, none of which is decided."""
+        heads, rest, flying, waits, stalled = self._heads, self._rest, self._flying, self._waits, self.stalled
+        ready = self._ready.append
+        for lane, entries in groups.items():
             if heads[lane] is not None:
-                self._behind(lane, entry)
+                if lane in rest:
+                    rest[lane] += entries
+                else:
+                    rest[lane] = entries[:]
                 continue
-            if entry.decided and not flying[lane]:
-                done.append(entry)
-                continue
-            heads[lane] = entry
+            heads[lane] = entries[0]
+            if len(entries) > 1:
+                rest[lane] = entries[1:]
             if not waits[lane] and not flying[lane] and lane not in stalled:
                 waits[lane] = 1
-                ready.append(lane)
-        self.count += len(entries) - len(done)
-        self.bytes += batch.size
-        if done:
-            self.bytes -= sum([entry.size for entry in done])
+                ready(lane)
+        return ()
+
+    def _offer_each(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Queue events; gives those that are decided and whose lanes are idle."""
+        heads, flying = self._heads, self._flying
+        done: list[Entry] = []
+        for entry in entries:
+            lane = entry.lane
+            if heads[lane] is not None:
+                self._behind(lane, entry)
+            elif entry.decided and not flying[lane]:
+                done.append(entry)
+            else:
+                heads[lane] = entry
+                if not flying[lane]:
+                    self._wake(lane)
         return done
 
     def _behind(self, lane: int, entry: Entry) -> None:
@@ -198,7 +171,9 @@ class Lanes:
             whole = self._all()
             if whole:
                 return whole, []
-        heads, rest, flying, waits, ready = self._heads, self._rest, self._flying, self._waits, self._ready
+        if blocked is None and self._plain and min(self.count, events) * self._largest <= size:
+            return self._take_plain(events), []
+        heads, flying, waits, ready = self._heads, self._flying, self._waits, self._ready
         send: list[Entry] = []
         settled: list[Entry] = []
         used = room = gone = 0
@@ -208,16 +183,6 @@ class Lanes:
             lane = ready.popleft()
             waits[lane] = 0
             entry = heads[lane]
-            if (
-                blocked is None and entry is not None and entry.plain and lane not in rest
-                and (room + entry.size <= size or not used)
-            ):  # nearly always; the same as below
-                heads[lane] = None
-                send.append(entry)
-                used += 1
-                room += entry.size
-                flying[lane] = entry.number
-                continue
             first = 0
             while entry is not None:
                 hold = False if blocked is None or entry.decided else blocked(entry.key)
@@ -250,6 +215,40 @@ class Lanes:
         self.flying += len(send)
         return send, settled
 
+    def _take_plain(self, events: int) -> list[Entry]:
+        """Take up to so many, as `take`, where nothing is held back and neither outputs nor bytes need a look."""
+        heads, rest, flying, waits, ready = self._heads, self._rest, self._flying, self._waits, self._ready
+        send: list[Entry] = []
+        left = events
+        while ready and left:
+            lane = ready.popleft()
+            waits[lane] = 0
+            entry = heads[lane]
+            if entry is None:
+                continue
+            send.append(entry)
+            flying[lane] = entry.number
+            left -= 1
+            more = rest.get(lane)
+            if more is None:
+                heads[lane] = None
+            elif len(more) <= left:
+                send += more
+                left -= len(more)
+                heads[lane] = None
+                del rest[lane]
+            else:
+                send += more[:left]
+                heads[lane] = more[left]
+                del more[: left + 1]
+                if not more:
+                    del rest[lane]
+                break
+        self.count -= len(send)
+        self.bytes -= sum([entry.size for entry in send])
+        self.flying += len(send)
+        return send
+
     def _all(self) -> list[Entry]:
         """Take all that waits, where that is one event to be sent for each lane that is ready; else nothing."""
         send = [entry for lane in self._ready if (entry := self._heads[lane]) is not None]
@@ -272,8 +271,7 @@ class Lanes:
             self._flying = [0] * LANES
             return
         heads, flying = self._heads, self._flying
-        for entry in entries:
-            lane = entry.lane
+        for lane in {entry.lane: None for entry in entries}:
             flying[lane] = 0
             if heads[lane] is not None:
                 self._wake(lane)
@@ -285,8 +283,7 @@ class Lanes:
             self._heads[lane] = entry
             if head is not None:
                 self._rest.setdefault(lane, []).insert(0, head)
-            self.count += 1
-            self.bytes += entry.size
+            self._queued(entry)
         self.settle(entries)
 
     def rewind(self) -> None:

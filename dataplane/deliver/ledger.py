@@ -19,13 +19,13 @@ import msgspec
 
 from dataplane.config.model import JournalConfig
 from dataplane.deliver.dead import KEPT, DeadLetter, RefusedLetter, dead_segments, pack, refused_segments
+from dataplane.deliver.entry import Entry
 from dataplane.deliver.evidence import Evidence
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.failure import classify
 from dataplane.deliver.index import Index
 from dataplane.deliver.job_state import last_job
 from dataplane.deliver.journal import Journal
-from dataplane.deliver.lanes import Entry
 from dataplane.deliver.state import Changes, DestinationRow, ExceptionRow, State
 from dataplane.deliver.watch import Watch
 from dataplane.metrics.log import logger

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dataplane.config.model import Backlog
+from dataplane.deliver.entry import Entry
 from dataplane.deliver.exchange import Client, Sender
 from dataplane.deliver.journal import Origin
-from dataplane.deliver.lanes import Entry
 from dataplane.pipeline.route import Gate
 from dataplane.pipeline.upstream import Chains
 from transformations.base import Script

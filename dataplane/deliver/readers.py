@@ -14,7 +14,7 @@ from typing import Any
 
 from dataplane.deliver import dispatch
 from dataplane.deliver.courier import ROOM_BYTES, Courier, Plan
-from dataplane.deliver.lanes import Entry
+from dataplane.deliver.entry import Entry
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.recent import Recent
 from dataplane.metrics.log import logger

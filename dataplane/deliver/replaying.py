@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dataplane.deliver import dispatch
 from dataplane.deliver.courier import Courier
-from dataplane.deliver.lanes import Entry
+from dataplane.deliver.entry import Entry
 from dataplane.deliver.replay import Selection, marked
 from dataplane.deliver.replay_state import ReplayRow
 from dataplane.deliver.stored import Stored

@@ -17,11 +17,11 @@ import msgspec
 
 from dataplane.deliver import plans, recover, reload
 from dataplane.deliver.courier import Courier, Plan
+from dataplane.deliver.entry import Entry
 from dataplane.deliver.export import Export, Lines, reserve
 from dataplane.deliver.holds import held
 from dataplane.deliver.http import Sender
 from dataplane.deliver.journal import Origin, ends
-from dataplane.deliver.lanes import Entry
 from dataplane.deliver.plan import Replayed
 from dataplane.deliver.replay import Definition, Selection, millis, rate_of
 from dataplane.deliver.replay_state import ReplayRow, ReplayRows, name_of

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
+from dataplane.deliver.entry import Entry
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.failure import LOST
 from dataplane.deliver.jobs import Job
-from dataplane.deliver.lanes import Entry
 from dataplane.deliver.settle import Settler
 from dataplane.deliver.state import ExceptionRow
 from turnout.clock import Clock

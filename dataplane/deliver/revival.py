@@ -12,9 +12,9 @@ from dataplane.deliver.chains import CAP
 from dataplane.deliver.courier import Courier
 from dataplane.deliver.dead import DeadLetter, unpack_dead
 from dataplane.deliver.engine import Engine
+from dataplane.deliver.entry import Entry, Part
 from dataplane.deliver.failure import from_the_log
 from dataplane.deliver.index import DEAD, Row, place
-from dataplane.deliver.lanes import Entry, Part
 from dataplane.pipeline.numbered import Sequenced
 from turnout import codec
 from turnout.errors import FormatError, Overfull

@@ -8,10 +8,10 @@ from random import Random
 from typing import Any, TypeVar, cast
 
 from dataplane.deliver.chains import SOON, Chains
+from dataplane.deliver.entry import Entry, Part
 from dataplane.deliver.exchange import Sent, all_delivered
 from dataplane.deliver.failure import EXPIRED
 from dataplane.deliver.journal import Origin
-from dataplane.deliver.lanes import Entry, Part
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.plan import Replayed
 from dataplane.deliver.retry import delay, told

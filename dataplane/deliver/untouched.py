@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dataplane.deliver.courier import Courier
+from dataplane.deliver.entry import NO_OPTIONS, Batch, Entry, Part, lane_of
 from dataplane.deliver.gates import Name, routed
-from dataplane.deliver.lanes import NO_OPTIONS, Batch, Entry, Part, lane_of
 from dataplane.pipeline.numbered import Sequenced
 from dataplane.pipeline.route import Filtered, Route, Send
 from turnout.event import Event

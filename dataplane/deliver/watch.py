@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from dataplane.deliver.lanes import Entry
+from dataplane.deliver.entry import Entry
 from dataplane.pipeline import head as heads
 from dataplane.pipeline.head import EventHead, text
 from turnout import clock

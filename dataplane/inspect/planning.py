@@ -17,7 +17,8 @@ from dataplane.config import Config
 from dataplane.deliver import dispatch, plans
 from dataplane.deliver.auth import Accounts
 from dataplane.deliver.courier import Plan
-from dataplane.deliver.lanes import Entry, Lanes
+from dataplane.deliver.entry import Entry
+from dataplane.deliver.lanes import Lanes
 from dataplane.deliver.plans import origin_scripts
 from dataplane.deliver.rehearsal import asked
 from dataplane.inspect.plan import Outcome, Stood, compare, keys

@@ -9,16 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from dataplane.deliver.lanes import LANES, Batch, Entry, Lanes, Part
+from dataplane.deliver.entry import Batch, Entry, Part
+from dataplane.deliver.lanes import LANES, Lanes
 from turnout.verdict import filtered
 
 
 def entry(number: int, key: int, *, decided: bool = False, size: int = 10) -> Entry:
-    """One in seven has two outputs, the second of them decided in one of fourteen."""
+    """One in twenty-three has two outputs, the second of them decided in one of forty-six."""
     no = filtered("not for it")
     parts: list[Part] = [(b"x" * size, {}, no if decided else None)]
-    if number % 7 == 0:
-        parts.append((b"y" * size, {}, no if decided or number % 14 == 0 else None))
+    if number % 23 == 0:
+        parts.append((b"y" * size, {}, no if decided or number % 46 == 0 else None))
     return Entry(number, key, "web", number, parts)
 
 
@@ -27,6 +28,10 @@ BLOCKED: list[Blocked | None] = [
     None, None, lambda _: False, lambda key: key % 3 == 0, lambda key: None if key % 3 == 0 else key % 3 == 1,
 ]
 """Who is held back: nobody, with and without a look; some; some for whom there is no room."""
+
+
+KEYS = st.integers(0, 700) | st.integers(0, 5)
+"""Of many lanes, and of a few that get several events."""
 
 
 class LaneModel(RuleBasedStateMachine):
@@ -40,7 +45,7 @@ class LaneModel(RuleBasedStateMachine):
         self.done: list[int] = []
         self.flights: list[list[Entry]] = []
 
-    @rule(key=st.integers(0, 700), decided=st.booleans())
+    @rule(key=KEYS, decided=st.booleans())
     def offer(self, key: int, decided: bool) -> None:
         made = entry(self.next, key, decided=decided)
         assert self.lanes.wanted(made.number, key)
@@ -50,7 +55,11 @@ class LaneModel(RuleBasedStateMachine):
         self.keys[self.next] = key
         self.next += 1
 
-    @rule(made=st.lists(st.tuples(st.integers(0, 700), st.booleans()), min_size=1, max_size=8))
+    @rule(keys=st.lists(KEYS, min_size=1, max_size=20))
+    def offer_all_to_be_sent(self, keys: list[int]) -> None:
+        self.offer_all([(key, False) for key in keys])
+
+    @rule(made=st.lists(st.tuples(KEYS, st.booleans()), min_size=1, max_size=8))
     def offer_all(self, made: list[tuple[int, bool]]) -> None:
         first, batch = self.next, [entry(self.next + i, k, decided=d) for i, (k, d) in enumerate(made)]
         assert self.lanes.fresh(first)
@@ -82,6 +91,8 @@ class LaneModel(RuleBasedStateMachine):
     def take(self, events: int, size: int, blocked: Blocked | None) -> None:
         send, settled = self.lanes.take(events, size, blocked)
         assert sum(len(one.parts) for one in send) <= events or len(send) == 1
+        assert sum(one.size for one in send) <= size or len(send) == 1
+        assert not any(one.decided for one in send)
         assert blocked is None or not any(blocked(one.key) for one in send)
         assert all(one.decided or (blocked is not None and blocked(one.key)) for one in settled)
         self.done.extend(e.number for e in settled)
@@ -137,6 +148,19 @@ class LaneModel(RuleBasedStateMachine):
 
 LaneModel.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
 TestLanes = LaneModel.TestCase
+
+
+def test_destinations_that_share_a_batch_take_it_each_for_itself() -> None:
+    batches = [Batch([entry(n, n % 2) for n in numbers], numbers[-1] + 1) for numbers in ((1,), (2, 3, 4, 5), (6, 7))]
+    both = Lanes(1), Lanes(1)
+    for batch in batches:
+        for lanes in both:
+            lanes.offer_all(batch)
+    for lanes in both:
+        send, _ = lanes.take(3, 1_000, None)
+        assert [e.number for e in send] == [1, 3, 5]
+        lanes.settle(send)
+        assert [e.number for e in lanes.take(9, 1_000, None)[0]] == [2, 4, 6, 7]
 
 
 def test_a_blocked_user_is_held_back_and_others_pass() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from dataplane.clock import SystemClock
 from dataplane.deliver.dead import unpack_dead
+from dataplane.deliver.entry import Entry
 from dataplane.deliver.exchange import Sent
 from dataplane.deliver.index import DEAD, REFUSED, Filter, place
-from dataplane.deliver.lanes import Entry
 from dataplane.deliver.ledger import Ledger
 from dataplane.deliver.segments import Place
 from dataplane.deliver.state import ExceptionRow

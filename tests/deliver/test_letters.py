@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from dataplane.config.pauses import Pause, Pauses
 from dataplane.deliver import revival
+from dataplane.deliver.entry import Part
 from dataplane.deliver.evidence import Evidence
-from dataplane.deliver.lanes import Part
 from turnout.errors import Fixable
 from turnout.request import Json, Request
 from turnout.verdict import dead, filtered

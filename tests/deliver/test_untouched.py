@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from dataplane.deliver import dispatch, untouched
 from dataplane.deliver.courier import Courier
-from dataplane.deliver.lanes import LANES, Batch, Entry, Lanes
+from dataplane.deliver.entry import Batch, Entry
+from dataplane.deliver.lanes import LANES, Lanes
 from dataplane.deliver.plan import Plan
 from dataplane.deliver.recent import Recent
 from dataplane.pipeline.numbered import Sequenced, restored
