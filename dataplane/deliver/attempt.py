@@ -53,8 +53,8 @@ async def attempt(
     if job is not None and job.waits(sent) and (last is None or 200 <= last.status < 300):
         back = courier.condition.answered(asked=last is not None)
     else:
-        keys = [event.key for event in events] if keys is None else keys
-        back = courier.condition.judge(sent, keys, left, plan.delivery.retry_after.total_seconds())
+        whose = (event.key for event in events) if keys is None else keys  # mostly nobody asks
+        back = courier.condition.judge(sent, whose, left, plan.delivery.retry_after.total_seconds())
     if back:
         courier.hasten()
     return sent

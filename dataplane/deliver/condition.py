@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from random import Random
 
 from dataplane.deliver.breaker import Breaker, Rejects
@@ -128,7 +128,7 @@ class Condition:
         """Why nothing is sent though it is well: it asked for time; else ""."""
         return self._asks if self.throttled else ""
 
-    def judge(self, sent: Sequence[Sent], keys: Sequence[int], left: float, most: float = OBEYED) -> bool:
+    def judge(self, sent: Sequence[Sent], keys: Iterable[int], left: float, most: float = OBEYED) -> bool:
         """What the answers to a request that left at `left` say about the destination itself: down,
         throttling (for `most` seconds at most), or refusing us. True where it was down or refused us until now.
         A request of before the last change says nothing of what is there now, but that it is well."""
