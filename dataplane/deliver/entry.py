@@ -55,11 +55,11 @@ class Entry:
 class Batch:
     """Events in number order, the last there are before number `upto`.
 
-    What every destination would find out about them anew is found out once: those of each lane, whether each is one
-    output to be sent (`plain`), their bytes and those of the largest.
+    What every destination would find out about them anew is found out once: whether each is one output to be sent
+    (`plain`), and then the first of each lane and those behind it; their bytes, and those of the largest.
     """
 
-    __slots__ = ("entries", "groups", "largest", "plain", "size", "upto")
+    __slots__ = ("behind", "entries", "heads", "largest", "plain", "size", "upto")
 
     def __init__(self, entries: Sequence[Entry], upto: int) -> None:
         self.entries = entries
@@ -68,12 +68,15 @@ class Batch:
         self.size = sum(sizes)
         self.largest = max(sizes, default=0)
         self.plain = False not in [entry.plain for entry in entries]
-        self.groups: dict[int, list[Entry]] = {}
+        self.heads: dict[int, Entry] = {}
+        self.behind: dict[int, list[Entry]] = {}
         if self.plain:
-            groups = self.groups
+            heads, behind = self.heads, self.behind
             for entry in entries:
                 lane = entry.lane
-                if lane in groups:
-                    groups[lane].append(entry)
+                if lane not in heads:
+                    heads[lane] = entry
+                elif lane in behind:
+                    behind[lane].append(entry)
                 else:
-                    groups[lane] = [entry]
+                    behind[lane] = [entry]

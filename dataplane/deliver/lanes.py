@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from dataplane.deliver.entry import Batch, Entry
@@ -93,28 +93,33 @@ class Lanes:
         """Queue many events; gives those to be settled now."""
         self.position = batch.upto  # so no lane needs to be told
         self._measure(batch.largest, plain=batch.plain)
-        done = self._offer_each(batch.entries) if not batch.plain else self._offer_groups(batch.groups)
+        done = self._offer_each(batch.entries) if not batch.plain else self._offer_plain(batch)
         self.count += len(batch.entries) - len(done)
         self.bytes += batch.size - sum([entry.size for entry in done])
         return done
 
-    def _offer_groups(self, groups: Mapping[int, list[Entry]]) -> Sequence[Entry]:
-        """Queue events of each lane, none of which is decided."""
-        heads, rest, flying, waits, stalled = self._heads, self._rest, self._flying, self._waits, self.stalled
-        ready = self._ready.append
-        for lane, entries in groups.items():
-            if heads[lane] is not None:
-                if lane in rest:
-                    rest[lane] += entries
-                else:
-                    rest[lane] = entries[:]
-                continue
-            heads[lane] = entries[0]
-            if len(entries) > 1:
-                rest[lane] = entries[1:]
-            if not waits[lane] and not flying[lane] and lane not in stalled:
+    def _offer_plain(self, batch: Batch) -> Sequence[Entry]:
+        """Queue events of which none is decided, a lane at a time."""
+        heads, rest, flying, waits, ready = self._heads, self._rest, self._flying, self._waits, self._ready
+        behind = batch.behind
+        if not (self.count or self.flying or ready or self.stalled):
+            for lane, entry in batch.heads.items():
+                heads[lane] = entry
                 waits[lane] = 1
-                ready(lane)
+            ready.extend(batch.heads)
+            for lane, entries in behind.items():
+                rest[lane] = entries[:]
+            return ()
+        for lane, entry in batch.heads.items():
+            if heads[lane] is None:
+                heads[lane] = entry
+                if lane in behind:
+                    rest[lane] = behind[lane][:]
+                if not waits[lane] and not flying[lane] and lane not in self.stalled:
+                    waits[lane] = 1
+                    ready.append(lane)
+            else:
+                rest.setdefault(lane, []).extend((entry, *behind.get(lane, ())))
         return ()
 
     def _offer_each(self, entries: Sequence[Entry]) -> list[Entry]:

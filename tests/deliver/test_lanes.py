@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -150,8 +151,9 @@ LaneModel.TestCase.settings = settings(max_examples=60, stateful_step_count=60, 
 TestLanes = LaneModel.TestCase
 
 
-def test_destinations_that_share_a_batch_take_it_each_for_itself() -> None:
-    batches = [Batch([entry(n, n % 2) for n in numbers], numbers[-1] + 1) for numbers in ((1,), (2, 3, 4, 5), (6, 7))]
+@pytest.mark.parametrize("offered", [((1,), (2, 3, 4, 5), (6, 7)), ((1, 2, 3, 4, 5), (6, 7))])
+def test_destinations_that_share_a_batch_take_it_each_for_itself(offered: tuple[tuple[int, ...], ...]) -> None:
+    batches = [Batch([entry(n, n % 2) for n in numbers], numbers[-1] + 1) for numbers in offered]
     both = Lanes(1), Lanes(1)
     for batch in batches:
         for lanes in both:
