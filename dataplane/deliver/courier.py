@@ -1,7 +1,6 @@
 """One destination at work: takes events out of its lanes, sends them, settles the verdicts.
 
-Everything here runs on the event loop; what must be durable goes into `Changes`, which the engine
-commits. One courier never waits for another.
+All of it runs on the event loop; what must be durable goes into the ledger. One courier never waits for another.
 """
 
 from __future__ import annotations
