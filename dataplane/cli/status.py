@@ -135,7 +135,7 @@ def _destinations(rows: dict[str, dict[str, Any]]) -> None:
         for name, row in rows.items()
     ))  # fmt: skip
     for name, row in rows.items():
-        if row["state"] != "unknown" and (row["state"] != "running" or row["reason"]):
+        if row["state"] != "unknown" and (row["state"] != "running" or row.get("reason")):
             since = f" since {row['since']}" if row["since"] else ""
             probe = f"; tried again at {row['next_probe_at']}" if row["next_probe_at"] else ""
             say(f"  {name}: {row['state']}{since}: {row['reason']}{probe}")
