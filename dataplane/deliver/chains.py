@@ -24,6 +24,8 @@ CAP_USER = 1_000
 SOON = 5.0
 PER_SECOND = 200
 """How fast rows come back after an outage."""
+SPARE = 1_000
+"""Rows without a use that are kept beside as many again as have one."""
 
 
 class Chains:
@@ -88,6 +90,9 @@ class Chains:
 
     def _schedule(self, row: ExceptionRow) -> None:
         heapq.heappush(self._heap, (row.next_at, next(self._serial), row))
+        if len(self._heap) > 2 * len(self._rows) + SPARE:
+            self._heap = [one for one in self._heap if not self._stale(*one)]
+            heapq.heapify(self._heap)
 
     def _leads(self, row: ExceptionRow) -> None:
         """A row is the first of its user now."""
@@ -98,14 +103,27 @@ class Chains:
         if row.kind == "tried" and id(row) not in self._held:
             self._held.add(id(row))
             heapq.heappush(self._holding, (row.active, next(self._serial), row))
+            if len(self._holding) > 2 * len(self._rows) + SPARE:
+                self._clear_away()
+
+    def _clear_away(self) -> None:
+        """Let go of those that hold nobody back any more: one that does for long keeps them from the top."""
+        self._holding = [one for one in self._holding if self._holds_back(one[2])]
+        heapq.heapify(self._holding)
+        self._held = {id(row) for _, _, row in self._holding}
+
+    def _holds_back(self, row: ExceptionRow) -> bool:
+        chain = self._chains.get(row.key)
+        if row.kind != "tried" or not chain or chain[0] is not row:
+            return False
+        return (row.number, row.child) not in self.flying
 
     def longest(self) -> ExceptionRow | None:
         """The row that was first tried before all others that hold back their users; not one that is in flight, which
         is judged when it has landed."""
         while self._holding:
             row = self._holding[0][2]
-            chain = self._chains.get(row.key)
-            if row.kind == "tried" and chain and chain[0] is row and (row.number, row.child) not in self.flying:
+            if self._holds_back(row):
                 return row
             heapq.heappop(self._holding)
             self._held.discard(id(row))

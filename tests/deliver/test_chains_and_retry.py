@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from random import Random
 
 import pytest
@@ -56,6 +57,26 @@ def test_whoever_holds_back_a_user_for_the_longest_is_told_until_it_goes_in_flig
     chains.remove(young)
     assert chains.longest() is None
     assert [r.number for r in chains.due(60.0, 10)] == [3, 2]
+
+
+def test_what_held_users_back_for_a_moment_is_let_go_of_while_another_holds_one_back_for_long() -> None:
+    long = row(1, 1)
+    chains = Chains([long])
+    tracemalloc.start()
+    try:
+        for number in range(2, 20_000):
+            short = row(number, number)
+            short.active = 1.0
+            chains.add(short)
+            chains.remove(short)
+            del short
+            if number == 5_000:
+                before, _ = tracemalloc.get_traced_memory()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert chains.longest() is long
+    assert after - before < 1_000_000, "15,000 rows have more than three million bytes"
 
 
 def test_outputs_of_a_reference_take_its_place_in_order() -> None:
