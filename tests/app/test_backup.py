@@ -62,7 +62,7 @@ def done(plane: Plane) -> bool:
     """Everything has its verdict, and the sums hold."""
     status = plane.status()
     found: dict[str, int] = status["destinations"]["hook"]
-    if found["pending"] or found["unread"]:
+    if found["pending"] or found["unread"] or status["position"] != status["head"]:  # what nobody numbered yet
         return False
     ended = sum(found[what] for what in ("delivered", "filtered", "dead"))
     assert status["sources"]["web"]["unique"] + found["born"] == ended
@@ -79,7 +79,7 @@ def test_nothing_acknowledged_before_a_backup_under_load_is_lost(
         running = load.drive(
             first.url, Numbered(first.url, "wk_a", by_connection=True), connections=8, first=0, seconds=6, keep=True
         )
-        assert sink.wait(lambda s: len(s.arrivals) > 500)
+        assert sink.wait(lambda s: len(s.arrivals) > 150)  # on a busy machine, too, before the load ends
         began = time.monotonic()
         made = cli(first, "backup", str(target), "--json")
         assert made.returncode == 0, made.stderr
@@ -99,7 +99,7 @@ def test_nothing_acknowledged_before_a_backup_under_load_is_lost(
         assert json.loads(restored.stdout)["files"] == report["files"]
         second.start()
         try:
-            until(lambda: done(second), 60)
+            until(lambda: done(second))
             assert before <= numbers(sink) | numbers(other)
             with Apart() as load:
                 again = load.drive(
@@ -107,7 +107,7 @@ def test_nothing_acknowledged_before_a_backup_under_load_is_lost(
                     connections=8, first=0, count=max(acknowledged) + 1, keep=True,
                 ).result(120)
             assert acknowledged.keys() <= again.acknowledged.keys()
-            until(lambda: done(second), 60)
+            until(lambda: done(second))
             assert "sequence.damaged" not in second.output
         finally:
             second.stop()

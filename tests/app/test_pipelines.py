@@ -256,7 +256,8 @@ def test_what_one_process_finds_out_of_a_tool_the_others_learn(moody: Moody, pla
     assert post(plane, {"messageId": "first", "userId": "u0"}) == 200
     until(lambda: hook(plane)["state"] == "paused")
     asked = len(moody.got)
-    time.sleep(2.5)  # two looks of the app: by now the other process knows
+    state = 'turnout_destination_state{destination="hook",state="running"}'
+    until(lambda: f"{state} 0.0" in metrics(plane))  # of no process any more: the other one was told
     spread(plane, 24, start=100)
     until(lambda: hook(plane)["pending"] + hook(plane)["unread"] >= 24)
     time.sleep(1.0)

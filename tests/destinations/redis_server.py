@@ -38,18 +38,24 @@ def _free_port() -> int:
 @contextmanager
 def redis_server(folder: Path, *options: str) -> Iterator[int]:
     """Run one with these options; gives its port."""
-    port = _free_port()
-    arguments = [program(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *options]
-    with (folder / "redis.log").open("w") as output:
-        process = subprocess.Popen(arguments, stdout=output, stderr=output)
-    try:
-        while not _listens(port):
-            assert process.poll() is None, (folder / "redis.log").read_text()
-            time.sleep(0.01)
-        yield port
-    finally:
-        process.kill()
-        process.wait()
+    log = folder / "redis.log"
+    fixed = ["--bind", "127.0.0.1", "--save", "", "--dir", str(folder), *options]
+    while True:
+        port = _free_port()
+        with log.open("w") as output:
+            process = subprocess.Popen([program(), "--port", str(port), *fixed], stdout=output, stderr=output)
+        try:
+            while process.poll() is None and not _listens(port):
+                time.sleep(0.01)
+            if process.poll() is not None:
+                # Between the look for a free port and its use another program may have taken it.
+                assert "Address already in use" in log.read_text(), log.read_text()
+                continue
+            yield port
+            return
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _listens(port: int) -> bool:

@@ -138,7 +138,7 @@ async def test_a_message_that_is_too_large_is_dead_and_hurts_no_other(brokers) -
 
 
 async def test_no_broker_is_tried_again_once_time_is_up() -> None:
-    async with client("127.0.0.1:1", timeout=0.3) as one:
+    async with client("127.0.0.1:1", timeout=2.0) as one:
         found = await one.write(rows("t", "{}", "{}"))
     assert outcomes(found) == ["retry", "retry"]
     assert "(_TRANSPORT)" in found[0].reason or "(_ALL_BROKERS_DOWN)" in found[0].reason

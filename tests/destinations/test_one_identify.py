@@ -53,7 +53,7 @@ class Story:
 
     def settled(self, events: int) -> dict[str, dict[str, int]]:
         """Verdicts by destination, once every one has so many."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while True:
             found = {name: {word: row[word] for word in ("delivered", "filtered", "dead")}
                      for name, row in self.plane.status()["destinations"].items()}

@@ -26,7 +26,7 @@ async def test_a_reader_in_another_process_sees_what_is_durable_and_wakes(tmp_pa
         await writer.append(b"", MARKS, body)
         line = await asyncio.to_thread(child.stdout.readline)
         assert line == body + b"\n"
-    assert child.wait(10) == 0
+    assert child.wait(60) == 0
     child.stdout.close()
     await writer.close()
     assert list((tmp_path / "wait").iterdir()) == []
