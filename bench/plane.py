@@ -81,7 +81,7 @@ class Plane:
         self.ready_seconds = time.monotonic() - began
         return self
 
-    def stop(self, timeout: float = 30.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM, as a service manager does; returns the exit code. Kills it after `timeout` seconds."""
         if self._process is None:
             return 0

@@ -121,7 +121,7 @@ def watching(tmp_path: Path) -> Iterator[Watching]:
         yield running
     finally:
         running.process.terminate()
-        assert running.process.wait(30) == 0
+        assert running.process.wait(60) == 0
 
 
 def test_a_broken_file_is_said_once_and_a_mended_one_is_applied(tmp_path: Path, watching: Watching) -> None:

@@ -145,11 +145,11 @@ async def test_names_are_looked_up_again_after_a_while(names: Names, monkeypatch
 async def test_a_name_that_nobody_answers_for_holds_a_write_no_longer_than_its_timeout(names: Names) -> None:
     """The write is to be tried again, says which name it was, and begins no second look while the first one goes on."""
     names.update({"one.example": PUBLIC, "two.example": threading.Event(), "three.example": threading.Event()})
-    client = held(writer := Writer("one.example", "two.example", "three.example"), 0.05)
+    client = held(writer := Writer("one.example", "two.example", "three.example"), 0.5)  # enough for the first
     for _ in range(3):
         told = await asyncio.wait_for(client.write([RECORD] * 2), 60)
         assert [(one.outcome, one.reason) for one in told] == [
-            (Outcome.RETRY, "two.example: the name was not looked up within 0.05 s")
+            (Outcome.RETRY, "two.example: the name was not looked up within 0.5 s")
         ] * 2
     assert writer.wrote == 0
     for host in ("two.example", "three.example"):  # not found in the end: the client speaks itself
@@ -162,7 +162,7 @@ async def test_a_name_that_nobody_answers_for_holds_a_write_no_longer_than_its_t
 
 async def test_a_private_host_is_refused_beside_one_that_nobody_answers_for(names: Names) -> None:
     names.update({"silent.example": threading.Event(), "inside.example": INSIDE})
-    client = held(Writer("silent.example", "inside.example"), 0.2)
+    client = held(Writer("silent.example", "inside.example"), 1.0)
     (verdict,) = await client.write([RECORD])
     assert (verdict.outcome, verdict.reason.partition(":")[0]) == (Outcome.DEAD, "inside.example")
     await client.close()

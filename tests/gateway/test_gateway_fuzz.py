@@ -69,7 +69,7 @@ class Running:
         self.opener = opener
         self.thread = threading.Thread(target=self.loop.run_until_complete, args=(self._main(),))
         self.thread.start()
-        self.site = self.ready.result(5)
+        self.site = self.ready.result(60)
 
     async def _main(self) -> None:
         self.stop = asyncio.Event()
@@ -79,11 +79,11 @@ class Running:
 
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.stop.set)
-        self.thread.join(5)
+        self.thread.join(60)
         self.loop.close()
 
     def send(self, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        http = HTTPConnection("127.0.0.1", self.site.gateway.port, timeout=5)
+        http = HTTPConnection("127.0.0.1", self.site.gateway.port, timeout=60)
         try:
             http.request("POST", path, body, headers)
             answer = http.getresponse()
@@ -91,7 +91,7 @@ class Running:
         finally:
             http.close()
             # What was refused is kept after the answer; the next example counts records.
-            asyncio.run_coroutine_threadsafe(self.site.gateway._ingest.settle(), self.loop).result(5)
+            asyncio.run_coroutine_threadsafe(self.site.gateway._ingest.settle(), self.loop).result(60)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ async def test_a_reader_that_never_drains_does_not_block_the_writer(tmp_path: Pa
     head = Head(tmp_path)
     head.wanted = True
     await writer.append(b"", MARKS, b"x")
-    assert await reader.wait(0, 5) is True
+    assert await reader.wait(0, 60) is True
     head.close()
     reader.close()
     await writer.close()
