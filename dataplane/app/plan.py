@@ -71,8 +71,8 @@ async def _plan(
     left = await supervisor.ask("pipeline", "plan.left", {"taken": taken})
     events = unpacked(sample["events"])
     pool = Pool(1, sandbox=running.sandbox)
-    await pool.start()
     try:
+        await pool.start()
         _at("comparing", 0, len(events))
         found = await changes(
             Side(running, scripts_of(sample["scripts"])), Side(candidate), events,

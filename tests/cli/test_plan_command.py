@@ -6,7 +6,9 @@ import base64
 import json
 import os
 import pty
+import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -96,6 +98,13 @@ def candidate(plane: Plane, sink: Sink, *, script: str = "clean.py", token: str 
     (plane.folder / "new.yaml").write_text(CONFIG.format(url=sink.url, script=script, token=token, more=more))
 
 
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def asked(plane: Plane, *words: str) -> tuple[int, Any]:
     code, out, err = run(plane.folder, "plan", "--config", "new.yaml", "--json", *words)
     assert code in (0, 3), err
@@ -153,6 +162,19 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is_and_elsewhere_nothing_does(fill
     assert offline[0] == 3
     assert "comparing" in offline[2]
     assert "running fixtures" in offline[2]
+
+
+def test_a_plan_that_nobody_waits_for_ends(filled: Plane, sink: Sink) -> None:
+    (filled.folder / "busy.py").write_text(BUSY.replace("1000000", "20000000"))
+    candidate(filled, sink, script="busy.py")
+    words = [turnout(), "plan", "--config", "new.yaml"]
+    with subprocess.Popen(words, cwd=filled.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as left:
+        until(lambda: filled.ask("/plan").get("step") == "comparing")
+        left.send_signal(signal.SIGINT)
+        left.communicate(timeout=30)
+    until(lambda: filled.ask("/plan") == {}, 20)  # it would have taken twice as long
+    candidate(filled, sink)
+    assert asked(filled)[1]["same"], "and another one can be made"
 
 
 def test_another_script_shows_drops_errors_and_changed_requests(filled: Plane, sink: Sink) -> None:

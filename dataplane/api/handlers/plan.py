@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,14 @@ from aiohttp import web
 from dataplane.api.route import Route, json_object, socket_only
 from dataplane.app.plan import plan, progress
 from dataplane.app.supervisor import Supervisor
-from turnout.errors import Refused
+from turnout.errors import Refused, Unavailable
 
 __all__ = ["ROUTES"]
 
 LONGEST = 36_500 * 86_400
 """Seconds that a plan may look back."""
+LOOK = 0.2
+"""Seconds between looks whether somebody still waits for it."""
 _FIELDS: dict[str, Any] = {
     "file": {"type": "string", "description": "Absolute path of the candidate."},
     "last": {"type": "number", "description": "Seconds; events received since. Default: 3600."},
@@ -41,9 +45,24 @@ async def _plan(supervisor: Supervisor, request: web.Request) -> Any:
         raise Refused("sources", "sources is a list of ids")
     if not isinstance(examples, int) or not 0 <= examples <= 20:
         raise Refused("examples", "examples is a number from 0 to 20")
-    return await plan(
+    return await _for(request, plan(
         supervisor, Path(file), last=timedelta(seconds=last), limit=limit, sources=sources, examples=examples
-    )
+    ))  # fmt: skip
+
+
+async def _for(request: web.Request, work: Coroutine[Any, Any, Any]) -> Any:
+    """What `work` comes to, for as long as whoever asked for it is there: else the next plan waits for it in vain."""
+    making = asyncio.ensure_future(work)
+    try:
+        while not making.done():
+            await asyncio.wait({making}, timeout=LOOK)
+            if not making.done() and (request.transport is None or request.transport.is_closing()):
+                raise Unavailable("nobody waits for this plan any more")
+        return making.result()
+    finally:
+        if not making.done():
+            making.cancel()
+            await asyncio.wait({making})
 
 
 async def _progress(supervisor: Supervisor, request: web.Request) -> Any:
