@@ -38,6 +38,12 @@ async def down(plant: Plant, server: Server, extra: str = "") -> None:
     await plant.until(lambda: plant.status()["destinations"]["hook"]["unread"] == 0)
 
 
+async def read(plant: Plant) -> None:
+    """What is queued when a backlog moves is read again; until then it counts as unread with all behind it, also with
+    what waits behind another event already."""
+    await plant.until(lambda: plant.status()["destinations"]["hook"]["unread"] == 0)
+
+
 async def test_events_beyond_max_age_move_to_the_archive_and_the_rest_is_delivered(
     plant: Plant, server: Server
 ) -> None:
@@ -48,7 +54,8 @@ async def test_events_beyond_max_age_move_to_the_archive_and_the_rest_is_deliver
     found = archived(plant)
     assert all(n < 20 for _, n in found), "the youngest day is a day old"
     assert len(found) == 80 - len(tried), "two days of events went, those that were tried stayed"
-    await plant.until(lambda: sums(plant)["archived"] == len(found))
+    await read(plant)
+    assert sums(plant)["archived"] == len(found)
     server.answer = lambda _: (200, {})
     plant.advance(400)
     await plant.until(lambda: sums(plant)["delivered"] == 120 - len(found))
@@ -71,6 +78,7 @@ async def test_what_is_archived_stays_so_over_a_restart_and_is_not_archived_agai
     await plant.until(lambda: plant.status()["destinations"]["hook"]["unread"] == 0)
     await plant.engine.backlogs.look()
     assert archived(plant) == before
+    await read(plant)
     assert sums(plant)["archived"] == len(before)
 
 
@@ -90,6 +98,7 @@ async def test_a_kill_between_segment_and_transaction_archives_once(
     await plant.engine.backlogs.look()
     found = archived(plant)
     assert found
+    await read(plant)
     assert len(found) == len(set(found)) == sums(plant)["archived"]
     state = State(plant.folder / "data" / "state" / "pipeline.db")
     try:
