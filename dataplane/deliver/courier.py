@@ -263,7 +263,7 @@ class Courier:
                 self._probed_aside = True
                 self._spawn(loop, self._retries.send(rows))
                 return True, []
-        passes = None if probe else self._settler.pass_by(wall)
+        passes = None if probe or not len(self.chains) else self._settler.pass_by(wall)
         times = (passes, self.chains.next_at(), self.jobs.next_at())
         later = [now + max(0.0, due - wall) for due in times if due is not None]
         if self.lanes.ready:
