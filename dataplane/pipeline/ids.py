@@ -36,8 +36,6 @@ _PER_SECTOR = 21
 _SLOT = 24
 _REST = _SECTOR - _PER_SECTOR * _SLOT
 _low = struct.Struct("<Q8x").unpack
-_count = struct.Struct("<Q").pack_into
-_fill = struct.Struct("<16sQ").pack_into
 SMALLEST = 1 << 16
 LARGEST = 1 << 22
 LOAD = 0.6
@@ -109,8 +107,9 @@ class Table:
         slots = self._map
         if new:
             self.used += 1
-            _count(slots, _USED, self.used)
-        _fill(slots, at, digest, number)
+            slots[_USED : _USED + 8] = self.used.to_bytes(8, "little")
+        # Copied in one go: `pack_into` writes byte by byte, and a kill between two would leave half a number.
+        slots[at : at + 24] = digest + number.to_bytes(8, "little")
 
     @property
     def full(self) -> bool:
